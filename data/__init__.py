@@ -1,0 +1,43 @@
+"""Data sets, one per file `<name>_dataset.py`; `--dataset_mode <name>` finds it."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from util.plugins import find_plugin, plugin_names
+
+from .base_dataset import BaseDataset
+from .loader import CustomDatasetDataLoader
+
+__all__ = [
+    "BaseDataset",
+    "CustomDatasetDataLoader",
+    "create_dataset",
+    "dataset_names",
+    "find_dataset_using_name",
+    "get_option_setter",
+]
+
+OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
+
+
+def dataset_names() -> list[str]:
+    """What `--dataset_mode` accepts."""
+    return plugin_names(sys.modules[__name__], "dataset")
+
+
+def find_dataset_using_name(dataset_name: str) -> type[BaseDataset]:
+    """The class behind `--dataset_mode <dataset_name>`. Raises UsageError where there is none."""
+    return find_plugin(
+        sys.modules[__name__], dataset_name, "dataset", BaseDataset, "--dataset_mode"
+    )
+
+
+def get_option_setter(dataset_name: str) -> OptionSetter:
+    """`modify_commandline_options` of the data set of that name."""
+    return find_dataset_using_name(dataset_name).modify_commandline_options
+
+
+def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
+    """The data set that the flags describe, in batches: iterate over it, or over its epochs."""
+    return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)

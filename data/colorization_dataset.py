@@ -1,0 +1,44 @@
+"""Colour pictures as pairs of lightness and colour."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from util.errors import UsageError
+from util.lab import rgb_to_lab
+
+from .base_dataset import BaseDataset
+from .image_folder import make_dataset
+from .image_reading import read_image
+from .transforms import draw_placement, load_tensor
+
+
+class ColorizationDataset(BaseDataset):
+    """`<dataroot>/{phase}`: A is L / 50 - 1, B is ab / 110 of CIE Lab."""
+
+    @staticmethod
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
+        """One channel in, two channels out."""
+        parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
+        return parser
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        if (opt.input_nc, opt.output_nc, opt.direction) != (1, 2, "AtoB"):
+            raise UsageError(
+                "--dataset_mode colorization goes from L to ab: "
+                "it needs --input_nc 1 --output_nc 2 --direction AtoB"
+            )
+        self.AB_paths = make_dataset(Path(opt.dataroot) / opt.phase, opt.max_dataset_size)
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self.AB_paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`A` (1, H, W), `B` (2, H, W), `A_paths`, `B_paths`."""
+        path = self.AB_paths[index]
+        image = read_image(path)
+        placement = draw_placement(self.opt, image.size, self.random(index))
+        lightness, colour = rgb_to_lab(load_tensor(image, self.opt, 3, placement).unsqueeze(0))
+        return {"A": lightness[0], "B": colour[0], "A_paths": path, "B_paths": path}

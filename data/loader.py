@@ -1,0 +1,117 @@
+"""Batches of a data set, read ahead by worker processes."""
+
+import logging
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch.utils.data
+
+from util.errors import UserError
+from util.random_streams import permutation
+
+from .base_dataset import BaseDataset
+from .transforms import batch_of
+
+log = logging.getLogger(__name__)
+
+Key = tuple[int, int]
+"""(epoch, index) of an item."""
+
+
+class CustomDatasetDataLoader:
+    """The batches of a data set: iterating over it is one epoch, each time the next.
+
+    The order of an epoch depends on (seed, epoch) alone; `--serial_batches` keeps it by index.
+    """
+
+    def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
+        self.dataset = dataset
+        self.batch_size: int = opt.batch_size
+        self.next_epoch: int = getattr(opt, "epoch_count", 1)
+        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
+        workers = _workers(opt)
+        self._loader = torch.utils.data.DataLoader(
+            _Keyed(dataset),
+            batch_size=opt.batch_size,
+            sampler=self._order,
+            num_workers=workers,
+            collate_fn=_collate,
+            persistent_workers=workers > 0,
+            pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
+        )
+
+    def __len__(self) -> int:
+        """Number of items (not batches) in an epoch."""
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches of the next epoch."""
+        return self.batches(self.next_epoch)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch (from 1), without its first `start` items.
+
+        What is left out is not read. Raises UserError for a picture that cannot be read.
+        """
+        self.next_epoch = epoch + 1
+        self._order.epoch, self._order.start = epoch, start
+        for batch in self._loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+class _EpochOrder(torch.utils.data.Sampler[Key]):
+    """The keys of an epoch in its order."""
+
+    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
+        self.length, self.seed, self.shuffle = length, seed, shuffle
+        self.epoch, self.start = 1, 0
+
+    def __len__(self) -> int:
+        return self.length - self.start
+
+    def __iter__(self) -> Iterator[Key]:
+        order: Sequence[int] = range(self.length)
+        if self.shuffle:
+            order = permutation(self.length, self.seed, "order", self.epoch)
+        return ((self.epoch, index) for index in order[self.start :])
+
+
+class _Keyed(torch.utils.data.Dataset[Any]):
+    """A data set by (epoch, index); a user's mistake is handed over as a value.
+
+    An exception would reach the user as the worker's traceback.
+    """
+
+    def __init__(self, dataset: BaseDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: Key) -> dict[str, Any] | UserError:
+        self.dataset.epoch, index = key
+        try:
+            return self.dataset[index]
+        except UserError as error:
+            return UserError(str(error))
+
+
+def _collate(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserError:
+    good = [item for item in items if not isinstance(item, UserError)]
+    try:
+        return batch_of(good) if len(good) == len(items) else _first_error(items)
+    except UserError as error:
+        return UserError(str(error))
+
+
+def _first_error(items: list[dict[str, Any] | UserError]) -> UserError:
+    return next(item for item in items if isinstance(item, UserError))
+
+
+def _workers(opt: Namespace) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(opt.num_threads, cores or 1)
+    if workers < opt.num_threads and "num_threads" in getattr(opt, "given", ()):
+        log.info("--num_threads %d: using %d, one for each core", opt.num_threads, workers)
+    return workers

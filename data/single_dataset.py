@@ -1,0 +1,28 @@
+"""One folder of pictures."""
+
+from argparse import Namespace
+from typing import Any
+
+from .base_dataset import BaseDataset
+from .image_folder import make_dataset
+from .image_reading import read_image
+from .transforms import draw_placement, load_tensor
+
+
+class SingleDataset(BaseDataset):
+    """The pictures of `<dataroot>`, sorted by path."""
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.A_paths = make_dataset(opt.dataroot, opt.max_dataset_size)
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self.A_paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`A` (input_nc, H, W) and `A_paths`."""
+        path = self.A_paths[index]
+        image = read_image(path)
+        placement = draw_placement(self.opt, image.size, self.random(index))
+        return {"A": load_tensor(image, self.opt, self.opt.input_nc, placement), "A_paths": path}

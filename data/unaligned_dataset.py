@@ -1,0 +1,45 @@
+"""Two folders of pictures without pairs."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from .base_dataset import BaseDataset
+from .image_folder import make_dataset
+from .image_reading import read_image
+from .transforms import draw_placement, load_tensor
+
+
+class UnalignedDataset(BaseDataset):
+    """A by index from `<dataroot>/{phase}A`, B by chance from `<dataroot>/{phase}B`.
+
+    `--serial_batches` takes B by index too; the shorter side starts again from its beginning.
+    """
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.A_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}A", opt.max_dataset_size)
+        self.B_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}B", opt.max_dataset_size)
+        forward = opt.direction == "AtoB"
+        self.A_nc = opt.input_nc if forward else opt.output_nc
+        self.B_nc = opt.output_nc if forward else opt.input_nc
+
+    def __len__(self) -> int:
+        """The length of the longer side."""
+        return max(len(self.A_paths), len(self.B_paths))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
+        rng = self.random(index)
+        other = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
+        A_path = self.A_paths[index % len(self.A_paths)]
+        B_path = self.B_paths[other % len(self.B_paths)]
+        A, B = read_image(A_path), read_image(B_path)
+        place_A = draw_placement(self.opt, A.size, rng)
+        place_B = draw_placement(self.opt, B.size, rng)
+        return {
+            "A": load_tensor(A, self.opt, self.A_nc, place_A),
+            "B": load_tensor(B, self.opt, self.B_nc, place_B),
+            "A_paths": A_path,
+            "B_paths": B_path,
+        }

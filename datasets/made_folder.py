@@ -1,0 +1,113 @@
+"""Folders of pictures that the programs here make: begun, finished, recognised and never confused.
+
+A marker file in the folder says with which settings it was made and, in the end, how many pictures
+there are, so that a half-made folder is made again and one with other people's files is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PHASES = ("trainA", "trainB", "testA", "testB")
+
+
+class ProgramError(Exception):
+    """A mistake that the user can put right; ``code`` is the exit status of the program."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class MadeFolder:
+    """A data set folder with its ``marker`` file; ``names`` matches the names of its pictures."""
+
+    root: Path
+    marker: str
+    names: re.Pattern[str]
+    settings: dict[str, Any]
+
+    def is_complete(self) -> bool:
+        """Whether all pictures of just these settings are there."""
+        state = self._state()
+        return state == {"settings": self.settings, "pictures": self.count()}
+
+    def check(self) -> None:
+        """Raise ProgramError where the folder holds a file that this program did not make."""
+        if self.root.exists() and not self.root.is_dir():
+            raise ProgramError(f"--out {self.root}: this is a file; choose another --out")
+        foreign = self._foreign()
+        if foreign is not None:
+            raise ProgramError(
+                f"--out {self.root}: the folder holds other files ({foreign}); choose another --out"
+            )
+
+    def begin(self) -> None:
+        """Check, then make the folder or empty the one that this program made before."""
+        self.check()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._write({"settings": self.settings, "pictures": None})
+        for phase in PHASES:
+            (self.root / phase).mkdir(exist_ok=True)
+            for picture in (self.root / phase).iterdir():
+                picture.unlink()
+
+    def finish(self) -> None:
+        """Mark the folder as complete; the last thing to do."""
+        self._write({"settings": self.settings, "pictures": self.count()})
+
+    def count(self) -> dict[str, int]:
+        """Number of pictures in each part; 0 where the part does not exist."""
+        return {phase: len(_files(self.root / phase)) for phase in PHASES}
+
+    def _write(self, state: dict[str, Any]) -> None:
+        text = json.dumps(state, indent=2, sort_keys=True) + "\n"
+        (self.root / self.marker).write_text(text, encoding="utf-8", newline="\n")
+
+    def _state(self) -> dict[str, Any] | None:
+        """What the marker says; None without a readable one."""
+        try:
+            state = json.loads((self.root / self.marker).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return state if isinstance(state, dict) and "settings" in state else None
+
+    def _foreign(self) -> str | None:
+        """A file in the folder that this program did not make; None if there is none."""
+        entries = _files(self.root)
+        ours = self._state() is not None
+        for entry in entries:
+            if not ours or (entry.name != self.marker and entry.name not in PHASES):
+                return entry.name
+        for phase in PHASES:
+            for picture in _files(self.root / phase):
+                if not self.names.fullmatch(picture.name) or picture.is_dir():
+                    return f"{phase}/{picture.name}"
+        return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def plain(text: object) -> str:
+    """``text`` in ASCII, for consoles that know no more."""
+    return str(text).encode("ascii", "backslashreplace").decode("ascii")

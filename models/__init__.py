@@ -1,0 +1,31 @@
+"""Models, one per file `<name>_model.py`; `--model <name>` finds it."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from util.plugins import find_plugin, plugin_names
+
+from .base_model import BaseModel
+
+OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
+
+
+def model_names() -> list[str]:
+    """What `--model` accepts."""
+    return plugin_names(sys.modules[__name__], "model")
+
+
+def find_model_using_name(model_name: str) -> type[BaseModel]:
+    """The class behind `--model <model_name>`. Raises UsageError where there is none."""
+    return find_plugin(sys.modules[__name__], model_name, "model", BaseModel, "--model")
+
+
+def get_option_setter(model_name: str) -> OptionSetter:
+    """`modify_commandline_options` of the model of that name."""
+    return find_model_using_name(model_name).modify_commandline_options
+
+
+def create_model(opt: Namespace) -> BaseModel:
+    """The model that the flags describe, on its device; `setup(opt)` makes it ready."""
+    return find_model_using_name(opt.model)(opt)

@@ -1,0 +1,237 @@
+"""What every model shares: the protocol that the entry scripts and plug-ins rely on."""
+
+import logging
+from abc import ABC, abstractmethod
+from argparse import ArgumentParser, Namespace
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from util.checkpoints import load_into, read_weights, save_weights, weights_path
+from util.devices import pick_device
+from util.errors import UserError
+from util.files import list_folder
+
+from .networks import define_D, define_G, get_scheduler
+
+log = logging.getLogger(__name__)
+
+
+class BaseModel(ABC):
+    """A model that owns its networks, losses and optimizers.
+
+    A plug-in fills three lists of names and sets the attributes that they stand for:
+    `model_names` (X: the network `self.netX`), `loss_names` (x: the scalar `self.loss_x`) and
+    `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
+    """
+
+    def __init__(self, opt: Namespace) -> None:
+        self.opt = opt
+        self.isTrain: bool = opt.isTrain
+        self.device = pick_device(opt.gpu_ids, "gpu_ids" in getattr(opt, "given", ()))
+        self.save_dir = Path(opt.checkpoints_dir) / opt.name
+        self.loss_names: list[str] = []
+        self.model_names: list[str] = []
+        self.visual_names: list[str] = []
+        self.optimizers: list[Optimizer] = []
+        self.schedulers: list[Any] = []
+        self.image_paths: list[str] = []
+        self.observed_sum: Tensor | float = 0.0
+        self.observed_steps = 0
+
+    @staticmethod
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
+        """Add flags of this model and change defaults of others."""
+        return parser
+
+    @abstractmethod
+    def set_input(self, input: dict[str, Any]) -> None:
+        """Take a batch from the data loader: move its images to the device."""
+
+    @abstractmethod
+    def forward(self) -> None:
+        """Compute the output images of the current input."""
+
+    @abstractmethod
+    def optimize_parameters(self) -> None:
+        """One training step: losses, gradients, weights."""
+
+    def compute_visuals(self) -> None:  # noqa: B027 - optional
+        """Compute further images to show; called before they are shown."""
+
+    def setup(self, opt: Namespace) -> None:
+        """Make the schedules (training), load the weights (inference, --continue_train)."""
+        for name in self.model_names:
+            self._declared("net", name, "model_names").to(self.device)
+        if self.isTrain:
+            self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+        if not self.isTrain or opt.continue_train:
+            self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
+        self.print_networks(opt.verbose)
+
+    def check_declared_names(self) -> None:
+        """Raise AttributeError for a name in the lists that nothing stands behind.
+
+        Called after the first step, so that a misspelt name fails there and not hours later.
+        """
+        for name in self.loss_names:
+            self._declared("loss_", name, "loss_names")
+        for name in self.visual_names:
+            self._declared("", name, "visual_names")
+
+    def train(self) -> None:
+        """Put all networks into training mode."""
+        for net in self._networks():
+            net.train()
+
+    def eval(self) -> None:
+        """Put all networks into evaluation mode (dropout off, batch norm by its statistics)."""
+        for net in self._networks():
+            net.eval()
+
+    def test(self) -> None:
+        """`forward` and `compute_visuals` without gradients."""
+        with torch.no_grad():
+            self.forward()
+            self.compute_visuals()
+
+    def get_image_paths(self) -> list[str]:
+        """Where the images of the current input came from."""
+        return self.image_paths
+
+    def update_learning_rate(self) -> None:
+        """Set the learning rate of the next epoch; called at the end of each."""
+        before, metric = self.learning_rate, self.epoch_metric()
+        for scheduler in self.schedulers:
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(metric)
+            else:
+                scheduler.step()
+        if self.learning_rate != before:
+            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the first optimizer."""
+        return self.optimizers[0].param_groups[0]["lr"]
+
+    def observe(self, metric: Tensor) -> None:
+        """Add a step's value of what `--lr_policy plateau` watches, the lower the better."""
+        self.observed_sum = self.observed_sum + metric.detach()
+        self.observed_steps += 1
+
+    def epoch_metric(self) -> float:
+        """The mean of what the steps observed since the last call.
+
+        Where a plug-in observes nothing, the sum of its current losses.
+        """
+        if self.observed_steps == 0:
+            return sum(self.get_current_losses().values())
+        mean = float(self.observed_sum) / self.observed_steps
+        self.observed_sum, self.observed_steps = 0.0, 0
+        return mean
+
+    def get_current_visuals(self) -> "OrderedDict[str, Tensor]":
+        """Name -> images (N, C, H, W) in [-1, 1]."""
+        return OrderedDict(
+            (name, self._declared("", name, "visual_names")) for name in self.visual_names
+        )
+
+    def get_current_losses(self) -> "OrderedDict[str, float]":
+        """Name -> value; waits for the device once."""
+        values = [self._declared("loss_", name, "loss_names") for name in self.loss_names]
+        if not values:
+            return OrderedDict()
+        on_device = [torch.as_tensor(value).detach().to(self.device).float() for value in values]
+        return OrderedDict(zip(self.loss_names, torch.stack(on_device).tolist(), strict=True))
+
+    def save_networks(self, epoch: int | str) -> None:
+        """Write `<epoch>_net_<name>.pth` for every network."""
+        self.save_dir.mkdir(parents=True, exist_ok=True)
+        for name in self.model_names:
+            save_weights(getattr(self, f"net{name}"), weights_path(self.save_dir, str(epoch), name))
+
+    def load_networks(self, epoch: int | str) -> None:
+        """Read `<epoch>_net_<name>.pth` for every network.
+
+        Raises UserError where a file is missing (with what the folder holds) or does not fit.
+        """
+        for name in self.model_names:
+            path = weights_path(self.save_dir, str(epoch), name)
+            if not path.is_file():
+                raise UserError(
+                    f"there is no {path.name}; {list_folder(self.save_dir, '*_net_*.pth')}. "
+                    "Choose with --name, --epoch or --load_iter"
+                )
+            load_into(getattr(self, f"net{name}"), read_weights(path), path)
+            log.info("loaded %s", path)
+
+    def print_networks(self, verbose: bool) -> None:
+        """Log the number of parameters of each network; with `verbose` its layers too."""
+        for name in self.model_names:
+            net = getattr(self, f"net{name}")
+            if verbose:
+                log.info("%s", net)
+            millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
+            log.info("network %s: %.3f M parameters", name, millions)
+
+    def set_requires_grad(
+        self, nets: nn.Module | Iterable[nn.Module], requires_grad: bool = False
+    ) -> None:
+        """Switch the gradients of whole networks on or off."""
+        for net in [nets] if isinstance(nets, nn.Module) else nets:
+            net.requires_grad_(requires_grad)
+
+    def make_generator(self, input_nc: int, output_nc: int) -> nn.Module:
+        """The generator that the flags describe, on the device."""
+        o = self.opt
+        net = define_G(
+            input_nc, output_nc, o.ngf, o.netG, o.norm, not o.no_dropout, o.init_type, o.init_gain
+        )
+        return net.to(self.device)
+
+    def make_discriminator(self, input_nc: int) -> nn.Module:
+        """The discriminator that the flags describe, on the device."""
+        o = self.opt
+        net = define_D(input_nc, o.ndf, o.netD, o.n_layers_D, o.norm, o.init_type, o.init_gain)
+        return net.to(self.device)
+
+    def make_optimizer(self, *nets: nn.Module) -> Optimizer:
+        """Adam over all weights of the networks; its schedule is made by `setup`."""
+        parameters = [parameter for net in nets for parameter in net.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, 0.999))
+        self.optimizers.append(optimizer)
+        return optimizer
+
+    @staticmethod
+    def descend(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+        """One step of an optimizer down the sum of the losses; returns the sum."""
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        return total
+
+    def keep(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
+        """The one place where a step stores its results: `self.<image>`, `self.loss_<name>`."""
+        for name, image in images.items():
+            setattr(self, name, image)
+        for name, loss in losses.items():
+            setattr(self, f"loss_{name}", loss.detach())
+
+    def _networks(self) -> list[nn.Module]:
+        return [getattr(self, f"net{name}") for name in self.model_names]
+
+    def _declared(self, prefix: str, name: str, where: str) -> Any:
+        attribute = f"{prefix}{name}"
+        if not hasattr(self, attribute):
+            raise AttributeError(
+                f"{type(self).__name__}.{where} names {name!r}, but self.{attribute} is not set"
+            )
+        return getattr(self, attribute)

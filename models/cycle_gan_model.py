@@ -1,0 +1,145 @@
+"""CycleGAN: translation between two domains without paired examples (arXiv 1703.10593).
+
+Legend: images are (N, C, H, W) in [-1, 1], A of input_nc and B of output_nc channels. G_A: A -> B
+and G_B: B -> A are G and F of the paper; D_A judges images of B and D_B images of A (D_Y, D_X).
+"""
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from util.image_pool import ImagePool
+from util.random_streams import stream
+
+from . import networks
+from .base_model import BaseModel
+
+
+@dataclass(frozen=True)
+class CycleImages:
+    """What both generators make of one batch; idt_A = G_A(real_B), idt_B = G_B(real_A)."""
+
+    real_A: Tensor
+    fake_B: Tensor
+    rec_A: Tensor
+    real_B: Tensor
+    fake_A: Tensor
+    rec_B: Tensor
+    idt_A: Tensor | None = None
+    idt_B: Tensor | None = None
+
+    def by_name(self) -> dict[str, Tensor]:
+        """The images that there are, by name."""
+        return {name: image for name, image in vars(self).items() if image is not None}
+
+
+class CycleGANModel(BaseModel):
+    """Two generators, two discriminators, and the eight losses of section 3 and 5.2."""
+
+    @staticmethod
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
+        """CycleGAN trains without dropout; three weights of losses."""
+        parser.set_defaults(no_dropout=True)
+        if is_train:
+            parser.add_argument(
+                "--lambda_A", type=float, default=10.0, help="weight of the cycle A -> B -> A"
+            )
+            parser.add_argument(
+                "--lambda_B", type=float, default=10.0, help="weight of the cycle B -> A -> B"
+            )
+            parser.add_argument(
+                "--lambda_identity",
+                type=float,
+                default=0.5,
+                help="weight of the identity loss, as a share of lambda_A and lambda_B; 0: off",
+            )
+        return parser
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.loss_names = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
+        self.use_identity = self.isTrain and opt.lambda_identity > 0
+        self.visual_names = ["real_A", "fake_B", "rec_A", *(["idt_B"] * self.use_identity)]
+        self.visual_names += ["real_B", "fake_A", "rec_B", *(["idt_A"] * self.use_identity)]
+        self.model_names = ["G_A", "G_B", *(["D_A", "D_B"] if self.isTrain else [])]
+        self.netG_A = self.make_generator(opt.input_nc, opt.output_nc)
+        self.netG_B = self.make_generator(opt.output_nc, opt.input_nc)
+        if self.isTrain:
+            self._prepare_training()
+
+    def _prepare_training(self) -> None:
+        o = self.opt
+        self.netD_A = self.make_discriminator(o.output_nc)
+        self.netD_B = self.make_discriminator(o.input_nc)
+        self.fake_A_pool = ImagePool(o.pool_size, stream(o.seed, "pool A"))
+        self.fake_B_pool = ImagePool(o.pool_size, stream(o.seed, "pool B"))
+        self.gan_loss = networks.GANLoss(o.gan_mode)
+        self.optimizer_G = self.make_optimizer(self.netG_A, self.netG_B)
+        self.optimizer_D = self.make_optimizer(self.netD_A, self.netD_B)
+
+    def set_input(self, input: dict[str, Any]) -> None:
+        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
+        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        self.real_A: Tensor = input[first].to(self.device, non_blocking=True)
+        self.real_B: Tensor = input[second].to(self.device, non_blocking=True)
+        self.image_paths = input[f"{first}_paths"]
+
+    def forward(self) -> None:
+        """Translate the current input in both directions."""
+        self.keep(self.translate(self.real_A, self.real_B).by_name(), {})
+
+    def translate(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
+        """Both translations, both reconstructions, and the identity images where they count."""
+        fake_B, fake_A = self.netG_A(real_A), self.netG_B(real_B)
+        return CycleImages(
+            real_A=real_A,
+            fake_B=fake_B,
+            rec_A=self.netG_B(fake_B),
+            real_B=real_B,
+            fake_A=fake_A,
+            rec_B=self.netG_A(fake_A),
+            idt_A=self.netG_A(real_B) if self.use_identity else None,
+            idt_B=self.netG_B(real_A) if self.use_identity else None,
+        )
+
+    def generator_losses(self, images: CycleImages) -> dict[str, Tensor]:
+        """The terms of equation 3 that the generators minimise, and those of section 5.2."""
+        o, i = self.opt, images
+        losses = {
+            # E[(D_A(G_A(a)) - 1)^2] for lsgan; likewise B
+            "G_A": self.gan_loss(self.netD_A(i.fake_B), True),
+            "G_B": self.gan_loss(self.netD_B(i.fake_A), True),
+            # lambda_A E|G_B(G_A(a)) - a|_1; likewise B (equation 2)
+            "cycle_A": o.lambda_A * F.l1_loss(i.rec_A, i.real_A),
+            "cycle_B": o.lambda_B * F.l1_loss(i.rec_B, i.real_B),
+            "idt_A": i.real_A.new_zeros(()),
+            "idt_B": i.real_A.new_zeros(()),
+        }
+        if i.idt_A is not None and i.idt_B is not None:
+            # lambda_idt lambda_B E|G_A(b) - b|_1; likewise A (section 5.2)
+            losses["idt_A"] = o.lambda_identity * o.lambda_B * F.l1_loss(i.idt_A, i.real_B)
+            losses["idt_B"] = o.lambda_identity * o.lambda_A * F.l1_loss(i.idt_B, i.real_A)
+        return losses
+
+    def discriminator_losses(self, images: CycleImages) -> dict[str, Tensor]:
+        """Half the sum over real images and pooled fakes (equation 1, section 4)."""
+        pooled_B = self.fake_B_pool.query(images.fake_B)
+        pooled_A = self.fake_A_pool.query(images.fake_A)
+        on_B = networks.judge(self.netD_A, self.gan_loss, images.real_B, pooled_B)
+        on_A = networks.judge(self.netD_B, self.gan_loss, images.real_A, pooled_A)
+        return {"D_A": on_B.total, "D_B": on_A.total}
+
+    def optimize_parameters(self) -> None:
+        """One step of both generators, then one of both discriminators."""
+        images = self.translate(self.real_A, self.real_B)
+        self.set_requires_grad([self.netD_A, self.netD_B], False)
+        generator_losses = self.generator_losses(images)
+        objective = self.descend(self.optimizer_G, generator_losses)
+        self.set_requires_grad([self.netD_A, self.netD_B], True)
+        discriminator_losses = self.discriminator_losses(images)
+        self.descend(self.optimizer_D, discriminator_losses)
+        self.keep(images.by_name(), generator_losses | discriminator_losses)
+        self.observe(objective)

@@ -1,0 +1,133 @@
+"""Factories of networks, and the place where the names of all of them resolve."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import init
+
+from .discriminators import NLayerDiscriminator, PixelDiscriminator
+from .gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
+from .norms import NORMS, get_norm_layer
+from .resnet_generator import ResnetBlock, ResnetGenerator
+from .schedules import LR_POLICIES, get_scheduler
+from .unet_generator import UnetGenerator
+
+__all__ = [
+    "DISCRIMINATORS",
+    "GAN_MODES",
+    "GENERATORS",
+    "INIT_TYPES",
+    "LR_POLICIES",
+    "NORMS",
+    "GANLoss",
+    "Judgement",
+    "NLayerDiscriminator",
+    "PixelDiscriminator",
+    "ResnetBlock",
+    "ResnetGenerator",
+    "UnetGenerator",
+    "define_D",
+    "define_G",
+    "get_norm_layer",
+    "get_scheduler",
+    "gradient_penalty",
+    "init_net",
+    "init_weights",
+    "judge",
+]
+
+INIT_TYPES = {
+    "normal": lambda weight, gain: init.normal_(weight, 0.0, gain),
+    "xavier": lambda weight, gain: init.xavier_normal_(weight, gain=gain),
+    "kaiming": lambda weight, _gain: init.kaiming_normal_(weight, a=0, mode="fan_in"),
+    "orthogonal": lambda weight, gain: init.orthogonal_(weight, gain=gain),
+}
+GENERATORS: dict[str, Callable[..., nn.Module]] = {
+    "resnet_9blocks": partial(ResnetGenerator, n_blocks=9),
+    "resnet_6blocks": partial(ResnetGenerator, n_blocks=6),
+    "unet_256": partial(UnetGenerator, num_downs=8),
+    "unet_128": partial(UnetGenerator, num_downs=7),
+}
+DISCRIMINATORS = ("basic", "n_layers", "pixel")
+
+
+def init_weights(net: nn.Module, init_type: str = "normal", init_gain: float = 0.02) -> None:
+    """Draw the weights of every convolution anew: `init_type` with `init_gain`, biases zero.
+
+    Batch norm weights are normal(1, init_gain). Kaiming has no gain.
+    """
+    if init_type not in INIT_TYPES:
+        raise ValueError(f"--init_type {init_type}: there are {', '.join(INIT_TYPES)}")
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            INIT_TYPES[init_type](module.weight, init_gain)
+        elif isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+            init.normal_(module.weight, 1.0, init_gain)
+        else:
+            continue
+        if module.bias is not None:
+            init.zeros_(module.bias)
+
+
+def init_net(
+    net: nn.Module,
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    gpu_ids: Sequence[int] = (),
+) -> nn.Module:
+    """Initialise on the CPU, so that a seed gives the same weights anywhere, then move to GPU."""
+    init_weights(net, init_type, init_gain)
+    return net.to(torch.device("cuda", gpu_ids[0])) if gpu_ids else net
+
+
+def define_G(
+    input_nc: int,
+    output_nc: int,
+    ngf: int,
+    netG: str,
+    norm: str = "batch",
+    use_dropout: bool = False,
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    gpu_ids: Sequence[int] = (),
+) -> nn.Module:
+    """A generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1], initialised."""
+    if netG not in GENERATORS:
+        raise ValueError(f"--netG {netG}: there are {', '.join(GENERATORS)}")
+    net = GENERATORS[netG](
+        input_nc=input_nc,
+        output_nc=output_nc,
+        ngf=ngf,
+        norm=get_norm_layer(norm),
+        use_dropout=use_dropout,
+    )
+    return init_net(net, init_type, init_gain, gpu_ids)
+
+
+def define_D(
+    input_nc: int,
+    ndf: int,
+    netD: str,
+    n_layers_D: int = 3,
+    norm: str = "batch",
+    init_type: str = "normal",
+    init_gain: float = 0.02,
+    gpu_ids: Sequence[int] = (),
+) -> nn.Module:
+    """A discriminator, (N, input_nc, H, W) -> scores (N, 1, H', W'), initialised.
+
+    basic: 70x70 patches; n_layers: a PatchGAN of `n_layers_D` halvings; pixel: 1x1 patches.
+    """
+    norm_layer = get_norm_layer(norm)
+    net: nn.Module
+    if netD == "basic":
+        net = NLayerDiscriminator(input_nc, ndf, 3, norm_layer)
+    elif netD == "n_layers":
+        net = NLayerDiscriminator(input_nc, ndf, n_layers_D, norm_layer)
+    elif netD == "pixel":
+        net = PixelDiscriminator(input_nc, ndf, norm_layer)
+    else:
+        raise ValueError(f"--netD {netD}: there are {', '.join(DISCRIMINATORS)}")
+    return init_net(net, init_type, init_gain, gpu_ids)

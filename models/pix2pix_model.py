@@ -1,0 +1,84 @@
+"""pix2pix: translation learnt from pairs (arXiv 1611.07004).
+
+Legend: images are (N, C, H, W) in [-1, 1], A of input_nc and B of output_nc channels. G: A -> B;
+D judges the pair (A, B), (N, input_nc + output_nc, H, W).
+"""
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from util.image_pool import ImagePool
+from util.random_streams import stream
+
+from . import networks
+from .base_model import BaseModel
+
+
+class Pix2PixModel(BaseModel):
+    """A conditional GAN with an L1 term (equation 4)."""
+
+    @staticmethod
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
+        """Batch norm, a U-Net of 256 and aligned data; vanilla GAN without a pool."""
+        parser.set_defaults(norm="batch", netG="unet_256", dataset_mode="aligned")
+        if is_train:
+            parser.set_defaults(pool_size=0, gan_mode="vanilla")
+            parser.add_argument(
+                "--lambda_L1", type=float, default=100.0, help="weight of the L1 loss"
+            )
+        return parser
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.loss_names = ["G_GAN", "G_L1", "D_real", "D_fake"]
+        self.visual_names = ["real_A", "fake_B", "real_B"]
+        self.model_names = ["G", "D"] if self.isTrain else ["G"]
+        self.netG = self.make_generator(opt.input_nc, opt.output_nc)
+        if self.isTrain:
+            self.netD = self.make_discriminator(opt.input_nc + opt.output_nc)
+            self.fake_pool = ImagePool(opt.pool_size, stream(opt.seed, "pool"))
+            self.gan_loss = networks.GANLoss(opt.gan_mode)
+            self.optimizer_G = self.make_optimizer(self.netG)
+            self.optimizer_D = self.make_optimizer(self.netD)
+
+    def set_input(self, input: dict[str, Any]) -> None:
+        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
+        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        self.real_A: Tensor = input[first].to(self.device, non_blocking=True)
+        self.real_B: Tensor = input[second].to(self.device, non_blocking=True)
+        self.image_paths = input[f"{first}_paths"]
+
+    def forward(self) -> None:
+        """fake_B = G(real_A)."""
+        self.fake_B: Tensor = self.netG(self.real_A)
+
+    def optimize_parameters(self) -> None:
+        """One step of the discriminator, then one of the generator."""
+        self.forward()
+        self.set_requires_grad(self.netD, True)
+        judgement = self.discriminator_terms(self.fake_B)
+        self.descend(self.optimizer_D, {"D": judgement.total})
+        self.set_requires_grad(self.netD, False)
+        generator_losses = self.generator_losses(self.fake_B)
+        objective = self.descend(self.optimizer_G, generator_losses)
+        on_pairs = {"D_real": judgement.real, "D_fake": judgement.fake}
+        self.keep({}, generator_losses | on_pairs)
+        self.observe(objective)
+
+    def discriminator_terms(self, fake_B: Tensor) -> networks.Judgement:
+        """The discriminator on true pairs and on pooled generated pairs (equation 1)."""
+        real_pair = torch.cat([self.real_A, self.real_B], dim=1)
+        fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
+        return networks.judge(self.netD, self.gan_loss, real_pair, fake_pair)
+
+    def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
+        """GAN(D(A, G(A)), real) + lambda_L1 E|G(A) - B|_1 (equation 4)."""
+        scores = self.netD(torch.cat([self.real_A, fake_B], dim=1))
+        return {
+            "G_GAN": self.gan_loss(scores, True),
+            "G_L1": self.opt.lambda_L1 * F.l1_loss(fake_B, self.real_B),
+        }

@@ -1,0 +1,48 @@
+"""Learning rates over the epochs, by the name that `--lr_policy` takes.
+
+Epochs k count from 1. Every policy but plateau is a closed form of k, so a run that is continued
+has the rates of the run that never stopped.
+"""
+
+import math
+from argparse import Namespace
+from collections.abc import Callable
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+
+def linear(k: int, opt: Namespace) -> float:
+    """Full for n_epochs epochs, then linearly down, never zero."""
+    return 1.0 - max(0, k - opt.n_epochs) / (opt.n_epochs_decay + 1)
+
+
+def step(k: int, opt: Namespace) -> float:
+    """A tenth after every lr_decay_iters epochs."""
+    return 0.1 ** ((k - 1) // opt.lr_decay_iters)
+
+
+def cosine(k: int, opt: Namespace) -> float:
+    """Half a cosine over the whole run (arXiv 1608.03983, equation 5, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * (k - 1) / (opt.n_epochs + opt.n_epochs_decay)))
+
+
+CLOSED_FORMS: dict[str, Callable[[int, Namespace], float]] = {
+    "linear": linear,
+    "step": step,
+    "cosine": cosine,
+}
+LR_POLICIES = ("linear", "step", "plateau", "cosine")
+
+
+def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROnPlateau:
+    """A scheduler that sets the rate of epoch `opt.epoch_count` now, of the next at each step.
+
+    `plateau` cuts the rate to a fifth where the metric has not fallen by 1 % for 5 epochs.
+    """
+    if opt.lr_policy == "plateau":
+        return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
+    if opt.lr_policy not in CLOSED_FORMS:
+        raise ValueError(f"--lr_policy {opt.lr_policy}: there are {', '.join(LR_POLICIES)}")
+    share = CLOSED_FORMS[opt.lr_policy]
+    return LambdaLR(optimizer, lambda steps: share(opt.epoch_count + steps, opt))

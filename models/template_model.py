@@ -1,0 +1,56 @@
+"""A model to copy: `--model template` learns A -> B from pairs by regression alone.
+
+Copy this file to `models/<name>_model.py`, rename the class to match (`foo_bar` is
+`FooBarModel`), and `--model <name>` finds it.
+"""
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .base_model import BaseModel
+
+
+class TemplateModel(BaseModel):
+    """A generator trained with lambda |G(A) - B|_1."""
+
+    @staticmethod
+    def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
+        """New flags, and new defaults of existing ones."""
+        parser.set_defaults(dataset_mode="aligned")
+        if is_train:
+            parser.add_argument(
+                "--lambda_regression", type=float, default=1.0, help="weight of the regression loss"
+            )
+        return parser
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        # `self.loss_G`, `self.data_A` ... and `self.netG` are what these names stand for.
+        self.loss_names = ["G"]
+        self.visual_names = ["data_A", "data_B", "output"]
+        self.model_names = ["G"]
+        self.netG = self.make_generator(opt.input_nc, opt.output_nc)
+        if self.isTrain:
+            self.optimizer = self.make_optimizer(self.netG)
+
+    def set_input(self, input: dict[str, Any]) -> None:
+        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
+        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        self.data_A: Tensor = input[first].to(self.device)
+        self.data_B: Tensor = input[second].to(self.device)
+        self.image_paths = input[f"{first}_paths"]
+
+    def forward(self) -> None:
+        """output = G(data_A)."""
+        self.output: Tensor = self.netG(self.data_A)
+
+    def optimize_parameters(self) -> None:
+        """One step of the generator."""
+        self.forward()
+        regression = self.opt.lambda_regression * F.l1_loss(self.output, self.data_B)
+        self.descend(self.optimizer, {"G": regression})
+        self.keep({}, {"G": regression})
+        self.observe(regression)

@@ -1,0 +1,202 @@
+"""Options of training and of inference, and how an `opt` comes about."""
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+import data
+import models
+from data.transforms import PREPROCESS
+from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
+from util.devices import parse_gpu_ids
+from util.errors import UsageError, did_you_mean
+from util.frozen_options import Options, suffixed_name
+
+from .validation import validate
+
+_NOT_GIVEN = object()
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that answers a mistake with one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake, with the nearest flag for a misspelt one, and exit."""
+        hint = ""
+        if message.startswith("unrecognized arguments: "):
+            word = message.split()[2].split("=")[0]
+            hint = did_you_mean(word, self._option_string_actions)
+        self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
+
+
+class BaseOptions:
+    """gather (pure, repeatable) -> finish -> validate.
+
+    Parsing touches no disk and no device, and prints nothing but errors and --help.
+    """
+
+    isTrain = False
+
+    def initialize(self, parser: argparse.ArgumentParser) -> None:
+        """Add the flags that training and inference share."""
+        _add_run_flags(parser)
+        _add_network_flags(parser)
+        _add_data_flags(parser)
+
+    def parser(self, argv: list[str]) -> Parser:
+        """The parser with the flags and defaults of the model and the data set that argv names."""
+        parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
+        self.initialize(parser)
+        first = _known(parser, argv)
+        models.get_option_setter(first.model)(parser, self.isTrain)
+        second = _known(parser, argv)  # the model may have changed the data set
+        data.get_option_setter(second.dataset_mode)(parser, self.isTrain)
+        return parser
+
+    def gather(self, argv: list[str]) -> Options:
+        """What the command line says, and which options it names."""
+        parser = self.parser(argv)
+        marks = {action.dest: _NOT_GIVEN for action in parser._actions if action.dest != "help"}
+        typed = vars(parser.parse_args(argv, argparse.Namespace(**marks)))
+        given = frozenset(name for name, value in typed.items() if value is not _NOT_GIVEN)
+        return Options(given=given, **vars(parser.parse_args(argv)))
+
+    def finish(self, opt: Options) -> Options:
+        """Fill in what follows from other options."""
+        name = suffixed_name(opt.name, opt.suffix, opt.values())
+        return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=parse_gpu_ids(opt.gpu_ids))
+
+    def parse(self, argv: list[str] | None = None) -> Options:
+        """The checked, frozen options; exits with 2 and one line for a wrong command line."""
+        argv = sys.argv[1:] if argv is None else list(argv)
+        try:
+            opt = self.finish(self.gather(argv))
+            validate(opt)
+        except UsageError as error:
+            Parser().error(str(error))
+        return opt
+
+
+def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
+    """The default of every option, for the model and data set of `opt`."""
+    parser = options.parser(["--model", opt.model, "--dataset_mode", opt.dataset_mode])
+    return {action.dest: action.default for action in parser._actions}
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, a blank one as nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, "", False, argparse.SUPPRESS) or action.nargs == 0:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _known(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """What is known of argv so far; --help and unknown flags wait for the whole parser."""
+    without_help = [word for word in argv if word not in ("-h", "--help")]
+    required = [action for action in parser._actions if action.required]
+    for action in required:
+        action.required = False
+    known, _ = parser.parse_known_args(without_help)
+    for action in required:
+        action.required = True
+    return known
+
+
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    add = group.add_argument
+    add("--name", type=str, default="experiment_name", help="name of the run and of its folders")
+    add("--gpu_ids", type=str, default="0", help="GPU to compute on: 0, 1, ...; -1 is the CPU")
+    add("--checkpoints_dir", type=str, default="./checkpoints", help="where runs are stored")
+    add(
+        "--model",
+        type=str,
+        default="cycle_gan",
+        help=f"which model: {', '.join(models.model_names())}, or a file models/<name>_model.py",
+    )
+    add("--epoch", type=str, default="latest", help="which epoch to load: latest, or a number")
+    add(
+        "--load_iter",
+        type=int,
+        default="0",
+        help="load iter_<load_iter> instead of --epoch, if > 0",
+    )
+    add("--seed", type=int, default=None, help="seed of all random choices; drawn when not given")
+    add("--verbose", action="store_true", help="print the layers of the networks")
+    add(
+        "--suffix",
+        type=str,
+        default="",
+        help="added to --name, with options filled in, e.g. {model}_{netG}_size{load_size}",
+    )
+    add("--display_winsize", type=int, default=256, help="width of pictures on pages, in pixels")
+    add("--use_wandb", action="store_true", help="log to Weights & Biases too (pip install wandb)")
+    add(
+        "--wandb_project_name",
+        type=str,
+        default="CycleGAN-and-pix2pix",
+        help="project on Weights & Biases",
+    )
+
+
+def _add_network_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("networks").add_argument
+    add("--input_nc", type=int, default=3, help="channels of input images: 3 RGB, 1 gray")
+    add("--output_nc", type=int, default=3, help="channels of output images: 3 RGB, 1 gray")
+    add("--ngf", type=int, default=64, help="filters in the first layer of the generator")
+    add("--ndf", type=int, default=64, help="filters in the first layer of the discriminator")
+    add("--netD", type=str, default="basic", choices=DISCRIMINATORS, help="discriminator")
+    add("--netG", type=str, default="resnet_9blocks", choices=tuple(GENERATORS), help="generator")
+    add("--n_layers_D", type=int, default=3, help="layers of the discriminator n_layers")
+    add("--norm", type=str, default="instance", choices=tuple(NORMS), help="normalisation")
+    add(
+        "--init_type",
+        type=str,
+        default="normal",
+        choices=tuple(INIT_TYPES),
+        help="initial weights of the networks",
+    )
+    add("--init_gain", type=float, default=0.02, help="spread of normal, xavier and orthogonal")
+    add("--no_dropout", action="store_true", help="no dropout in the generator")
+
+
+def _add_data_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("data").add_argument
+    add(
+        "--dataset_mode",
+        type=str,
+        default="unaligned",
+        help=f"which data set: {', '.join(data.dataset_names())}, or a file data/<name>_dataset.py",
+    )
+    add(
+        "--direction",
+        type=str,
+        default="AtoB",
+        choices=("AtoB", "BtoA"),
+        help="BtoA swaps the two domains",
+    )
+    add(
+        "--serial_batches",
+        action="store_true",
+        help="take pictures in order instead of by chance",
+    )
+    add("--num_threads", type=int, default=4, help="processes that read pictures; 0: the main one")
+    add("--batch_size", type=int, default=1, help="pictures per step")
+    add("--load_size", type=int, default=286, help="size that pictures are resized to, in pixels")
+    add("--crop_size", type=int, default=256, help="size that is then cropped, in pixels")
+    add(
+        "--max_dataset_size",
+        type=int,
+        default=float("inf"),
+        help="use at most so many pictures of a folder",
+    )
+    add(
+        "--preprocess",
+        type=str,
+        default="resize_and_crop",
+        choices=tuple(PREPROCESS),
+        help="how pictures get to size when they are loaded",
+    )
+    add("--no_flip", action="store_true", help="do not mirror pictures by chance")

@@ -1,0 +1,146 @@
+"""What a run knows about itself, filled in where the command line does not say it.
+
+Order: the flag given by hand, then the weight file, whose keys and shapes tell the architecture,
+then the options stored with the run. A flag that contradicts the file is an error.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from models.architecture import read_discriminator, read_generator
+from util.checkpoints import read_weights, weights_path
+from util.errors import UsageError, UserError
+from util.files import list_folder
+from util.frozen_options import Options
+from util.run_folder import read_training_options, run_folder
+
+from .validation import validate
+
+log = logging.getLogger(__name__)
+
+ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc")
+DISCRIMINATOR = ("netD", "ndf", "n_layers_D")
+GENERATOR_NAMES = {"cycle_gan": "G_A", "pix2pix": "G", "colorization": "G", "template": "G"}
+DISCRIMINATOR_NAMES = {"cycle_gan": "D_A", "pix2pix": "D", "colorization": "D"}
+
+
+def adopt_from_run(opt: Options) -> Options:
+    """`opt` completed from the run that it names; unchanged where a new run is trained."""
+    if opt.isTrain and not opt.continue_train:
+        return opt
+    folder = run_folder(opt)
+    if not folder.is_dir():
+        raise UserError(
+            f"--name {opt.name}: there is no run {folder}; {list_folder(folder.parent)}"
+        )
+    saved = read_training_options(folder)
+    if opt.model == "test":
+        opt = _choose_generator(opt, folder, saved)
+    opt = _adopt_saved(opt, saved)
+    opt = _adopt_architecture(opt, folder)
+    if opt.dataroot is None:
+        opt = opt.replace(dataroot=str(_data_folder(opt, folder, saved)))
+    validate(opt)
+    return opt
+
+
+def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Options:
+    """Settle `model_suffix` and `epoch` of --model test on a file that exists."""
+    epoch, suffix = _epoch(opt), opt.model_suffix
+    if _exists(folder, epoch, suffix):
+        return opt
+    if not suffix:
+        same_way = "direction" not in opt.given or opt.direction == saved.get("direction", "AtoB")
+        suffix = "_A" if same_way else "_B"
+        if _exists(folder, epoch, suffix):
+            log.info("no --model_suffix given: translating with G%s", suffix)
+            return opt.replace(model_suffix=suffix)
+    numbered = re.fullmatch(r"(.*\D)(\d+)", opt.model_suffix)
+    if numbered and _exists(folder, numbered[2], numbered[1]):
+        log.info(
+            "there is no %s: taking %s",
+            weights_path(folder, epoch, f"G{suffix}").name,
+            weights_path(folder, numbered[2], f"G{numbered[1]}").name,
+        )
+        return opt.replace(model_suffix=numbered[1], epoch=numbered[2], load_iter=0)
+    raise UserError(
+        f"--model_suffix {opt.model_suffix or '(none)'}: there is no "
+        f"{weights_path(folder, epoch, f'G{opt.model_suffix}').name}; "
+        f"{list_folder(folder, '*_net_G*.pth')}"
+    )
+
+
+def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
+    names = [*ARCHITECTURE, *DISCRIMINATOR, "crop_size"]
+    if opt.model != "test":
+        names.append("direction")
+    if opt.isTrain:
+        names += ["load_size", "preprocess", "seed"]
+    fresh = {name: saved[name] for name in names if name in saved and name not in opt.given}
+    if not opt.isTrain and "load_size" not in opt.given and "crop_size" in fresh:
+        fresh["load_size"] = fresh["crop_size"]
+    return opt.replace(**fresh)
+
+
+def _adopt_architecture(opt: Options, folder: Path) -> Options:
+    name = f"G{opt.model_suffix}" if opt.model == "test" else GENERATOR_NAMES.get(opt.model)
+    path = weights_path(folder, _epoch(opt), name or "")
+    if path.is_file():
+        flags = read_generator(read_weights(path), path).flags()
+        opt = _adopt_flags(opt, flags, path)
+    path = weights_path(folder, _epoch(opt), DISCRIMINATOR_NAMES.get(opt.model, ""))
+    if opt.isTrain and path.is_file():
+        flags = read_discriminator(read_weights(path), path).flags()
+        opt = _adopt_flags(opt, flags, path)
+    return opt
+
+
+def _adopt_flags(opt: Options, flags: dict[str, Any], path: Path) -> Options:
+    for name, fitting in flags.items():
+        value = getattr(opt, name)
+        if name in opt.given and not _same(name, value, fitting, opt):
+            typed = f"--{name}" if isinstance(value, bool) else f"--{name} {value}"
+            remedy = "" if isinstance(value, bool) else f", or give --{name} {fitting}"
+            raise UsageError(f"{typed} does not fit {path}; leave the flag out{remedy}")
+        if not _same(name, value, fitting, opt):
+            opt = opt.replace(**{name: fitting})
+    return opt
+
+
+def _same(name: str, value: Any, fitting: Any, opt: Options) -> bool:
+    if name == "norm" and value == "syncbatch":
+        value = "batch"
+    if name == "netD" and value == "n_layers" and opt.n_layers_D == 3:
+        value = "basic"
+    if name == "n_layers_D" and opt.netD == "basic":
+        return True
+    return value == fitting
+
+
+def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
+    if not saved.get("dataroot"):
+        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
+    root = Path(saved["dataroot"])
+    if opt.model != "test":
+        log.info("no --dataroot given: taking that of the training, %s", root)
+        return root
+    if saved.get("dataset_mode", "unaligned") != "unaligned":
+        raise UserError(
+            f"give --dataroot: the run was trained on {saved['dataset_mode']} data, "
+            "and --model test takes a folder of single pictures"
+        )
+    forward = saved.get("direction", "AtoB") == "AtoB"
+    first = not opt.model_suffix.startswith("_B")
+    side = root / f"{opt.phase}{'A' if first == forward else 'B'}"
+    log.info("no --dataroot given: translating %s with G%s", side, opt.model_suffix)
+    return side
+
+
+def _exists(folder: Path, epoch: str, suffix: str) -> bool:
+    return weights_path(folder, epoch, f"G{suffix}").is_file()
+
+
+def _epoch(opt: Options) -> str:
+    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch

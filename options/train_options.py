@@ -1,0 +1,66 @@
+"""Options of 01_train.py."""
+
+import argparse
+
+from models.networks import GAN_MODES, LR_POLICIES
+
+from .base_options import BaseOptions
+
+
+class TrainOptions(BaseOptions):
+    """The flags of training."""
+
+    isTrain = True
+
+    def initialize(self, parser: argparse.ArgumentParser) -> None:
+        """Add the flags of training to those that are shared."""
+        parser.add_argument(
+            "--dataroot",
+            required=True,
+            help="folder with trainA, trainB, ... (or train, for aligned pairs)",
+        )
+        super().initialize(parser)
+        _add_schedule_flags(parser)
+        _add_record_flags(parser)
+        _add_dashboard_flags(parser)
+
+
+def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("training").add_argument
+    add("--phase", type=str, default="train", help="which folders: <phase>A and <phase>B")
+    add("--continue_train", action="store_true", help="go on with the run of that name")
+    add("--epoch_count", type=int, default=1, help="number of the first epoch")
+    add("--n_epochs", type=int, default=100, help="epochs at the full learning rate")
+    add("--n_epochs_decay", type=int, default=100, help="epochs in which it falls towards zero")
+    add("--beta1", type=float, default=0.5, help="momentum of Adam")
+    add("--lr", type=float, default=0.0002, help="learning rate of Adam")
+    add("--gan_mode", type=str, default="lsgan", choices=GAN_MODES, help="adversarial objective")
+    add("--pool_size", type=int, default=50, help="generated images kept for the discriminators")
+    add(
+        "--lr_policy",
+        type=str,
+        default="linear",
+        choices=LR_POLICIES,
+        help="learning rate schedule",
+    )
+    add("--lr_decay_iters", type=int, default=50, help="epochs between two cuts of policy step")
+
+
+def _add_record_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what a run leaves (frequencies in pictures seen)").add_argument
+    add("--print_freq", type=int, default=100, help="how often losses are printed and logged")
+    add("--update_html_freq", type=int, default=1000, help="how often the gallery gets pictures")
+    add("--no_html", action="store_true", help="no gallery in <checkpoints_dir>/<name>/web")
+    add("--save_latest_freq", type=int, default=5000, help="how often latest_net_*.pth is written")
+    add("--save_epoch_freq", type=int, default=5, help="epochs between two snapshots")
+    add("--save_by_iter", action="store_true", help="keep iter_<N>_net_*.pth, not latest alone")
+
+
+def _add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("dashboard (visdom)").add_argument
+    add("--display_freq", type=int, default=400, help="how often pictures are shown")
+    add("--display_ncols", type=int, default=4, help="pictures in a row; 0: a window for each")
+    add("--display_id", type=int, default=1, help="number of the first window; 0 or less: off")
+    add("--display_server", type=str, default="http://localhost", help="where visdom runs")
+    add("--display_env", type=str, default="main", help="environment in visdom")
+    add("--display_port", type=int, default=8097, help="port of visdom")

@@ -1,0 +1,86 @@
+"""The one place where combinations of options are checked."""
+
+import math
+from argparse import Namespace
+
+from data.transforms import PREPROCESS
+from models.discriminators import patch_map_size
+from util.errors import UsageError
+
+POSITIVE = {
+    *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
+    *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
+    *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
+    *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
+}
+NOT_NEGATIVE = {
+    *("num_threads", "pool_size", "n_epochs", "n_epochs_decay", "load_iter", "display_ncols"),
+    *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1"),
+}
+UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
+
+
+def validate(opt: Namespace) -> None:
+    """Raise UsageError, naming flags, values and the remedy, where options do not go together."""
+    _check_ranges(opt)
+    if opt.model == "test" and opt.dataset_mode != "single":
+        raise UsageError(
+            f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "
+            "to translate with pairs or both ways use --model pix2pix or cycle_gan"
+        )
+    if not opt.isTrain:
+        return
+    _check_epochs(opt)
+    _check_sizes(opt)
+    if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
+        raise UsageError(
+            f"--lambda_identity {opt.lambda_identity:g} compares input and output, but --input_nc "
+            f"{opt.input_nc} is not --output_nc {opt.output_nc}; use --lambda_identity 0"
+        )
+
+
+def _check_ranges(opt: Namespace) -> None:
+    for name, value in vars(opt).items():
+        if name in POSITIVE and not value > 0:
+            raise UsageError(f"--{name} {value}: must be above 0")
+        if name in NOT_NEGATIVE and value < 0:
+            raise UsageError(f"--{name} {value}: must not be negative")
+        if isinstance(value, float) and math.isnan(value):
+            raise UsageError(f"--{name} {value}: must be a number")
+    if not 0 <= getattr(opt, "beta1", 0) < 1:
+        raise UsageError(f"--beta1 {opt.beta1}: must be at least 0 and below 1")
+
+
+def _check_epochs(opt: Namespace) -> None:
+    last = opt.n_epochs + opt.n_epochs_decay
+    if last == 0:
+        raise UsageError("--n_epochs 0 --n_epochs_decay 0: there is no epoch to train")
+    if opt.epoch_count > last:
+        raise UsageError(
+            f"--epoch_count {opt.epoch_count} is beyond the last epoch, {last} (--n_epochs "
+            f"{opt.n_epochs} + --n_epochs_decay {opt.n_epochs_decay}); raise one of these"
+        )
+
+
+def _check_sizes(opt: Namespace) -> None:
+    steps = PREPROCESS[opt.preprocess]
+    if "crop" not in steps:
+        return
+    if ("resize" in steps or "scale_width" in steps) and opt.crop_size > opt.load_size:
+        raise UsageError(
+            f"--crop_size {opt.crop_size} is larger than --load_size {opt.load_size}; "
+            f"give --load_size {round(opt.crop_size * 286 / 256)}, or at least {opt.crop_size}"
+        )
+    multiple = UNET_MULTIPLES.get(opt.netG, 4)
+    if opt.crop_size % multiple:
+        raise UsageError(
+            f"--netG {opt.netG} takes sizes that are multiples of {multiple}, not --crop_size "
+            f"{opt.crop_size}; the nearest is {max(1, round(opt.crop_size / multiple)) * multiple}"
+        )
+    layers = {"basic": 3, "n_layers": opt.n_layers_D}.get(opt.netD)
+    least = 2 if opt.norm == "none" else 3
+    if layers is not None and patch_map_size(opt.crop_size, layers) + 1 < least:
+        raise UsageError(
+            f"--crop_size {opt.crop_size} is too small for --netD {opt.netD} with {layers} layers; "
+            f"use at least {least * 2**layers}, or fewer layers: --netD n_layers --n_layers_D"
+        )

@@ -1,0 +1,54 @@
+"""The one gate: lint, format, types, all tests. python scripts/run_tests.py
+
+Makes `.venv-tests` with the test tools (--fresh: anew) and needs nothing but Python. Words after
+`--` go to pytest, which then runs alone: python scripts/run_tests.py -- -k options
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from environment import ROOT, make_environment
+
+ENVIRONMENT = ROOT / ".venv-tests"
+CHECKS = {
+    "lint": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "types": ["mypy"],
+    "fast tests": ["pytest", "-q", "-n", "2", "-m", "not slow"],
+    "slow tests": ["pytest", "-q", "-n", "2", "-m", "slow"],
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run every check, also after one has failed; returns 0 where all passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="make the environment anew")
+    parser.add_argument("pytest", nargs="*", help="words for pytest, after --")
+    args = parser.parse_args(argv)
+    if args.fresh:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    print("installing the environment of the tests ...", flush=True)
+    requirements = [ROOT / "requirements.txt", ROOT / "scripts/requirements_test.txt"]
+    python = make_environment(ENVIRONMENT, requirements)
+    checks = {"tests": ["pytest", *args.pytest]} if args.pytest else CHECKS
+    failed = [name for name, words in checks.items() if not passes(python, name, words)]
+    print(f"failed: {', '.join(failed)}" if failed else "the gate is green", flush=True)
+    return 1 if failed else 0
+
+
+def passes(python: Path, name: str, words: list[str]) -> bool:
+    """Run one check and say how long it took."""
+    print(f"== {name}: {' '.join(words)}", flush=True)
+    began = time.perf_counter()
+    code = subprocess.run([str(python), "-m", *words], cwd=ROOT).returncode
+    seconds = time.perf_counter() - began
+    print(f"== {name}: {'passed' if code == 0 else 'FAILED'} in {seconds:.0f} s", flush=True)
+    return code == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Which device a run computes on."""
+
+import logging
+
+import torch
+
+from .errors import UsageError, UserError
+
+log = logging.getLogger(__name__)
+
+
+def parse_gpu_ids(text: str) -> list[int]:
+    """`0`, `0,1`, `-1` (CPU) -> [0], [0, 1], []. Raises UsageError for anything else."""
+    try:
+        ids = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(
+            f"--gpu_ids {text}: give GPU numbers such as 0 or 0,1, or -1 for the CPU"
+        ) from None
+    return [i for i in ids if i >= 0]
+
+
+def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
+    """The device of a run: the first GPU named, else MPS, else the CPU, said in one line.
+
+    Raises UserError where a GPU that was asked for by hand does not exist.
+    """
+    if not gpu_ids:
+        return torch.device("cpu")
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if max(gpu_ids) < present:
+        if len(gpu_ids) > 1:
+            log.warning(
+                "--gpu_ids %s: one process uses one GPU; this run computes on GPU %d alone",
+                ",".join(map(str, gpu_ids)),
+                gpu_ids[0],
+            )
+        return torch.device("cuda", gpu_ids[0])
+    if asked_by_hand:
+        there = f"GPUs 0 to {present - 1}" if present else "no CUDA GPU"
+        raise UserError(
+            f"--gpu_ids {','.join(map(str, gpu_ids))}: this machine has {there}; "
+            "give another number, or -1 for the CPU"
+        )
+    if torch.backends.mps.is_available():
+        log.info("no CUDA GPU here: computing on the Apple GPU (MPS)")
+        return torch.device("mps")
+    log.info("no CUDA GPU here: computing on the CPU (--gpu_ids -1 says so by hand)")
+    return torch.device("cpu")

@@ -1,0 +1,49 @@
+"""Writing files whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import UserError
+
+
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], object], durable: bool = False
+) -> None:
+    """Call `write(file)` on a temporary neighbour, then rename it to `path`.
+
+    A reader sees the old file or the new one, never a part. `durable` flushes the file to disk
+    before the rename, so that this holds through a power cut too. Raises UserError where the disk
+    is full or the folder cannot be written; the old file is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; what was there before is untouched"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` for UTF-8 text with `\\n` line ends."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def list_folder(folder: Path, pattern: str = "*", most: int = 12) -> str:
+    """What a folder holds, as a phrase for an error message."""
+    if not folder.is_dir():
+        return f"{folder} does not exist"
+    names = sorted(path.name for path in folder.glob(pattern))
+    if not names:
+        return f"{folder} holds no {pattern}" if pattern != "*" else f"{folder} is empty"
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return f"{folder} holds: {', '.join(names[:most])}{more}"

@@ -1,0 +1,54 @@
+"""The frozen `opt` that every room reads."""
+
+from argparse import Namespace
+from typing import Any
+
+from .errors import UsageError
+
+
+class Options(Namespace):
+    """All options of a run. Setting an attribute is an error; `replace` gives a changed copy.
+
+    `given` holds the names of those that were typed on the command line.
+    """
+
+    given: frozenset[str]
+
+    def __init__(self, given: frozenset[str] = frozenset(), **values: Any) -> None:
+        vars(self).update(values, given=given)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"opt is frozen: use opt.replace({name}=...), or change the default in "
+            "modify_commandline_options"
+        )
+
+    def replace(self, **changes: Any) -> "Options":
+        """A copy with some options changed."""
+        return Options(**{**vars(self), **changes})
+
+    def values(self) -> dict[str, Any]:
+        """All options by name, without `given`."""
+        return {name: value for name, value in vars(self).items() if name != "given"}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (dict(vars(self)),)
+
+
+def _rebuild(values: dict[str, Any]) -> Options:
+    return Options(**values)
+
+
+def suffixed_name(name: str, suffix: str, values: dict[str, Any]) -> str:
+    """`name`, with `_` and the filled-in suffix behind it where there is one.
+
+    Raises UsageError where the suffix names an option that does not exist.
+    """
+    if not suffix:
+        return name
+    try:
+        return f"{name}_{suffix.format(**values)}"
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(
+            f"--suffix {suffix}: {error} is no option; e.g. {{netG}}_{{ngf}}"
+        ) from None

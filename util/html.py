@@ -1,0 +1,80 @@
+"""Pages of pictures, written with dominate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dominate
+from dominate.tags import a, br, h1, h3, img, link, meta, p, style, table, td, tr
+
+from .files import write_text_atomically
+
+CSS = """
+body { font-family: system-ui, sans-serif; margin: 1rem; background: #fff; color: #222; }
+h1 { font-size: 1.3rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+table { border-collapse: collapse; } td { padding: 4px; vertical-align: top; }
+td p { margin: 2px 0; font-size: .8rem; color: #555; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; background: #eee; }
+nav a { margin-right: 1rem; }
+@media (max-width: 700px) { tr { display: flex; flex-wrap: wrap; } td { width: 46%; }
+  td img { width: 100% !important; } }
+@media (prefers-color-scheme: dark) { body { background: #161616; color: #ddd; }
+  td p { color: #aaa; } a { color: #8bf; } }
+"""
+
+
+class HTML:
+    """One page in a folder `web_dir`, its pictures in `web_dir/images`."""
+
+    def __init__(
+        self, web_dir: str | Path, title: str, refresh: int = 0, file_name: str = "index.html"
+    ) -> None:
+        self.web_dir = Path(web_dir)
+        self.img_dir = self.web_dir / "images"
+        self.img_dir.mkdir(parents=True, exist_ok=True)
+        self.file_name = file_name
+        self.doc = dominate.document(title=title)
+        with self.doc.head:
+            meta(charset="utf-8")
+            meta(name="viewport", content="width=device-width, initial-scale=1")
+            link(rel="icon", href="data:,")
+            style(CSS)
+            if refresh > 0:
+                meta(http_equiv="refresh", content=str(refresh))
+        with self.doc:
+            h1(title)
+
+    def get_image_dir(self) -> str:
+        """The folder that pictures belong in."""
+        return str(self.img_dir)
+
+    def add_header(self, text: str) -> None:
+        """A headline."""
+        with self.doc:
+            h3(text)
+
+    def add_links(self, links: dict[str, str]) -> None:
+        """A row of links: text -> address."""
+        with self.doc, dominate.tags.nav():
+            for text, address in links.items():
+                a(text, href=address)
+
+    def add_images(
+        self, ims: Sequence[str], txts: Sequence[str], links: Sequence[str], width: int = 400
+    ) -> None:
+        """A row of pictures (files in `images/`), each with a text and a link to a file there."""
+        with self.doc, table(), tr():
+            for image, text, target in zip(ims, txts, links, strict=True):
+                with td(), p():
+                    with a(href=f"images/{target}"):
+                        img(
+                            style=f"width:{width}px",
+                            src=f"images/{image}",
+                            alt=text,
+                            loading="lazy",
+                        )
+                    br()
+                    p(text)
+
+    def save(self) -> None:
+        """Write the page, whole or not at all."""
+        write_text_atomically(self.web_dir / self.file_name, self.doc.render())

@@ -1,0 +1,51 @@
+"""The history of generated images that discriminators are shown (arXiv 1612.07828, section 2.3)."""
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """A buffer of generated images. A discriminator trained on it sees older fakes too.
+
+    Until it is full, each image is stored and returned. Then, with probability 1/2, a random
+    stored image is returned and the new one takes its place; else the new one is returned.
+    A pool of size 0 returns its input.
+    """
+
+    def __init__(self, pool_size: int, rng: random.Random | None = None) -> None:
+        self.pool_size = pool_size
+        self.images: list[Tensor] = []
+        self.rng = rng or random.Random()
+
+    def query(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), detached; each image is pooled on its own."""
+        if self.pool_size == 0:
+            return images
+        return torch.stack([self._exchange(image) for image in images.detach()])
+
+    def _exchange(self, image: Tensor) -> Tensor:
+        if len(self.images) < self.pool_size:
+            self.images.append(image.clone())
+            return image
+        if self.rng.random() < 0.5:
+            return image
+        place = self.rng.randrange(self.pool_size)
+        stored, self.images[place] = self.images[place], image.clone()
+        return stored
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a continued run needs: the images (on the CPU) and the random stream."""
+        version, numbers, gauss = self.rng.getstate()
+        return {
+            "images": [image.cpu() for image in self.images],
+            "rng": [version, list(numbers), gauss],
+        }
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """The inverse of `state_dict`; the images go to `device`."""
+        self.images = [image.to(device) for image in state["images"]]
+        version, numbers, gauss = state["rng"]
+        self.rng.setstate((version, tuple(numbers), gauss))

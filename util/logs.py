@@ -1,0 +1,21 @@
+"""Console output: one line per message, above the progress bar."""
+
+import logging
+import sys
+
+from tqdm import tqdm
+
+
+class _Console(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(mark + self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+def start_logging() -> None:
+    """Send messages from INFO upwards to the console; safe to call again."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Console) for handler in root.handlers):
+        root.addHandler(_Console())
+    root.setLevel(logging.INFO)

@@ -1,0 +1,99 @@
+"""The folder of a run: `<checkpoints_dir>/<name>`, and the options stored in it."""
+
+import ast
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .files import write_text_atomically
+from .frozen_options import Options
+
+log = logging.getLogger(__name__)
+
+HEAD = "----------------- Options ---------------"
+END = "----------------- End -------------------"
+
+
+def run_folder(opt: Options) -> Path:
+    """`<checkpoints_dir>/<name>`."""
+    return Path(opt.checkpoints_dir) / opt.name
+
+
+def claim_run_folder(opt: Options, defaults: Mapping[str, Any]) -> Path:
+    """Make the folder of a training run and store its options.
+
+    An older run of that name is moved aside to `<name>.1`, `<name>.2`, ... unless it is continued.
+    Raises UserError where a run to continue is not there.
+    """
+    folder = run_folder(opt)
+    if opt.continue_train:
+        if not folder.is_dir():
+            raise UserError(f"--continue_train: there is no run {folder}; check --name")
+    elif folder.is_dir() and any(folder.iterdir()):
+        aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
+        try:
+            folder.rename(aside)
+        except OSError as error:
+            raise UserError(
+                f"cannot move the older run {folder} aside ({error.strerror}): "
+                "close what uses it, or choose another --name"
+            ) from error
+        log.info("the older run of that name is now %s", aside)
+    store_options(folder, opt, defaults)
+    return folder
+
+
+def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
+    """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--checkpoints_dir: cannot make {folder}: {error.strerror}") from error
+    write_text_atomically(folder / f"{opt.phase}_opt.txt", options_text(opt, defaults))
+    values = json.dumps(opt.values(), indent=1, sort_keys=True, default=str)
+    write_text_atomically(folder / f"{opt.phase}_opt.json", values + "\n")
+
+
+def options_text(opt: Options, defaults: Mapping[str, Any]) -> str:
+    """All options, sorted, one a line, with the default where a value differs from it."""
+    values = {**opt.values(), "gpu_ids": ",".join(map(str, opt.gpu_ids)) or "-1"}
+    lines = [HEAD]
+    for name, value in sorted(values.items()):
+        differs = name in defaults and str(value) != str(defaults[name])
+        comment = f"\t[default: {defaults[name]}]" if differs else ""
+        lines.append(f"{name:>25}: {value!s:<30}{comment}")
+    return "\n".join([*lines, END, ""])
+
+
+def read_training_options(folder: Path) -> dict[str, Any]:
+    """The options that a run was trained with; empty where none are stored.
+
+    `train_opt.json`, or the `train_opt.txt` of a run of the reference.
+    """
+    stored = folder / "train_opt.json"
+    if stored.is_file():
+        try:
+            return json.loads(stored.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{stored} is damaged ({error}): delete it or mend it") from error
+    text = folder / "train_opt.txt"
+    return _parse_options_text(text.read_text(encoding="utf-8")) if text.is_file() else {}
+
+
+def _parse_options_text(text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, colon, value = line.split("\t[default:")[0].partition(": ")
+        if colon and not line.startswith("---"):
+            options[name.strip()] = _value(value.strip())
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,1 @@
+"""Where records of a run go: each sink is small, independent and imports its package itself."""
