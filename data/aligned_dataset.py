@@ -38,7 +38,7 @@ class AlignedDataset(BaseDataset):
         half = pair.width // 2
         A = pair.crop((0, 0, half, pair.height))
         B = pair.crop((half, 0, 2 * half, pair.height))
-        placement = draw_placement(self.opt, A.size, self.random(index))
+        placement = draw_placement(self.opt, A.size, self.random(index), path)
         return {
             "A": load_tensor(A, self.opt, self.A_nc, placement),
             "B": load_tensor(B, self.opt, self.B_nc, placement),

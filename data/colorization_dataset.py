@@ -39,6 +39,6 @@ class ColorizationDataset(BaseDataset):
         """`A` (1, H, W), `B` (2, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
         image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index))
+        placement = draw_placement(self.opt, image.size, self.random(index), path)
         lightness, colour = rgb_to_lab(load_tensor(image, self.opt, 3, placement).unsqueeze(0))
         return {"A": lightness[0], "B": colour[0], "A_paths": path, "B_paths": path}

@@ -24,5 +24,5 @@ class SingleDataset(BaseDataset):
         """`A` (input_nc, H, W) and `A_paths`."""
         path = self.A_paths[index]
         image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index))
+        placement = draw_placement(self.opt, image.size, self.random(index), path)
         return {"A": load_tensor(image, self.opt, self.opt.input_nc, placement), "A_paths": path}

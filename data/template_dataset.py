@@ -37,7 +37,7 @@ class TemplateDataset(BaseDataset):
         """`A` and `B` (input_nc, H, W), `A_paths`, `B_paths`."""
         path = self.image_paths[index]
         image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index))
+        placement = draw_placement(self.opt, image.size, self.random(index), path)
         A = load_tensor(image, self.opt, self.opt.input_nc, placement)
         B = (A * self.opt.new_dataset_option).clamp(-1, 1)
         return {"A": A, "B": B, "A_paths": path, "B_paths": path}

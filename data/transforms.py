@@ -50,10 +50,12 @@ def resized(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
     return width, height
 
 
-def draw_placement(opt: Namespace, size: tuple[int, int], rng: random.Random) -> Placement:
+def draw_placement(
+    opt: Namespace, size: tuple[int, int], rng: random.Random, path: str
+) -> Placement:
     """A random placement in training, the centre at test, for a picture of (width, height).
 
-    Raises UserError where the picture is too small to crop.
+    Raises UserError naming `path` where the picture is too small to crop.
     """
     room_x = room_y = 0
     if "crop" in PREPROCESS[opt.preprocess]:
@@ -61,7 +63,7 @@ def draw_placement(opt: Namespace, size: tuple[int, int], rng: random.Random) ->
         room_x, room_y = width - opt.crop_size, height - opt.crop_size
         if room_x < 0 or room_y < 0:
             raise UserError(
-                f"--crop_size {opt.crop_size}: a picture of {width}x{height} is too small for it; "
+                f"--crop_size {opt.crop_size}: {path} ({width}x{height}) is too small for it; "
                 "use a smaller --crop_size, or --preprocess resize_and_crop"
             )
     if not opt.isTrain:

@@ -35,8 +35,8 @@ class UnalignedDataset(BaseDataset):
         A_path = self.A_paths[index % len(self.A_paths)]
         B_path = self.B_paths[other % len(self.B_paths)]
         A, B = read_image(A_path), read_image(B_path)
-        place_A = draw_placement(self.opt, A.size, rng)
-        place_B = draw_placement(self.opt, B.size, rng)
+        place_A = draw_placement(self.opt, A.size, rng, A_path)
+        place_B = draw_placement(self.opt, B.size, rng, B_path)
         return {
             "A": load_tensor(A, self.opt, self.A_nc, place_A),
             "B": load_tensor(B, self.opt, self.B_nc, place_B),

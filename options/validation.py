@@ -78,9 +78,8 @@ def _check_sizes(opt: Namespace) -> None:
             f"{opt.crop_size}; the nearest is {max(1, round(opt.crop_size / multiple)) * multiple}"
         )
     layers = {"basic": 3, "n_layers": opt.n_layers_D}.get(opt.netD)
-    least = 2 if opt.norm == "none" else 3
-    if layers is not None and patch_map_size(opt.crop_size, layers) + 1 < least:
+    if layers is not None and patch_map_size(opt.crop_size, layers) < 1:
         raise UsageError(
             f"--crop_size {opt.crop_size} is too small for --netD {opt.netD} with {layers} layers; "
-            f"use at least {least * 2**layers}, or fewer layers: --netD n_layers --n_layers_D"
+            f"use at least {3 * 2**layers}, or fewer layers: --netD n_layers --n_layers_D"
         )

@@ -4,6 +4,7 @@ Reading never runs code (`weights_only=True`).
 """
 
 import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,7 +69,9 @@ def _load(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: copy or download it again")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of file versions; a file that fails says why below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
     except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:

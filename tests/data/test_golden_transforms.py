@@ -1,0 +1,26 @@
+"""Preprocessing gives the reference's pixels."""
+
+from argparse import Namespace
+from typing import Any
+
+import pytest
+from golden_figures import GOLDEN, assert_like, load
+
+from data.image_reading import read_image
+from data.transforms import Placement, load_tensor
+
+
+@pytest.mark.parametrize(
+    "case",
+    load("transforms"),
+    ids=lambda case: "-".join(
+        str(case[key]) for key in ("image", "preprocess", "flip", "grayscale")
+    ),
+)
+def test_preprocessing_is_the_reference_preprocessing(case: dict[str, Any]) -> None:
+    picture = read_image(str(GOLDEN / "images" / case["image"]))
+    opt = Namespace(**{key: case[key] for key in ("preprocess", "load_size", "crop_size")})
+    placement = Placement(*case["crop_pos"], flip=case["flip"])
+    tensor = load_tensor(picture, opt, 1 if case["grayscale"] else 3, placement)
+    assert tensor.dtype.is_floating_point
+    assert_like(tensor, case, relative=1e-6)

@@ -1,0 +1,51 @@
+"""The losses and weights of the first training steps are the reference's, in float64."""
+
+from typing import Any
+
+import pytest
+import torch
+from golden_figures import fill, image, load
+
+from models import create_model
+from models.base_model import BaseModel
+from options.train_options import TrainOptions
+
+CASES = load("training_steps")
+
+
+def golden_model(case: dict[str, Any]) -> BaseModel:
+    """The model of a case with its weights, in float64."""
+    where = ["--dataroot", "unused", "--gpu_ids", "-1", "--seed", "0"]
+    opt = TrainOptions().parse([*where, *case["argv"]])
+    model = create_model(opt)
+    for place, name in enumerate(case["nets"]):
+        fill(getattr(model, f"net{name}"), case["weight_seed"] + place).double()
+    model.setup(opt)
+    return model
+
+
+def golden_input(case: dict[str, Any], step: int) -> dict[str, Any]:
+    """The input of a step (from 0), in float64."""
+    seed = case["input_seed"] + 2 * step
+    images = [image(seed + i, case["batch"], case["nc"][i], case["size"]).double() for i in (0, 1)]
+    return {"A": images[0], "B": images[1], "A_paths": ["a"], "B_paths": ["b"]}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_losses_and_weights_of_every_step(name: str) -> None:
+    case = CASES[name]
+    model = golden_model(case)
+    for step, expected in enumerate(case["losses"]):
+        model.set_input(golden_input(case, step))
+        model.optimize_parameters()
+        assert model.loss_names == list(expected)
+        for loss, value in expected.items():
+            got = float(getattr(model, f"loss_{loss}"))
+            assert got == pytest.approx(value, rel=1e-8, abs=1e-12), (step, loss)
+    for net, tensors in case["weights_after"].items():
+        state = getattr(model, f"net{net}").state_dict()
+        for key, (total, absolute) in tensors.items():
+            if key.endswith(".weight"):
+                assert state[key].dtype == torch.float64
+                assert abs(float(state[key].sum()) - total) <= 1e-7 * absolute, (net, key)
+                assert float(state[key].abs().sum()) == pytest.approx(absolute, rel=1e-7)

@@ -1,0 +1,117 @@
+"""Properties of every network."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from models import networks
+from models.discriminators import patch_map_size
+
+CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
+MULTIPLE = {"unet_256": 256, "unet_128": 128}
+
+
+@pytest.mark.parametrize(("netG", "norm", "dropout"), CONFIGURATIONS)
+def test_generator_keeps_the_size_and_every_parameter_gets_a_gradient(
+    netG: str, norm: str, dropout: bool
+) -> None:
+    net = networks.define_G(2, 5, 4, netG, norm, dropout)
+    size = MULTIPLE.get(netG, 32)
+    output = net(torch.rand(2, 2, size, size) * 2 - 1)
+    assert output.shape == (2, 5, size, size)
+    assert output.isfinite().all()
+    assert output.abs().max() <= 1
+    output.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    has_dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
+    assert has_dropout is dropout
+
+
+@pytest.mark.parametrize(
+    ("netD", "norm"), list(product(networks.DISCRIMINATORS, ("instance", "batch", "none")))
+)
+def test_discriminator_scores_patches_and_every_parameter_gets_a_gradient(
+    netD: str, norm: str
+) -> None:
+    net = networks.define_D(3, 4, netD, 2, norm)
+    scores = net(torch.rand(2, 3, 48, 48))
+    side = 48 if netD == "pixel" else patch_map_size(48, 3 if netD == "basic" else 2)
+    assert scores.shape == (2, 1, side, side)
+    scores.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize(("n_layers", "field"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_receptive_field_of_the_patch_discriminator(n_layers: int, field: int) -> None:
+    net = networks.define_D(1, 2, "n_layers", n_layers, "none")
+    nn.init.ones_(net.model[0].weight)
+    x = torch.rand(1, 1, 256, 256, requires_grad=True)
+    scores = net(x)
+    middle = scores.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(scores[0, 0, middle, middle], x)
+    rows = gradient[0, 0].abs().sum(dim=1).nonzero()
+    assert int(rows.max() - rows.min()) + 1 == field
+
+
+@pytest.mark.parametrize(
+    ("init_type", "gain", "spread"),
+    [
+        ("normal", 0.02, 0.02),
+        ("normal", 0.1, 0.1),
+        # fan_in = 64 * 9, fan_out = 128 * 9 (Glorot 2010, equation 16; He 2015, equation 10)
+        ("xavier", 0.5, 0.5 * math.sqrt(2 / (64 * 9 + 128 * 9))),
+        ("kaiming", 0.02, math.sqrt(2 / (64 * 9))),
+        # 128 orthogonal rows of 576 values
+        ("orthogonal", 0.3, 0.3 / math.sqrt(64 * 9)),
+    ],
+)
+def test_initial_weights_have_the_spread_of_their_type(
+    init_type: str, gain: float, spread: float
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128))
+    networks.init_weights(net, init_type, gain)
+    weight = net[0].weight.detach()
+    assert float(weight.std()) == pytest.approx(spread, rel=0.02)
+    assert abs(float(weight.mean())) < 4 * spread / math.sqrt(weight.numel())
+    assert net[0].bias.eq(0).all()
+    assert net[1].bias.eq(0).all()
+    assert float(net[1].weight.detach().mean()) == pytest.approx(1, abs=5 * gain / math.sqrt(128))
+    assert float(net[1].weight.detach().std()) == pytest.approx(gain, rel=0.3)
+    if init_type == "orthogonal":
+        rows = weight.flatten(1)
+        assert torch.allclose(rows @ rows.T, gain**2 * torch.eye(128), atol=1e-5)
+
+
+def test_normal_initial_weights_are_normal() -> None:
+    torch.manual_seed(0)
+    net = networks.define_D(3, 64, "basic", norm="instance")
+    weight = net.model[5].weight.detach().flatten() / 0.02
+    for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
+        expected = math.sqrt(2) * float(torch.erfinv(torch.tensor(2 * quantile - 1)))
+        assert float((weight < expected).float().mean()) == pytest.approx(quantile, abs=0.005)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        net = networks.define_G(3, 3, 4, "unet_128", "batch")
+        return torch.cat([p.flatten() for p in net.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("factory", ["G", "D", "norm", "init"])
+def test_an_unknown_name_lists_those_that_there_are(factory: str) -> None:
+    calls = {
+        "G": lambda: networks.define_G(3, 3, 4, "vgg"),
+        "D": lambda: networks.define_D(3, 4, "vgg"),
+        "norm": lambda: networks.get_norm_layer("layer"),
+        "init": lambda: networks.init_weights(nn.Conv2d(1, 1, 1), "zeros"),
+    }
+    with pytest.raises(ValueError, match=r"there are .*(resnet_9blocks|basic|instance|xavier)"):
+        calls[factory]()

@@ -1,0 +1,157 @@
+"""opt is checked, frozen, and made without side effects; mistakes are one line and exit code 2."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from options.base_options import option_defaults
+from options.test_options import TestOptions
+from options.train_options import TrainOptions
+from util.frozen_options import Options
+from util.run_folder import (
+    claim_run_folder,
+    options_text,
+    read_training_options,
+    run_folder,
+    store_options,
+)
+
+BASE = ["--dataroot", "nowhere"]
+
+
+def test_parsing_is_pure_and_repeatable(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = TrainOptions()
+    first, second = options.parse(BASE), options.parse(BASE)
+    assert first.values() == second.values()
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_parse_reads_the_command_line_by_default(monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["01_train.py", *BASE, "--ngf", "7"])
+    assert TrainOptions().parse().ngf == 7
+
+
+def test_opt_is_frozen_and_knows_what_was_typed() -> None:
+    opt = TrainOptions().parse([*BASE, "--ngf", "64"])
+    with pytest.raises(AttributeError, match="frozen"):
+        opt.ngf = 3
+    assert opt.given == {"dataroot", "ngf"}
+    changed = opt.replace(ngf=3)
+    assert (opt.ngf, changed.ngf) == (64, 3)
+    assert pickle.loads(pickle.dumps(opt)).values() == opt.values()
+
+
+def test_plugin_flags_come_with_their_plugin_alone() -> None:
+    assert TrainOptions().parse([*BASE, "--model", "pix2pix", "--lambda_L1", "3"]).lambda_L1 == 3
+    with pytest.raises(SystemExit):
+        TrainOptions().parse([*BASE, "--lambda_L1", "3"])
+
+
+def test_finished_values() -> None:
+    opt = TrainOptions().parse([*BASE, "--gpu_ids", "0,2", "--suffix", "{netG}_{ngf}"])
+    assert opt.gpu_ids == [0, 2]
+    assert opt.isTrain is True
+    assert opt.name == "experiment_name_resnet_9blocks_64"
+    assert TestOptions().parse([]).isTrain is False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--crop_sise", "3"], "--crop_size"),
+        (["--netG", "vgg"], "resnet_9blocks"),
+        (["--model", "cyclegan"], "did you mean cycle_gan"),
+        (["--dataset_mode", "x"], "unaligned"),
+        (["--model", "test"], "02_inference.py"),
+        (["--n_epochs", "0", "--n_epochs_decay", "0"], "no epoch to train"),
+        (["--epoch_count", "201"], "beyond the last epoch, 200"),
+        (["--n_epochs", "-1"], "--n_epochs -1: must not be negative"),
+        (["--crop_size", "512"], "--crop_size 512 is larger than --load_size 286"),
+        (["--netG", "unet_256", "--crop_size", "128"], "multiples of 256"),
+        (["--netG", "unet_128", "--crop_size", "192"], "multiples of 128"),
+        (["--crop_size", "62"], "multiples of 4"),
+        (["--crop_size", "16"], "too small for --netD basic"),
+        (["--output_nc", "1"], "--lambda_identity 0"),
+        (["--batch_size", "0"], "--batch_size 0"),
+        (["--lr", "nan"], "--lr nan"),
+        (["--lr", "two"], "--lr"),
+        (["--beta1", "1"], "--beta1 1"),
+        (["--gpu_ids", "a"], "--gpu_ids a"),
+        (["--suffix", "{nothing}"], "'nothing' is no option"),
+        (["--print_freq", "0"], "--print_freq 0"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_flag(words: list[str], message: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        TrainOptions().parse([*BASE, *words])
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+@pytest.mark.parametrize("crop", [24, 28, 32, 64])
+@pytest.mark.parametrize("norm", ["instance", "batch", "none"])
+def test_sizes_that_pass_the_check_can_be_trained(
+    crop: int, norm: str, train_opt: Callable[..., Options]
+) -> None:
+    import torch
+
+    from models.networks import define_D
+
+    words = ["--crop_size", str(crop), "--load_size", str(crop), "--norm", norm]
+    opt = train_opt(*words)
+    scores = define_D(3, 4, opt.netD, opt.n_layers_D, norm)(torch.rand(1, 3, crop, crop))
+    assert scores.numel() >= 1
+
+
+def test_help_names_every_choice(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        TrainOptions().parse(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("resnet_9blocks", "wgangp", "--lambda_identity", "colorization", "scale_width"):
+        assert word in text
+
+
+def test_option_files_are_as_users_know_them_and_are_read_again(
+    tmp_path: Path, train_opt: Callable[..., Options]
+) -> None:
+    options = TrainOptions()
+    opt = train_opt("--netG", "unet_128", "--crop_size", "128", "--load_size", "128")
+    defaults = option_defaults(options, opt)
+    store_options(tmp_path, opt, defaults)
+    lines = (tmp_path / "train_opt.txt").read_text().splitlines()
+    assert lines[0] == "----------------- Options ---------------"
+    assert lines[-1] == "----------------- End -------------------"
+    names = [line.split(":")[0].strip() for line in lines[1:-1]]
+    assert names == sorted(names)
+    expected = (
+        "                     netG: unet_128                      \t[default: resnet_9blocks]"
+    )
+    assert expected in lines
+    assert f"{'beta1':>25}: {'0.5':<30}" in lines
+    stored = read_training_options(tmp_path)
+    assert stored["netG"] == "unet_128"
+    (tmp_path / "train_opt.json").unlink()  # as a run of the reference leaves it
+    from_text = read_training_options(tmp_path)
+    assert {key: from_text[key] for key in ("netG", "ngf", "no_dropout", "lr", "dataroot")} == {
+        key: stored[key] for key in ("netG", "ngf", "no_dropout", "lr", "dataroot")
+    }
+    assert "gpu_ids: -1" in options_text(opt, defaults)
+
+
+def test_an_older_run_of_the_same_name_is_moved_aside(train_opt: Callable[..., Options]) -> None:
+    opt = train_opt("--name", "twice")
+    for number in range(3):
+        claim_run_folder(opt, {})
+        (run_folder(opt) / "mark").write_text(str(number))
+    runs = run_folder(opt).parent
+    assert [(runs / name / "mark").read_text() for name in ("twice", "twice.1", "twice.2")] == [
+        "2", "0", "1",
+    ]  # fmt: skip
