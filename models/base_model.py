@@ -80,6 +80,7 @@ class BaseModel(ABC):
 
         Called after the first step, so that a misspelt name fails there and not hours later.
         """
+        self.compute_visuals()
         for name in self.loss_names:
             self._declared("loss_", name, "loss_names")
         for name in self.visual_names:
