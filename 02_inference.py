@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Translate as the command line says; returns the exit code."""
     options = TestOptions()
-    opt = begin(options.parse(argv))
-    opt = adopt_from_run(opt)
+    opt = begin(options.parse(argv), adopt_from_run)
     dataset = create_dataset(opt)
     model = create_model(opt)
     model.setup(opt)

@@ -10,6 +10,7 @@ import torch.utils.data
 
 from util.errors import UserError
 from util.random_streams import permutation
+from util.stopping import ignore_stops
 
 from .base_dataset import BaseDataset
 from .transforms import batch_of
@@ -39,6 +40,9 @@ class CustomDatasetDataLoader:
             num_workers=workers,
             collate_fn=_collate,
             persistent_workers=workers > 0,
+            worker_init_fn=ignore_stops,
+            # its own stream: starting an epoch must not move the one that dropout draws from
+            generator=torch.Generator(),
             pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
         )
 

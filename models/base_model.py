@@ -1,6 +1,7 @@
 """What every model shares: the protocol that the entry scripts and plug-ins rely on."""
 
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
@@ -17,7 +18,10 @@ from util.checkpoints import load_into, read_weights, save_weights, weights_path
 from util.devices import pick_device
 from util.errors import UserError
 from util.files import list_folder
+from util.start_weights import find_start_weights
+from util.training_state import continues_from_state
 
+from . import model_state
 from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)
@@ -71,9 +75,30 @@ class BaseModel(ABC):
             self._declared("net", name, "model_names").to(self.device)
         if self.isTrain:
             self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
-        if not self.isTrain or opt.continue_train:
+        if not self.isTrain:
             self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
+        elif opt.start_from or (opt.continue_train and not continues_from_state(opt)):
+            self._start_warm()
         self.print_networks(opt.verbose)
+
+    def _start_warm(self) -> None:
+        found = find_start_weights(self.opt, self.model_names)
+        for name, path in found.items():
+            load_into(getattr(self, f"net{name}"), read_weights(path), path)
+        fresh = [name for name in self.model_names if name not in found]
+        log.info(
+            "starting from weights alone (%s), with new optimizers%s",
+            ", ".join(path.name for path in found.values()),
+            f"; {', '.join(fresh)} start fresh" if fresh else "",
+        )
+
+    def training_state(self) -> dict[str, Any]:
+        """Everything that going on exactly needs, as tensors and plain containers."""
+        return model_state.collect(self)
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `training_state`, after `setup`."""
+        model_state.restore(self, state)
 
     def check_declared_names(self) -> None:
         """Raise AttributeError for a name in the lists that nothing stands behind.
@@ -113,8 +138,11 @@ class BaseModel(ABC):
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(metric)
             else:
-                scheduler.step()
-        if self.learning_rate != before:
+                with warnings.catch_warnings():
+                    # torch warns where a run goes on from the very end of an epoch
+                    warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
+                    scheduler.step()
+        if self.learning_rate not in (before, 0):  # 0: after the last epoch
             log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
 
     @property
@@ -151,6 +179,11 @@ class BaseModel(ABC):
             return OrderedDict()
         on_device = [torch.as_tensor(value).detach().to(self.device).float() for value in values]
         return OrderedDict(zip(self.loss_names, torch.stack(on_device).tolist(), strict=True))
+
+    def current_loss_tensors(self) -> dict[str, Tensor]:
+        """Name -> scalar on the device, of the losses that a step has set."""
+        names = [name for name in self.loss_names if hasattr(self, f"loss_{name}")]
+        return {name: getattr(self, f"loss_{name}") for name in names}
 
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network."""

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from models.architecture import read_discriminator, read_generator
+from models.architecture import read_generator
 from util.checkpoints import read_weights, weights_path
 from util.errors import UsageError, UserError
 from util.files import list_folder
@@ -21,15 +21,11 @@ from .validation import validate
 log = logging.getLogger(__name__)
 
 ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc")
-DISCRIMINATOR = ("netD", "ndf", "n_layers_D")
 GENERATOR_NAMES = {"cycle_gan": "G_A", "pix2pix": "G", "colorization": "G", "template": "G"}
-DISCRIMINATOR_NAMES = {"cycle_gan": "D_A", "pix2pix": "D", "colorization": "D"}
 
 
 def adopt_from_run(opt: Options) -> Options:
-    """`opt` completed from the run that it names; unchanged where a new run is trained."""
-    if opt.isTrain and not opt.continue_train:
-        return opt
+    """The options of inference, completed from the run that they name."""
     folder = run_folder(opt)
     if not folder.is_dir():
         raise UserError(
@@ -73,13 +69,11 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
 
 
 def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
-    names = [*ARCHITECTURE, *DISCRIMINATOR, "crop_size"]
+    names = [*ARCHITECTURE, "crop_size"]
     if opt.model != "test":
         names.append("direction")
-    if opt.isTrain:
-        names += ["load_size", "preprocess", "seed"]
     fresh = {name: saved[name] for name in names if name in saved and name not in opt.given}
-    if not opt.isTrain and "load_size" not in opt.given and "crop_size" in fresh:
+    if "load_size" not in opt.given and "crop_size" in fresh:
         fresh["load_size"] = fresh["crop_size"]
     return opt.replace(**fresh)
 
@@ -89,15 +83,15 @@ def _adopt_architecture(opt: Options, folder: Path) -> Options:
     path = weights_path(folder, _epoch(opt), name or "")
     if path.is_file():
         flags = read_generator(read_weights(path), path).flags()
-        opt = _adopt_flags(opt, flags, path)
-    path = weights_path(folder, _epoch(opt), DISCRIMINATOR_NAMES.get(opt.model, ""))
-    if opt.isTrain and path.is_file():
-        flags = read_discriminator(read_weights(path), path).flags()
-        opt = _adopt_flags(opt, flags, path)
+        opt = adopt_flags(opt, flags, path)
     return opt
 
 
-def _adopt_flags(opt: Options, flags: dict[str, Any], path: Path) -> Options:
+def adopt_flags(opt: Options, flags: dict[str, Any], path: Path) -> Options:
+    """`opt` with the values that a weight file tells.
+
+    Raises UsageError for a flag given by hand that does not fit it.
+    """
     for name, fitting in flags.items():
         value = getattr(opt, name)
         if name in opt.given and not _same(name, value, fitting, opt):

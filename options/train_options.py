@@ -28,7 +28,15 @@ class TrainOptions(BaseOptions):
 def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("training").add_argument
     add("--phase", type=str, default="train", help="which folders: <phase>A and <phase>B")
-    add("--continue_train", action="store_true", help="go on with the run of that name")
+    add("--continue_train", action="store_true", help="go on with the run where it stands")
+    add(
+        "--start_from",
+        type=str,
+        default="",
+        help="begin with the weights of a run, a folder or a file <epoch>_net_<X>.pth; "
+        "networks that it lacks start fresh",
+    )
+    add("--deterministic", action="store_true", help="the same numbers each time, at some cost")
     add("--epoch_count", type=int, default=1, help="number of the first epoch")
     add("--n_epochs", type=int, default=100, help="epochs at the full learning rate")
     add("--n_epochs_decay", type=int, default=100, help="epochs in which it falls towards zero")
@@ -53,6 +61,7 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
     add("--no_html", action="store_true", help="no gallery in <checkpoints_dir>/<name>/web")
     add("--save_latest_freq", type=int, default=5000, help="how often latest_net_*.pth is written")
     add("--save_epoch_freq", type=int, default=5, help="epochs between two snapshots")
+    add("--keep_last", type=int, default=0, help="epoch snapshots kept; 0: all")
     add("--save_by_iter", action="store_true", help="keep iter_<N>_net_*.pth, not latest alone")
 
 

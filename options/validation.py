@@ -14,7 +14,15 @@ POSITIVE = {
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
 }
 NOT_NEGATIVE = {
-    *("num_threads", "pool_size", "n_epochs", "n_epochs_decay", "load_iter", "display_ncols"),
+    *(
+        "num_threads",
+        "pool_size",
+        "n_epochs",
+        "n_epochs_decay",
+        "load_iter",
+        "display_ncols",
+        "keep_last",
+    ),
     *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1"),
 }
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}

@@ -51,7 +51,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises UserError naming the file and the reason where it is missing, empty, truncated, not a
     state dict, or holds anything but tensors and plain containers.
     """
-    content = _load(path)
+    content = load_plain(path)
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} is not a state dict: it holds {_describe(content)}")
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
@@ -63,7 +63,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {_without_prefixes(key): value for key, value in content.items()}
 
 
-def _load(path: Path) -> Any:
+def load_plain(path: Path, mmap: bool = False) -> Any:
+    """What torch.save wrote, on the CPU, as long as it is tensors and plain containers.
+
+    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does.
+    """
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     if path.stat().st_size == 0:
@@ -71,7 +75,7 @@ def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of file versions; a file that fails says why below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
     except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:

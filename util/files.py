@@ -25,12 +25,31 @@ def write_atomically(
             if durable:
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+        if durable:
+            _flush_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch.save turns one into the other
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}; what was there before is untouched"
+            f"cannot write {path}: {reason}; what was there before is untouched"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in the folder durable, where the system can (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_half_written(folder: Path) -> None:
+    """Delete what `write_atomically` left when its process was killed."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

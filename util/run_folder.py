@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .files import write_text_atomically
+from .files import remove_half_written, write_text_atomically
 from .frozen_options import Options
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any]) -> Path:
     if opt.continue_train:
         if not folder.is_dir():
             raise UserError(f"--continue_train: there is no run {folder}; check --name")
+        remove_half_written(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
         try:

@@ -1,9 +1,12 @@
 """What both entry scripts do first and last."""
 
 import logging
+import os
+import random
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from .errors import UsageError, UserError
@@ -14,14 +17,24 @@ from .random_streams import draw_seed
 log = logging.getLogger(__name__)
 
 
-def begin(opt: Options) -> Options:
-    """Start logging and the random streams; a seed that was not given is drawn and said."""
+def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
+    """Start logging, complete the options from the run that they name, start the random streams.
+
+    A seed that was not given is drawn and said.
+    """
     start_logging()
+    opt = complete(opt)
     if opt.seed is None:
         opt = opt.replace(seed=draw_seed())
         if opt.isTrain:
             log.info("--seed %d was drawn", opt.seed)
+    random.seed(opt.seed)
+    np.random.seed(opt.seed % 2**32)
     torch.manual_seed(opt.seed)
+    if getattr(opt, "deterministic", False):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
     return opt
 
 

@@ -1,0 +1,115 @@
+"""Options of a training that goes on, or that starts from the weights of another."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from models.architecture import read_discriminator, read_generator
+from util.checkpoints import read_weights
+from util.errors import UsageError, UserError
+from util.files import list_folder
+from util.frozen_options import Options
+from util.run_folder import read_training_options, run_folder
+from util.start_weights import find_start_weights
+from util.training_state import continues_from_state, read_state, state_path
+
+from .from_run import GENERATOR_NAMES, adopt_flags
+from .validation import validate
+
+log = logging.getLogger(__name__)
+
+DISCRIMINATOR_NAMES = {"cycle_gan": "D_A", "pix2pix": "D", "colorization": "D"}
+BREAKING = {
+    *("model", "netG", "netD", "ngf", "ndf", "n_layers_D", "norm", "no_dropout"),
+    *("input_nc", "output_nc", "direction", "dataset_mode", "preprocess", "load_size", "crop_size"),
+}
+"""What the weights, the optimizers and the image pools depend on."""
+OWN = {
+    *("name", "checkpoints_dir", "dataroot", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
+    *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
+}
+"""What belongs to the command, not to the run."""
+
+
+def complete_training(opt: Options) -> Options:
+    """`opt` as parsed for a new run; completed from the run that goes on, or that it starts from.
+
+    Raises UsageError where a flag given by hand does not fit what is there.
+    """
+    if opt.continue_train and opt.start_from:
+        raise UsageError(
+            "--continue_train goes on with the run's own state: leave out --start_from"
+        )
+    if opt.continue_train:
+        opt = _adopt_run(opt)
+    if opt.continue_train or opt.start_from:
+        opt = _adopt_architecture(opt)
+        validate(opt)
+    return opt
+
+
+def _adopt_run(opt: Options) -> Options:
+    folder = run_folder(opt)
+    if not folder.is_dir():
+        runs = list_folder(folder.parent)
+        raise UserError(f"--continue_train: there is no run {folder}; {runs}")
+    saved = read_training_options(folder)
+    exact = continues_from_state(opt)
+    if exact:
+        _refuse_breaking(opt, saved)
+    _say_changes(opt, saved)
+    known = vars(opt).keys() - opt.given - OWN
+    opt = opt.replace(**{name: saved[name] for name in known if name in saved})
+    if exact and "epoch_count" not in opt.given:
+        epoch = read_state(state_path(opt), mmap=True)["progress"]["epoch"]
+        last = opt.n_epochs + opt.n_epochs_decay
+        opt = opt.replace(epoch_count=min(epoch, last))
+    return opt
+
+
+def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
+    broken = sorted(name for name in _changed(opt, saved) if name in BREAKING)
+    if broken:
+        was = ", ".join(f"--{name} {getattr(opt, name)} (was {saved[name]})" for name in broken)
+        raise UsageError(
+            f"--continue_train cannot change {was}: leave it out, or begin a new run with the "
+            f"old weights: --name NEW --start_from {opt.name}"
+        )
+
+
+def _say_changes(opt: Options, saved: dict[str, Any]) -> None:
+    for name in sorted(_changed(opt, saved) - BREAKING - OWN):
+        log.info(
+            "changed since the run began: --%s %s -> %s", name, saved[name], getattr(opt, name)
+        )
+
+
+def _changed(opt: Options, saved: dict[str, Any]) -> set[str]:
+    return {name for name in opt.given if name in saved and saved[name] != getattr(opt, name)}
+
+
+def _adopt_architecture(opt: Options) -> Options:
+    """Architecture flags from the weight files that there are."""
+    if continues_from_state(opt):
+        return opt  # stored with the run, and refused above where they differ
+    generator = GENERATOR_NAMES.get(opt.model)
+    discriminator = DISCRIMINATOR_NAMES.get(opt.model)
+    if generator is None:
+        return opt  # a plug-in may have any architecture
+    found = find_start_weights(opt, _network_names(opt))
+    if generator in found:
+        path: Path = found[generator]
+        opt = adopt_flags(opt, read_generator(read_weights(path), path).flags(), path)
+    elif "G_B" in found:
+        path = found["G_B"]
+        flags = read_generator(read_weights(path), path).flags()
+        swapped = {"input_nc": flags["output_nc"], "output_nc": flags["input_nc"]}
+        opt = adopt_flags(opt, flags | swapped, path)
+    if discriminator in found:
+        path = found[discriminator]
+        opt = adopt_flags(opt, read_discriminator(read_weights(path), path).flags(), path)
+    return opt
+
+
+def _network_names(opt: Options) -> list[str]:
+    return ["G_A", "G_B", "D_A", "D_B"] if opt.model == "cycle_gan" else ["G", "D"]

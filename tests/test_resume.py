@@ -1,0 +1,382 @@
+"""A run that is stopped or killed at any moment and continued is the run that never stopped."""
+
+import json
+import multiprocessing
+import os
+import random
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY
+
+from util.training_state import read_state
+
+PICTURES = 5
+FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000", "--no_html", "--num_threads", "0"]
+FLAGS += ["--n_epochs", "2", "--n_epochs_decay", "1", "--save_latest_freq", "2"]
+VARIANTS = {
+    "plain": [],
+    "two workers": ["--num_threads", "2"],
+    "dropout": [
+        "--model",
+        "pix2pix",
+        "--netG",
+        "resnet_6blocks",
+        "--norm",
+        "instance",
+        "--dataset_mode",
+        "unaligned",
+    ],
+    "full pool": ["--pool_size", "2"],
+    "wgangp, plateau": ["--gan_mode", "wgangp", "--lr_policy", "plateau"],
+    "batch norm, batch 2": ["--norm", "batch", "--batch_size", "2", "--save_by_iter"],
+}
+
+
+def words(pictures: Path, name: str, *more: str) -> list[str]:
+    runs = str(pictures.parent / "runs")
+    return ["--dataroot", str(pictures), "--checkpoints_dir", runs, "--name", name, *FLAGS, *more]
+
+
+def train(argv: list[str]) -> int:
+    """The real program, in this process."""
+    return import_module("01_train").main(argv)
+
+
+def child(argv: list[str], stop_after: int = 0, number: int = 0) -> None:
+    """The real program in a process of its own, which signals itself after a step."""
+    torch.set_num_threads(1)
+    if stop_after:
+        from util.health import Health
+
+        watch, steps = Health.watch, iter(range(1, 10**6))
+
+        def watch_and_stop(self: Any, *args: Any) -> None:
+            watch(self, *args)
+            if next(steps) == stop_after:
+                os.kill(os.getpid(), number)
+
+        Health.watch = watch_and_stop  # type: ignore[method-assign]
+    from util.session import run_program
+
+    sys.exit(run_program(lambda: train(argv)))
+
+
+@pytest.fixture(scope="module")
+def context() -> Any:
+    """Processes that start at once, with torch imported, and no threads."""
+    where = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    if os.name == "posix":
+        where.set_forkserver_preload(["torch", "conftest", "models", "options.train_options"])
+    return where
+
+
+@pytest.fixture
+def run(pictures: Path, context: Any) -> Iterator[Any]:
+    """Start a training; returns its exit code, or the process itself."""
+
+    def start(argv: list[str], stop_after: int = 0, number: int = 0, wait: bool = True) -> Any:
+        process = context.Process(target=child, args=(argv, stop_after, number))
+        process.start()
+        if not wait:
+            return process
+        process.join(120)
+        assert process.exitcode is not None
+        return process.exitcode
+
+    return start
+
+
+def losses(folder: Path) -> list[tuple[Any, ...]]:
+    """Every log line without its times; the two logs must agree."""
+    records = [json.loads(line) for line in (folder / "loss_log.jsonl").read_text().splitlines()]
+    lines = [
+        re.fullmatch(r"\(epoch: (\d+), iters: (\d+), .*\) (.*)", line)
+        for line in (folder / "loss_log.txt").read_text().splitlines()
+        if not line.startswith("=====")
+    ]
+    assert [(r["epoch"], r["iters"]) for r in records] == [
+        (int(line[1]), int(line[2])) for line in lines if line
+    ]
+    return [
+        (r["epoch"], r["iters"], r["total_iters"], r["learning_rate"], *r["losses"].items())
+        for r in records
+    ]
+
+
+def assert_same(a: Any, b: Any, where: str = "state") -> None:
+    """Equal in every tensor and number."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for place, (left, right) in enumerate(zip(a, b, strict=True)):
+            assert_same(left, right, f"{where}[{place}]")
+    else:
+        assert a == b, where
+
+
+def assert_runs_equal(pictures: Path, one: str, other: str) -> None:
+    first, second = pictures.parent / "runs" / one, pictures.parent / "runs" / other
+    assert losses(first) == losses(second)
+    assert_same(read_state(first / "training_state.pth"), read_state(second / "training_state.pth"))
+    weights = sorted(path.name for path in first.glob("*_net_*.pth"))
+    assert weights == sorted(path.name for path in second.glob("*_net_*.pth"))
+    assert weights
+    for name in weights:
+        assert_same(torch.load(first / name), torch.load(second / name), name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_stopped_run_goes_on_bit_for_bit(variant: str, pictures: Path, run: Any) -> None:
+    """Stopped three times, in the middle of an epoch, at its last step and at its first."""
+    more = VARIANTS[variant]
+    assert run(words(pictures, "whole", *more)) == 0
+    stopped = words(pictures, "stopped", *more)
+    stops = [2, 1, 1] if "2" in more and "--batch_size" in more else [3, 2, 1]
+    assert run(stopped, stops[0], signal.SIGTERM) == 143
+    assert run([*stopped, "--continue_train"], stops[1], signal.SIGINT) == 130
+    assert run([*stopped, "--continue_train"], stops[2], signal.SIGTERM) == 143
+    assert run([*stopped, "--continue_train"]) == 0
+    assert_runs_equal(pictures, "whole", "stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_kill_at_any_moment_loses_at_most_what_came_after_the_last_save(
+    pictures: Path, run: Any
+) -> None:
+    """25 rounds of SIGKILL at random times, during saves too, then the comparison."""
+    more = ["--save_latest_freq", "1", "--n_epochs", "12", "--n_epochs_decay", "0"]
+    more += ["--save_epoch_freq", "4"]
+    assert run(words(pictures, "whole", *more)) == 0
+    rng, killed, during_save = random.Random(0), 0, 0
+    argv = words(pictures, "killed", *more)
+    folder = pictures.parent / "runs" / "killed"
+    for round_ in range(400):
+        go_on = ["--continue_train"] if (folder / "training_state.pth").exists() else []
+        process = run([*argv, *go_on], wait=False)
+        before = _position(folder)
+        # wait until it computes, then kill it at a random moment of a step or a save
+        while process.is_alive() and _position(folder) == before:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.12))
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.join(60)
+        during_save += bool(list(folder.glob(".*.tmp")))
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL, round_
+        assert _position(folder) is not None
+    assert_runs_equal(pictures, "whole", "killed")
+    assert killed >= 25, "the run ended before it was killed often enough"
+    assert during_save >= 1
+    assert not list(folder.glob(".*.tmp"))
+
+
+def _position(folder: Path) -> Any:
+    path = folder / "training_state.pth"
+    return read_state(path)["progress"] if path.exists() else None
+
+
+@pytest.mark.slow
+def test_a_second_signal_stops_at_once_and_leaves_the_last_state(
+    pictures: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = words(pictures, "run", "--n_epochs", "500")
+    process = run(argv, wait=False)
+    folder = pictures.parent / "runs" / "run"
+    while _position(folder) is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    assert process.exitcode in (-signal.SIGTERM, 143)
+    assert _position(folder)["total_iters"] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
+def test_a_full_disk_is_said_and_loses_nothing(pictures: Path, context: Any) -> None:
+    argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
+    process = context.Process(target=child, args=(argv,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    folder = pictures.parent / "runs" / "run"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
+    log = pictures.parent / "out.txt"
+    argv = [*argv, "--n_epochs", "2", "--continue_train"]
+    process = context.Process(target=limited_child, args=(argv, str(log)))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+    after = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
+    assert after == before
+    assert not list(folder.glob(".*.tmp"))
+    text = log.read_text()
+    assert re.search(r"warning: cannot write .*training_state\.pth: .*is untouched", text), text
+    assert "Traceback" not in text
+
+
+def limited_child(argv: list[str], log: str) -> None:
+    """A training in which no file can grow beyond 60 kB."""
+    import resource
+
+    with Path(log).open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+        child(argv)
+
+
+def test_continuing_says_where_and_a_finished_run_which_flag_extends_it(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = words(pictures, "run")
+    assert train(argv) == 0
+    capsys.readouterr()
+    assert train([*argv, "--continue_train"]) == 0
+    out = capsys.readouterr().out
+    assert "this run is finished (3 of 3 epochs); a larger --n_epochs or --n_epochs_decay" in out
+    before = losses(pictures.parent / "runs" / "run")
+    assert train([*argv, "--continue_train", "--n_epochs_decay", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "changed since the run began: --n_epochs_decay 2, was 1" in out
+    assert f"resuming at epoch 4/4, step {3 * PICTURES}, lr 0.000067" in out
+    after = losses(pictures.parent / "runs" / "run")
+    assert after[: len(before)] == before
+    assert [record[:2] for record in after[len(before) :]] == [(4, i) for i in range(1, 6)]
+
+
+def test_continue_train_alone_takes_the_options_of_the_run(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(words(pictures, "run", "--ngf", "6", "--lambda_A", "3", "--lr", "0.001")) == 0
+    runs = str(pictures.parent / "runs")
+    short = ["--dataroot", str(pictures), "--checkpoints_dir", runs, "--name", "run"]
+    assert train([*short, "--continue_train", "--n_epochs_decay", "2"]) == 0
+    stored = json.loads((pictures.parent / "runs" / "run" / "train_opt.json").read_text())
+    assert (stored["ngf"], stored["lambda_A"], stored["lr"]) == (6, 3.0, 0.001)
+    assert stored["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--ngf", "8", "--ngf 8 (was 4)"),
+        ("--netG", "resnet_9blocks", "--netG resnet_9blocks (was resnet_6blocks)"),
+        ("--crop_size", "36", "--crop_size 36 (was 32)"),
+    ],
+)
+def test_options_that_break_a_run_are_listed_with_what_to_do(
+    flag: str, value: str, message: str, pictures: Path
+) -> None:
+    from util.errors import UsageError
+
+    assert train(words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")) == 0
+    with pytest.raises(UsageError) as error:
+        train(words(pictures, "run", "--continue_train", flag, value))
+    assert message in str(error.value)
+    assert "--start_from run" in str(error.value)
+
+
+def test_another_number_of_pictures_is_an_error(pictures: Path) -> None:
+    from util.errors import UserError
+
+    assert train(words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")) == 0
+    (pictures / "trainA" / "trainA_4.png").unlink()
+    with pytest.raises(UserError, match="an epoch had 5 pictures and has 4 now"):
+        train(words(pictures, "run", "--continue_train"))
+
+
+def test_epoch_count_given_by_hand_wins(pictures: Path) -> None:
+    argv = words(pictures, "run")
+    assert train(argv) == 0
+    assert train([*argv, "--continue_train", "--epoch_count", "2"]) == 0
+    assert [record[:2] for record in losses(pictures.parent / "runs" / "run")] == [
+        (epoch, i) for epoch in (1, 2, 3) for i in range(1, 6)
+    ]
+
+
+def test_an_old_run_with_weights_alone_goes_on_as_a_warm_start(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")
+    assert train(argv) == 0
+    folder = pictures.parent / "runs" / "run"
+    old = torch.load(folder / "latest_net_G_A.pth")
+    for name in ("training_state.pth", "train_opt.json", "latest_net_D_B.pth"):
+        (folder / name).unlink()
+    capsys.readouterr()
+    assert train([*argv, "--continue_train", "--lr", "1e-12"]) == 0
+    out = capsys.readouterr().out
+    assert "starting from weights alone (latest_net_G_A.pth, latest_net_G_B.pth" in out
+    assert "D_B start fresh" in out
+    new = torch.load(folder / "latest_net_G_A.pth")
+    assert all(torch.allclose(new[key], old[key], atol=1e-8) for key in old)
+
+
+def test_keep_last_bounds_the_snapshots(pictures: Path) -> None:
+    flags = ["--keep_last", "2", "--save_epoch_freq", "1", "--n_epochs", "4"]
+    assert train(words(pictures, "run", *flags)) == 0
+    folder = pictures.parent / "runs" / "run"
+    epochs = {path.name.split("_")[0] for path in folder.glob("*_net_*.pth")}
+    assert epochs == {"4", "5", "latest"}
+
+
+def test_two_runs_with_one_seed_are_equal_and_with_another_not(pictures: Path) -> None:
+    for name in ("one", "two"):
+        assert train(words(pictures, name, "--deterministic")) == 0
+    torch.use_deterministic_algorithms(False)
+    assert_runs_equal(pictures, "one", "two")
+    assert train(words(pictures, "three", "--seed", "2")) == 0
+    runs = pictures.parent / "runs"
+    assert losses(runs / "one") != losses(runs / "three")
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
+    pictures: Path,
+) -> None:
+    from util.errors import UserError
+
+    argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
+    assert train(argv) == 0
+    folder = pictures.parent / "runs" / "run"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
+    with pytest.raises(UserError, match=r"not finite at step [67]; .*not_finite\.json"):
+        train([*argv, "--n_epochs", "2", "--continue_train", "--lr", "1e30"])
+    report = json.loads((folder / "not_finite.json").read_text())
+    assert report["epoch"] == 2
+    assert Path(report["files"]["A_paths"][0]).is_file()
+    assert any(not torch.tensor(float(v)).isfinite() for v in report["losses"].values())
+    assert {path.name: path.read_bytes() for path in folder.glob("*.pth")} == before
+
+
+def test_the_state_loads_without_running_code_and_a_damaged_one_is_named(pictures: Path) -> None:
+    from util.errors import UserError
+
+    argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
+    assert train(argv) == 0
+    path = pictures.parent / "runs" / "run" / "training_state.pth"
+    state = torch.load(path, weights_only=True)
+    assert state["format"] == 1
+    assert set(state["versions"]) == {"torch", "python"}
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"training_state\.pth cannot be read"):
+        train([*argv, "--continue_train", "--n_epochs", "2"])

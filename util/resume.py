@@ -1,0 +1,66 @@
+"""Going on exactly where a run stood."""
+
+import logging
+from argparse import Namespace
+from typing import Any, Protocol
+
+from .errors import UserError
+from .log_rewind import rewind_logs
+from .progress import Progress
+from .training_state import (
+    continues_from_state,
+    read_state,
+    restore_random_states,
+    state_path,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Resumable(Protocol):
+    """What a model offers."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the first optimizer."""
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take over networks, optimizers, schedules and pools."""
+
+
+def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
+    """Restore model, random streams, position and logs from the state of the run, if it goes on.
+
+    --epoch_count given by hand wins over the stored position. Raises UserError where the number
+    of pictures has changed.
+    """
+    if not continues_from_state(opt):
+        return
+    path = state_path(opt)
+    state = read_state(path)
+    stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
+    if stored != now:
+        raise UserError(
+            f"--continue_train: an epoch had {stored} pictures and has {now} now; restore the data "
+            f"folder, or begin a new run with the old weights: --name NEW --start_from {opt.name}"
+        )
+    model.load_training_state(state["model"])
+    restore_random_states(state["random"])
+    if "epoch_count" not in opt.given:
+        progress.resume(state["progress"])
+    rewind_logs(path.parent, progress.epoch, progress.epoch_iters, progress.total_iters)
+    if progress.epoch > progress.last_epoch:
+        log.info(
+            "this run is finished (%d of %d epochs); a larger --n_epochs or --n_epochs_decay "
+            "extends it",
+            progress.epoch - 1,
+            progress.last_epoch,
+        )
+        return
+    log.info(
+        "resuming at epoch %d/%d, step %d, lr %.6f",
+        progress.epoch,
+        progress.last_epoch,
+        progress.total_steps,
+        model.learning_rate,
+    )
