@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
                     health.watch_reported(losses)
                     visualizer.losses(progress.loss_record(losses, model.learning_rate))
                 if stop.exit_code or progress.due(opt.save_latest_freq):
-                    health.check(model.current_loss_tensors())
+                    health.check_before_save(model.current_loss_tensors(), model.weights())
                     saver.save_latest()
                 if stop.exit_code:
                     visualizer.close()
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
                     log.info("stopped; the same command with --continue_train goes on from here")
                     return stop.exit_code
 
-            health.check(model.current_loss_tensors())
+            health.check_before_save(model.current_loss_tensors(), model.weights())
             model.update_learning_rate()
             progress.end_epoch()
             saver.save_epoch(epoch)

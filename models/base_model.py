@@ -185,6 +185,10 @@ class BaseModel(ABC):
         names = [name for name in self.loss_names if hasattr(self, f"loss_{name}")]
         return {name: getattr(self, f"loss_{name}") for name in names}
 
+    def weights(self) -> list[Tensor]:
+        """The weights of all networks."""
+        return [weight for net in self._networks() for weight in net.parameters()]
+
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network."""
         self.save_dir.mkdir(parents=True, exist_ok=True)

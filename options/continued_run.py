@@ -79,9 +79,8 @@ def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
 
 def _say_changes(opt: Options, saved: dict[str, Any]) -> None:
     for name in sorted(_changed(opt, saved) - BREAKING - OWN):
-        log.info(
-            "changed since the run began: --%s %s -> %s", name, saved[name], getattr(opt, name)
-        )
+        now, was = getattr(opt, name), saved[name]
+        log.info("changed since the run began: --%s %s, was %s", name, now, was)
 
 
 def _changed(opt: Options, saved: dict[str, Any]) -> set[str]:

@@ -359,13 +359,36 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
     assert train(argv) == 0
     folder = pictures.parent / "runs" / "run"
     before = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
-    with pytest.raises(UserError, match=r"not finite at step [67]; .*not_finite\.json"):
-        train([*argv, "--n_epochs", "2", "--continue_train", "--lr", "1e30"])
+    with pytest.raises(UserError, match=r"loss is not finite at step 6; .*not_finite\.json"):
+        train([*argv, "--n_epochs", "2", "--continue_train", "--lambda_A", "1e39"])
     report = json.loads((folder / "not_finite.json").read_text())
     assert report["epoch"] == 2
     assert Path(report["files"]["A_paths"][0]).is_file()
     assert any(not torch.tensor(float(v)).isfinite() for v in report["losses"].values())
     assert {path.name: path.read_bytes() for path in folder.glob("*.pth")} == before
+
+
+def test_weights_that_are_not_finite_are_never_saved(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.cycle_gan_model import CycleGANModel
+    from util.errors import UserError
+
+    argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
+    assert train(argv) == 0
+    path = pictures.parent / "runs" / "run" / "training_state.pth"
+    before = path.read_bytes()
+    step = CycleGANModel.optimize_parameters
+
+    def step_and_break(self: CycleGANModel) -> None:
+        step(self)
+        with torch.no_grad():
+            next(self.netD_B.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(CycleGANModel, "optimize_parameters", step_and_break)
+    with pytest.raises(UserError, match=r"a weight is not finite after step 6"):
+        train([*argv, "--n_epochs", "2", "--continue_train", "--save_latest_freq", "1"])
+    assert path.read_bytes() == before
 
 
 def test_the_state_loads_without_running_code_and_a_damaged_one_is_named(pictures: Path) -> None:

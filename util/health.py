@@ -4,9 +4,9 @@ import json
 import logging
 from argparse import Namespace
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -57,17 +57,25 @@ class Health:
         if bad.device.type == "cpu":
             self.check(losses)
 
+    def check_before_save(self, losses: Mapping[str, Any], weights: Iterable[Tensor]) -> None:
+        """As `check`; weights that are not finite must not take the place of good ones either."""
+        self.check(losses)
+        if not all(torch.stack([w.detach().isfinite().all() for w in weights]).tolist()):
+            self._end(self._batches[-1], losses, "a weight is not finite after")
+
     def check(self, losses: Mapping[str, Any]) -> None:
         """Raise UserError, after writing `not_finite.json`, where a loss was not finite."""
         if self._first_bad is None or int(self._first_bad) < 0:
             return
         step = int(self._first_bad)
         seen = [entry for entry in self._batches if entry["step"] == step]
+        self._end(seen[0] if seen else {"step": step}, losses, "a loss is not finite at")
+
+    def _end(self, where: dict[str, Any], losses: Mapping[str, Any], what: str) -> NoReturn:
         found = {name: str(float(value)) for name, value in losses.items()}
-        entry = {**(seen[0] if seen else {"step": step}), "losses": found}
-        write_text_atomically(self.report, json.dumps(entry, indent=1) + "\n")
+        write_text_atomically(self.report, json.dumps({**where, "losses": found}, indent=1) + "\n")
         raise UserError(
-            f"a loss is not finite at step {step}; {self.report} names the pictures of that step. "
+            f"{what} step {where['step']}; {self.report} names the pictures of that step. "
             "The last saved state is untouched: go on from it with --continue_train and a lower "
             "--lr, or without those pictures"
         )

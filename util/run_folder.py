@@ -94,6 +94,8 @@ def _parse_options_text(text: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
+    if text == "inf":
+        return float("inf")
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -36,7 +36,7 @@ class Saver:
     def save_latest(self) -> None:
         """The state and `latest_net_*.pth`; with --save_by_iter also `iter_<N>_net_*.pth`."""
         names = ["latest"]
-        if self.opt.save_by_iter:
+        if self.opt.save_by_iter and self.progress.due(self.opt.save_latest_freq):
             names.append(f"iter_{self.progress.total_iters}")
         self._save(names)
 
