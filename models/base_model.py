@@ -26,6 +26,8 @@ from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)
 
+PRECISIONS = ("fp32", "bf16")
+
 
 class BaseModel(ABC):
     """A model that owns its networks, losses and optimizers.
@@ -246,6 +248,11 @@ class BaseModel(ABC):
         optimizer = torch.optim.Adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, 0.999))
         self.optimizers.append(optimizer)
         return optimizer
+
+    def autocast(self) -> torch.autocast:
+        """The context in which `--precision` computes; its results are to be taken `full`."""
+        bf16 = getattr(self.opt, "precision", "fp32") == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
     @staticmethod
     def descend(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:

@@ -32,12 +32,18 @@ class GANLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
         """(N, 1, H', W') -> scalar."""
+        prediction = full(prediction)
         if self.gan_mode == "wgangp":
             return -prediction.mean() if target_is_real else prediction.mean()
         target = torch.full_like(prediction, self.labels[target_is_real])
         if self.gan_mode == "lsgan":
             return F.mse_loss(prediction, target)
         return F.binary_cross_entropy_with_logits(prediction, target)
+
+
+def full(x: Tensor) -> Tensor:
+    """A half-precision tensor in float32; any other as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def gradient_penalty(
@@ -49,7 +55,7 @@ def gradient_penalty(
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
-    scores = discriminator(between).sum()
+    scores = full(discriminator(between)).sum()
     (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
     return weight * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

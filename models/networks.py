@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import init
 
 from .discriminators import NLayerDiscriminator, PixelDiscriminator
-from .gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
+from .gan_losses import GAN_MODES, GANLoss, Judgement, full, gradient_penalty, judge
 from .norms import NORMS, get_norm_layer
 from .resnet_generator import ResnetBlock, ResnetGenerator
 from .schedules import LR_POLICIES, get_scheduler
@@ -30,6 +30,7 @@ __all__ = [
     "UnetGenerator",
     "define_D",
     "define_G",
+    "full",
     "get_norm_layer",
     "get_scheduler",
     "gradient_penalty",

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base_model import BaseModel
+from .networks import full
 
 
 class TemplateModel(BaseModel):
@@ -45,7 +46,8 @@ class TemplateModel(BaseModel):
 
     def forward(self) -> None:
         """output = G(data_A)."""
-        self.output: Tensor = self.netG(self.data_A)
+        with self.autocast():
+            self.output: Tensor = full(self.netG(self.data_A))
 
     def optimize_parameters(self) -> None:
         """One step of the generator."""

@@ -2,6 +2,7 @@
 
 import argparse
 
+from models.base_model import PRECISIONS
 from models.networks import GAN_MODES, LR_POLICIES
 
 from .base_options import BaseOptions
@@ -42,6 +43,13 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     add("--n_epochs_decay", type=int, default=100, help="epochs in which it falls towards zero")
     add("--beta1", type=float, default=0.5, help="momentum of Adam")
     add("--lr", type=float, default=0.0002, help="learning rate of Adam")
+    add(
+        "--precision",
+        type=str,
+        default="fp32",
+        choices=PRECISIONS,
+        help="bf16: convolutions in bfloat16 by autocast; losses and weights stay float32",
+    )
     add("--gan_mode", type=str, default="lsgan", choices=GAN_MODES, help="adversarial objective")
     add("--pool_size", type=int, default=50, help="generated images kept for the discriminators")
     add(

@@ -32,6 +32,24 @@ def golden_input(case: dict[str, Any], step: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_bf16_losses_stay_near_those_of_fp32(name: str) -> None:
+    """Within 4 % of each loss, or 0.02, over the first three steps: bfloat16 has 8 bits."""
+    case = CASES[name]
+    words = [*case["argv"], "--precision", "bf16"]
+    model = golden_model({**case, "argv": words})
+    for net in case["nets"]:
+        getattr(model, f"net{net}").float()
+    for step, expected in enumerate(case["losses"][:3]):
+        data = golden_input(case, step)
+        model.set_input({**data, "A": data["A"].float(), "B": data["B"].float()})
+        model.optimize_parameters()
+        for loss, value in expected.items():
+            got = getattr(model, f"loss_{loss}")
+            assert got.dtype == torch.float32
+            assert float(got) == pytest.approx(value, rel=0.04, abs=0.02), (step, loss)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_losses_and_weights_of_every_step(name: str) -> None:
     case = CASES[name]
     model = golden_model(case)
