@@ -81,7 +81,11 @@ class Health:
         )
 
     def watch_reported(self, losses: Mapping[str, float]) -> None:
-        """Take note of losses that are reported: warn where a discriminator is stuck near zero."""
+        """Take note of losses that are reported: warn where a discriminator is stuck near zero.
+
+        Raises UserError as `check` does.
+        """
+        self.check(losses)
         for name, value in losses.items():
             if not name.startswith("D"):
                 continue

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from types import FrameType, TracebackType
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,8 @@ class StopRequest:
         self._former: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may take signals
         for name in EXIT_CODES:
             if hasattr(signal, name):
                 number = signal.Signals[name]

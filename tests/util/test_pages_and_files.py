@@ -1,0 +1,108 @@
+"""Pages of pictures, the training gallery, whole-or-nothing files, log rewinding."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from util.errors import UserError
+from util.files import write_atomically, write_text_atomically
+from util.html import HTML
+from util.log_rewind import rewind_logs
+from util.records import LossRecord, PictureRecord
+from util.sinks.gallery import ROWS_PER_PAGE, Gallery
+from util.sinks.log_files import LogFiles, loss_line
+
+PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
+
+
+def test_a_page_shows_its_pictures_with_texts_and_links(tmp_path: Path) -> None:
+    page = HTML(tmp_path, "my <run>", refresh=7)
+    page.add_header("epoch 3")
+    page.add_images(["a.png", "b.png"], ["real_A", "fake_B"], ["a.png", "b.png"], width=123)
+    page.save()
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "my &lt;run&gt;" in text
+    assert re.findall(r'src="(images/\w+\.png)"', text) == ["images/a.png", "images/b.png"]
+    assert text.count("width:123px") == 2
+    assert 'content="7"' in text
+    assert Path(page.get_image_dir()) == tmp_path / "images"
+
+
+def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_size(
+    tmp_path: Path,
+) -> None:
+    gallery = Gallery(tmp_path, "run", 64)
+    sizes = []
+    for epoch in range(1, 101):
+        if epoch == 50:
+            gallery = Gallery(tmp_path, "run", 64)  # a run that is continued
+        for _ in range(2):  # two updates in one epoch make one row
+            gallery.pictures(PictureRecord(epoch, epoch, {"real_A": PICTURE}, keep=True))
+        sizes.append((tmp_path / "web" / "index.html").stat().st_size)
+    pages = [tmp_path / "web" / "index.html"]
+    shown: list[int] = []
+    while True:
+        text = pages[-1].read_text(encoding="utf-8")
+        shown += [int(number) for number in re.findall(r"<h3>epoch (\d+)</h3>", text)]
+        older = re.search(r'href="(older_\d+\.html)"', text)
+        if not older:
+            break
+        pages.append(tmp_path / "web" / older[1])
+    assert shown == list(range(100, 0, -1))
+    assert max(sizes[40:]) <= 1.05 * max(sizes[:41])
+    assert len(pages) >= 100 / (2 * ROWS_PER_PAGE)
+    assert (tmp_path / "web" / "images" / "epoch007_real_A.png").is_file()
+
+
+def test_pictures_not_to_be_kept_leave_no_trace(tmp_path: Path) -> None:
+    Gallery(tmp_path, "run", 64).pictures(PictureRecord(1, 1, {"real_A": PICTURE}, keep=False))
+    assert not (tmp_path / "web").exists()
+
+
+def record(epoch: int, iters: int, total: int) -> LossRecord:
+    losses = {"D_A": 0.5124, "G_A": 1 / 3}
+    return LossRecord(epoch, iters, total, losses, 0.0002, 0.21, 0.1234, 3.0)
+
+
+def test_loss_lines_have_the_reference_format() -> None:
+    expected = "(epoch: 1, iters: 100, time: 0.210, data: 0.123) D_A: 0.512 G_A: 0.333"
+    assert loss_line(record(1, 100, 100)) == expected
+
+
+def test_logs_are_rewound_to_a_position_without_half_lines(tmp_path: Path) -> None:
+    logs = LogFiles(tmp_path)
+    for place in [(1, 1, 1), (1, 2, 2), (2, 1, 3), (2, 2, 4)]:
+        logs.losses(record(*place))
+    for name in ("loss_log.txt", "loss_log.jsonl"):
+        with (tmp_path / name).open("a") as file:
+            file.write("(epoch: 2, it")  # cut off by a kill
+    rewind_logs(tmp_path, epoch=2, iters=1, total_iters=3)
+    lines = (tmp_path / "loss_log.txt").read_text().splitlines()
+    assert lines[0].startswith("================ Training Loss (")
+    assert [line.split(",")[0] + line.split(",")[1] for line in lines[1:]] == [
+        "(epoch: 1 iters: 1", "(epoch: 1 iters: 2", "(epoch: 2 iters: 1",
+    ]  # fmt: skip
+    records = [json.loads(line) for line in (tmp_path / "loss_log.jsonl").read_text().splitlines()]
+    assert [r["total_iters"] for r in records] == [1, 2, 3]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    write_text_atomically(path, "old")
+
+    def fail(file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"cannot write .*x\.txt: No space left on device"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot write .*missing"):
+        write_text_atomically(tmp_path / "missing" / "x.txt", "new")
