@@ -228,6 +228,13 @@ class BaseModel(ABC):
         for net in [nets] if isinstance(nets, nn.Module) else nets:
             net.requires_grad_(requires_grad)
 
+    def take_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The two domains of a batch on the device, swapped by --direction BtoA."""
+        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
+        self.image_paths = input[f"{first}_paths"]
+        one, other = (input[key].to(self.device, non_blocking=True) for key in (first, second))
+        return one, other
+
     def make_generator(self, input_nc: int, output_nc: int) -> nn.Module:
         """The generator that the flags describe, on the device."""
         o = self.opt

@@ -83,10 +83,7 @@ class CycleGANModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
-        self.real_A: Tensor = input[first].to(self.device, non_blocking=True)
-        self.real_B: Tensor = input[second].to(self.device, non_blocking=True)
-        self.image_paths = input[f"{first}_paths"]
+        self.real_A, self.real_B = self.take_pair(input)
 
     def forward(self) -> None:
         """Translate the current input in both directions."""

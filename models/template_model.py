@@ -39,10 +39,7 @@ class TemplateModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
-        self.data_A: Tensor = input[first].to(self.device)
-        self.data_B: Tensor = input[second].to(self.device)
-        self.image_paths = input[f"{first}_paths"]
+        self.data_A, self.data_B = self.take_pair(input)
 
     def forward(self) -> None:
         """output = G(data_A)."""
