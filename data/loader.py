@@ -42,7 +42,7 @@ class CustomDatasetDataLoader:
             persistent_workers=workers > 0,
             worker_init_fn=ignore_stops,
             # its own stream: starting an epoch must not move the one that dropout draws from
-            generator=torch.Generator(),
+            generator=torch.Generator().manual_seed(opt.seed or 0),
             pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
         )
 
