@@ -10,7 +10,7 @@ import torch.utils.data
 
 from util.errors import UserError
 from util.random_streams import permutation
-from util.stopping import ignore_stops
+from util.stopping import WorkerStops
 
 from .base_dataset import BaseDataset
 from .transforms import batch_of
@@ -40,7 +40,7 @@ class CustomDatasetDataLoader:
             num_workers=workers,
             collate_fn=_collate,
             persistent_workers=workers > 0,
-            worker_init_fn=ignore_stops,
+            worker_init_fn=WorkerStops() if workers else None,
             # its own stream: starting an epoch must not move the one that dropout draws from
             generator=torch.Generator().manual_seed(opt.seed or 0),
             pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),

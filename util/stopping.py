@@ -1,6 +1,9 @@
 """Stopping on request: the step in hand is finished and saved first."""
 
+import atexit
 import logging
+import multiprocessing
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -43,8 +46,27 @@ class StopRequest:
         log.info("%s: finishing this step, then saving (again to stop at once)", name)
 
 
-def ignore_stops(_worker: int = 0) -> None:
-    """For worker processes: the main process decides when to stop."""
-    for name in EXIT_CODES:
-        if hasattr(signal, name):
-            signal.signal(signal.Signals[name], signal.SIG_IGN)
+class WorkerStops:
+    """For worker processes: the main process decides when to stop.
+
+    A cluster sends SIGTERM to every process of a job; a worker that followed it would break the
+    step in hand. So workers leave stop signals alone until the main process is about to end.
+    """
+
+    def __init__(self) -> None:
+        self._ending = multiprocessing.RawValue("b", 0)
+        # registered after multiprocessing's own hook, hence called before it ends the workers
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._ending.value = 1
+
+    def __call__(self, _worker: int) -> None:
+        """Called in a worker when it starts."""
+        for name in EXIT_CODES:
+            if hasattr(signal, name):
+                signal.signal(signal.Signals[name], self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._ending.value and number == signal.SIGTERM:
+            os._exit(0)
