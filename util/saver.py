@@ -50,9 +50,10 @@ class Saver:
     def _save(self, names: list[str]) -> None:
         state = {"progress": self.progress.state(), "model": self.model.training_state()}
         try:
-            write_state(state_path(self.opt), state)
             for name in names:
                 self.model.save_networks(name)
+            # last: a run that is killed before goes on from the older state and writes them again
+            write_state(state_path(self.opt), state)
         except UserError as error:
             self.failed = True
             log.warning("%s. The training goes on; the next save tries again", error)
