@@ -6,6 +6,7 @@ Writes weights, options, losses and a gallery to <checkpoints_dir>/<name>; --hel
 import sys
 
 from data import create_dataset
+from data.fixed_samples import fixed_samples
 from models import create_model
 from options.base_options import option_defaults
 from options.from_run import adopt_from_run
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     model = create_model(opt)
     claim_run_folder(opt, option_defaults(options, opt))
     model.setup(opt)
-    visualizer = Visualizer(opt)
+    visualizer = Visualizer(opt, samples=fixed_samples(opt))
     progress = Progress(opt, len(dataset))
     last_epoch = opt.n_epochs + opt.n_epochs_decay
 
@@ -36,21 +37,25 @@ def main(argv: list[str] | None = None) -> int:
 
             if progress.first_step:
                 model.check_declared_names()
+            if progress.due(opt.print_freq):
+                losses = model.get_current_losses()
+                visualizer.losses(progress.loss_record(losses, model.learning_rate))
             keep = progress.due(opt.update_html_freq)
             if keep or progress.due(opt.display_freq):
                 model.compute_visuals()
                 visualizer.pictures(model.get_current_visuals(), epoch, progress.total_iters, keep)
-            if progress.due(opt.print_freq):
-                losses = model.get_current_losses()
-                visualizer.losses(progress.loss_record(losses, model.learning_rate))
+                visualizer.samples(model, epoch, progress.total_iters)
             if progress.due(opt.save_latest_freq):
                 model.save_networks("latest")
                 if opt.save_by_iter:
                     model.save_networks(f"iter_{progress.total_iters}")
+                visualizer.saved()
 
         if epoch % opt.save_epoch_freq == 0 or epoch == last_epoch:
             model.save_networks(epoch)
             model.save_networks("latest")
+            visualizer.saved()
+        visualizer.samples(model, epoch, progress.total_iters, keep=True)
         model.update_learning_rate()
 
     progress.close()
