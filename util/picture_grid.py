@@ -10,6 +10,7 @@ from .images import Picture
 
 TEXT_HEIGHT = 14
 GAP = 4
+LEAST_WIDTH = 96
 
 
 def labelled_grid(pictures: Sequence[tuple[str, Picture]], columns: int, width: int) -> Picture:
@@ -30,8 +31,12 @@ def labelled_grid(pictures: Sequence[tuple[str, Picture]], columns: int, width: 
     return np.asarray(sheet)
 
 
-def sample_grid(rows: Sequence[Mapping[str, Picture]], width: int) -> Picture:
-    """A row for each fixed picture; the first carries the labels."""
+def sample_grid(rows: Sequence[Mapping[str, Picture]], width: int = 0) -> Picture:
+    """A row for each fixed picture; the first carries the labels.
+
+    `width` 0: as wide as the pictures are, and as the labels need.
+    """
+    width = width or max(LEAST_WIDTH, next(iter(rows[0].values())).shape[1])
     heads = labelled_grid(list(rows[0].items()), len(rows[0]), width)
     others = [("", picture) for row in rows[1:] for picture in row.values()]
     if not others:

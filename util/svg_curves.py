@@ -24,7 +24,8 @@ def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
     raw = {name: [point.losses.get(name, math.nan) for point in points] for name in names}
     smooth = {name: [point.smooth.get(name, math.nan) for point in points] for name in names}
     values = [y for ys in (*raw.values(), *smooth.values()) for y in ys if math.isfinite(y)]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    values = values or [0.0]
+    low, high = min(0.0, *values), max(0.0, *values)
     high = high if high > low else low + 1
     first, last = points[0].x, max(points[-1].x, points[0].x + 1)
     lines = [

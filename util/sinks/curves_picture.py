@@ -28,6 +28,7 @@ class CurvesPicture(Sink):
         except ImportError:
             log.info("no loss_curves.png is drawn: pip install matplotlib")
         else:
+            logging.getLogger("matplotlib").setLevel(logging.WARNING)
             self._figure = Figure
 
     def losses(self, record: LossRecord) -> None:

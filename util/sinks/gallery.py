@@ -63,8 +63,7 @@ class Gallery(Sink):
         """Save the fixed pictures of an epoch that has ended."""
         if not record.keep:
             return
-        width = next(iter(record.rows[0].values())).shape[1]
-        grid = sample_grid(record.rows, width)
+        grid = sample_grid(record.rows)
         save_image(grid, self._images() / _file_name(record.epoch, "samples"))
         self._row(record.epoch).samples = True
         self._update()

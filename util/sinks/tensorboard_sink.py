@@ -51,8 +51,7 @@ class TensorBoard(Sink):
     def samples(self, record: SampleRecord) -> None:
         """One image of all."""
         writer = self._at(record.total_iters)
-        width = max(next(iter(record.rows[0].values())).shape[1], 64)
-        grid = np.array(sample_grid(record.rows, width))
+        grid = np.array(sample_grid(record.rows))
         writer.add_image("fixed pictures", grid, record.total_iters, dataformats="HWC")
 
     def flush(self) -> None:

@@ -48,11 +48,11 @@ class VisdomClient:
     def draw(self, window: str, traces: Sequence[Trace], title: str, **look: Any) -> None:
         """Draw curves in a window, whole."""
         layout = {
-            "title": title,
             "showlegend": len(traces) > 1,
-            "margin": {"l": 50, "r": 20, "t": 40, "b": 40},
+            "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
             "xaxis": {"title": look.pop("xlabel", "")},
-            "legend": {"orientation": "v"},
+            "yaxis": {"rangemode": "tozero", "exponentformat": "e"},
+            "legend": {"orientation": "v"} if len(traces) > 2 else {"orientation": "h", "y": 1.2},
         }
         opts = {"title": title, **look}
         self.post("events", {"win": window, "data": traces, "layout": layout, "opts": opts})

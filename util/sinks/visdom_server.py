@@ -17,10 +17,9 @@ log = logging.getLogger(__name__)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 NEVER_START = "NO_VISDOM_SERVER"
 """Set to anything, this variable of the environment keeps runs from starting servers."""
-PROGRAM = (
-    "import sys; sys.modules['torch'] = None; "  # which visdom imports, but a server never uses
-    "from visdom.server.run_server import main; main()"  # without visdom's download at start
-)
+PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "serve_visdom.py"
+FLAGS = ("-bind_local", "-logging_level", "WARNING")
+"""Reachable from this machine alone; silent, as its output grows for as long as it runs."""
 started: list["subprocess.Popen[bytes]"] = []
 """Kept, so that a server is not reported as forgotten when its handle goes."""
 
@@ -40,11 +39,10 @@ def start_server(host: str, port: int, env: str, folder: Path) -> "subprocess.Po
     output = _output_file(folder, port)
     with output.open("ab") as file:  # a pipe that nobody reads would fill up and stop the server
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "-port", str(port), *_flags(env)],
+            [sys.executable, str(PROGRAM), "-port", str(port), *FLAGS],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            cwd=Path(__file__).resolve().parents[2],
             **_detached(),  # type: ignore[call-overload]
         )
     started.append(process)
@@ -76,11 +74,6 @@ def _tell(host: str, port: int, env: str, pid: int, output: Path) -> None:
     log.info("dashboard: http://%s:%d/env/%s (output in %s)", host, port, env, output)
     log.info("  from another machine: ssh -L %d:localhost:%d %s", port, port, socket.gethostname())
     log.info("  it stays up after the run; stop it with: %s", stop)
-
-
-def _flags(env: str) -> list[str]:
-    """Reachable from this machine alone, and silent but for its warnings."""
-    return ["-bind_local", "-logging_level", "WARNING"]
 
 
 def _output_file(folder: Path, port: int) -> Path:

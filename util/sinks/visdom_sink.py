@@ -28,7 +28,7 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#17becf", "#ff7f0e", "#8
 SPEED_PANELS = {
     "learning rate": {"learning rate": "learning_rate"},
     "images per second": {"images per second": "images_per_second"},
-    "seconds": {"waiting for a batch": "data", "computing, per picture": "time"},
+    "seconds per batch / picture": {"waiting": "data", "computing": "time"},
 }
 
 
@@ -114,6 +114,10 @@ class Dashboard(Sink):
         where = f"epoch {record.epoch}, {record.total_iters} pictures seen"
         width = max(32, self.settings.width // 2)
         self._frame(2, lambda: sample_grid(record.rows, width), f"fixed pictures ({where})")
+
+    def sample_sheet(self, sheet: Picture, where: str) -> None:
+        """Take fixed pictures that are one picture already."""
+        self._frame(2, lambda: sheet, f"fixed pictures ({where})")
 
     def flush(self) -> None:
         """Send what is new."""

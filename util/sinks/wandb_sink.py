@@ -54,8 +54,7 @@ class WeightsAndBiases(Sink):
 
     def samples(self, record: SampleRecord) -> None:
         """The fixed pictures, as one image."""
-        width = max(next(iter(record.rows[0].values())).shape[1], 64)
-        grid = sample_grid(record.rows, width)
+        grid = sample_grid(record.rows)
         self._log({"fixed pictures": self._image(grid)}, record.total_iters)
 
     def close(self) -> None:
