@@ -29,15 +29,26 @@ def is_local(host: str) -> bool:
     return host in LOCAL or host == socket.gethostname()
 
 
-def start_server(host: str, port: int, env: str, folder: Path) -> "subprocess.Popen[bytes] | None":
-    """Start a server for `port` and say how to reach and to stop it; None where that cannot be."""
+def is_taken(host: str, port: int) -> bool:
+    """Whether something listens on a port."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
+    """Start a server for `port`; says why where that cannot be, and returns None."""
     visdom = visdom_folder()
     if visdom is None or os.environ.get(NEVER_START):
         why = "the package is missing: pip install visdom" if visdom is None else NEVER_START
         log.warning("no dashboard at port %d (%s); --display_id 0 turns it off", port, why)
         return None
-    output = _output_file(folder, port)
-    with output.open("ab") as file:  # a pipe that nobody reads would fill up and stop the server
+    folder.mkdir(parents=True, exist_ok=True)
+    with output_file(folder, port).open(
+        "ab"
+    ) as file:  # a pipe that nobody reads would fill up and stop the server
         process = subprocess.Popen(
             [sys.executable, str(PROGRAM), "-port", str(port), *FLAGS],
             stdin=subprocess.DEVNULL,
@@ -47,7 +58,6 @@ def start_server(host: str, port: int, env: str, folder: Path) -> "subprocess.Po
         )
     started.append(process)
     (folder / "visdom_server.pid").write_text(f"{process.pid}\n", encoding="utf-8")
-    _tell(host, port, env, process.pid, output)
     if missing := missing_assets(visdom):
         log.warning(
             "the dashboard stays empty: %d of visdom's scripts are not installed; run: %s",
@@ -69,14 +79,17 @@ def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") 
     return False
 
 
-def _tell(host: str, port: int, env: str, pid: int, output: Path) -> None:
+def tell_address(port: int, env: str, pid: int, folder: Path) -> None:
+    """Say how to reach and to stop the server that was started."""
     stop = f"taskkill /F /PID {pid}" if os.name == "nt" else f"kill {pid}"
-    log.info("dashboard: http://%s:%d/env/%s (output in %s)", host, port, env, output)
+    output = output_file(folder, port)
+    log.info("dashboard: http://localhost:%d/env/%s (output in %s)", port, env, output)
     log.info("  from another machine: ssh -L %d:localhost:%d %s", port, port, socket.gethostname())
     log.info("  it stays up after the run; stop it with: %s", stop)
 
 
-def _output_file(folder: Path, port: int) -> Path:
+def output_file(folder: Path, port: int) -> Path:
+    """Where the server writes what it has to say."""
     # On Windows an open file would keep the folder of the run from being moved aside.
     folder = Path(tempfile.gettempdir()) if os.name == "nt" else folder
     return folder / f"visdom_server_{port}.log"

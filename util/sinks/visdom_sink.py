@@ -18,7 +18,14 @@ from ..picture_grid import labelled_grid, sample_grid
 from ..records import LossRecord, PictureRecord, SampleRecord
 from .sink import Sink
 from .visdom_client import Trace, VisdomClient
-from .visdom_server import is_local, start_server, wait_until
+from .visdom_server import (
+    is_local,
+    is_taken,
+    output_file,
+    start_server,
+    tell_address,
+    wait_until,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,22 +85,26 @@ class Dashboard(Sink):
         self._told = False
 
     def open(self) -> None:
-        """Start a server where none answers on this machine."""
-        if self.client.answers():
-            log.info("dashboard: %s/env/%s", self.client.address, self.client.env)
-        elif is_local(self.client.host):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            host, port = self.client.host, self.client.port
-            process = start_server(host, port, self.client.env, self.folder)
-            if process is None:
-                self._told = True
-            elif not wait_until(self.client.answers, process):
-                self._tell(
-                    "the server that was started does not answer; --display_port N "
-                    "chooses another port"
-                )
-        else:
+        """Start a server where none is on this machine."""
+        client = self.client
+        if client.answers():
+            log.info("dashboard: %s/env/%s", client.address, client.env)
+        elif not is_local(client.host):
             self._tell("no answer; --display_id 0 turns it off")
+        elif is_taken(client.host, client.port):
+            self._tell("what listens there does not answer; --display_port N takes another port")
+        else:
+            self._start_server()
+
+    def _start_server(self) -> None:
+        port = self.client.port
+        process = start_server(port, self.folder)
+        if process is None:
+            self._told = True
+        elif wait_until(self.client.answers, process):
+            tell_address(port, self.client.env, process.pid, self.folder)
+        else:
+            self._tell(f"the server did not start; see {output_file(self.folder, port)}")
 
     def losses(self, record: LossRecord) -> None:
         """Take a point."""
