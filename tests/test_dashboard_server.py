@@ -104,15 +104,15 @@ def test_a_frozen_server_costs_the_training_nothing(
     sink.losses(point(1))
     wait_for(lambda: visdom_server.curves("exp_1") != {})
     visdom_server.freeze()
-    step_time, calls = 0.01, []
+    calls = []
     for step in range(2, 302):
         began = time.perf_counter()
         sink.losses(point(step))
         if step % 10 == 0:
             sink.pictures(frame(step))
         calls.append(time.perf_counter() - began)
-        time.sleep(step_time)
-    assert sorted(calls)[150] < 0.01 * step_time * 10  # 1 % of a step of a tenth of a second
+        time.sleep(0.01)
+    assert sorted(calls)[150] < 0.001  # 1 % of a step of a tenth of a second
     assert inner.failures > 0
     visdom_server.thaw()
     inner._retry_at = 0.0

@@ -115,11 +115,11 @@ class Gallery(Sink):
         page.save()
 
     def _write_head(self, page: HTML) -> None:
-        page.add_charts(curve_charts(self.curves))
         newest = next((row for row in reversed(self.rows) if row.samples), None)
         if newest is not None:
             page.add_header(f"the same pictures in each epoch: now epoch {newest.epoch}")
             page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed pictures")
+        page.add_charts(curve_charts(self.curves))
 
 
 def _file_name(epoch: int, label: str) -> str:
