@@ -13,11 +13,13 @@ log = logging.getLogger(__name__)
 
 MOST_POINTS = 10_000
 MOST_FRAMES = 8
+REST, LONGEST_REST = 10, 10.0
+"""After work of t seconds comes a rest of 10 t: a server may share its cores with the training."""
 Act = Callable[[Sink], None]
 
 
 class Background(Sink):
-    """Hands records to `inner` in a thread, at most every `pause` seconds and in their order.
+    """Hands records to `inner` in a thread, in their order, with a `pause` of seconds between.
 
     What waits is bounded: beyond 8 frames, or 10,000 entries, the oldest are dropped. The thread
     starts with the first record, when the data loader has forked its workers already.
@@ -77,9 +79,8 @@ class Background(Sink):
         try:
             self.inner.open()
             while not self._closing.is_set():
-                began = time.monotonic()
-                self._deliver()
-                self._closing.wait(max(0.0, began + self.pause - time.monotonic()))
+                busy = self._deliver()
+                self._closing.wait(max(self.pause, min(REST * busy, LONGEST_REST)))
             self._deliver()
             self.inner.close()
         except Exception as error:  # whatever it is: watching must never harm the run
@@ -88,11 +89,14 @@ class Background(Sink):
                 self._waiting.clear()
             log.warning("%s stopped (%s); the training goes on", type(self.inner).__name__, error)
 
-    def _deliver(self) -> None:
+    def _deliver(self) -> float:
+        """Hand over what waits; returns the seconds that the sink took."""
         with self._news:
             self._news.wait_for(lambda: self._waiting or self._closing.is_set(), timeout=1.0)
             waiting = list(self._waiting)
             self._waiting.clear()
+        began = time.monotonic()
         for _, act in waiting:
             act(self.inner)
         self.inner.flush()
+        return time.monotonic() - began
