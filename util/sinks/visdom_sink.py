@@ -258,7 +258,6 @@ def _trace(
         "name": name,
         "x": [point.x for point in points],
         "y": y,
-        "opacity": 0.25 if faint else 1.0,
         "showlegend": not faint,
-        "line": {"color": colour, "width": 1 if faint else 2},
+        "line": {"color": f"{colour}40" if faint else colour, "width": 1 if faint else 2},
     }
