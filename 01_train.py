@@ -20,8 +20,7 @@ from util.visualizer import Visualizer
 def main(argv: list[str] | None = None) -> int:
     """Train as the command line says; returns the exit code."""
     options = TrainOptions()
-    opt = begin(options.parse(argv))
-    opt = adopt_from_run(opt)
+    opt = adopt_from_run(begin(options.parse(argv)))
     dataset = create_dataset(opt)
     model = create_model(opt)
     claim_run_folder(opt, option_defaults(options, opt))
@@ -34,7 +33,6 @@ def main(argv: list[str] | None = None) -> int:
         for batch in progress.batches(dataset.batches(epoch), epoch):
             model.set_input(batch)
             model.optimize_parameters()
-
             if progress.first_step:
                 model.check_declared_names()
             if progress.due(opt.print_freq):
@@ -42,9 +40,7 @@ def main(argv: list[str] | None = None) -> int:
                 visualizer.losses(progress.loss_record(losses, model.learning_rate))
             keep = progress.due(opt.update_html_freq)
             if keep or progress.due(opt.display_freq):
-                model.compute_visuals()
-                visualizer.pictures(model.get_current_visuals(), epoch, progress.total_iters, keep)
-                visualizer.samples(model, epoch, progress.total_iters)
+                visualizer.show(model, epoch, progress.total_iters, keep)
             if progress.due(opt.save_latest_freq):
                 model.save_networks("latest")
                 if opt.save_by_iter:
@@ -59,8 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         model.update_learning_rate()
 
     progress.close()
-    model.compute_visuals()
-    visualizer.pictures(model.get_current_visuals(), last_epoch, progress.total_iters, keep=True)
+    visualizer.show(model, last_epoch, progress.total_iters, keep=True)
     visualizer.close()
     return 0
 

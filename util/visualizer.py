@@ -54,6 +54,12 @@ class Visualizer:
         record = PictureRecord(epoch, total_iters, _pictures(visuals), keep)
         self._each(lambda sink: sink.pictures(record))
 
+    def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
+        """Show the pictures of the step in hand, and the fixed ones on the dashboard."""
+        model.compute_visuals()
+        self.pictures(model.get_current_visuals(), epoch, total_iters, keep)
+        self.samples(model, epoch, total_iters)
+
     def samples(self, model: Any, epoch: int, total_iters: int, keep: bool = False) -> None:
         """Translate the fixed pictures and show them; `keep`, at the end of an epoch: on disk too.
 

@@ -1,5 +1,6 @@
 """Weights & Biases. WANDB_MODE=offline keeps everything in `<folder>/wandb`."""
 
+import os
 import secrets
 from argparse import Namespace
 from pathlib import Path
@@ -28,6 +29,9 @@ class WeightsAndBiases(Sink):
         except ImportError as error:
             raise UserError("--use_wandb: pip install wandb") from error
         self._wandb = wandb
+        offline = os.environ.get("WANDB_MODE", "online") != "online"
+        if not offline and not wandb.login(prompt=False, verify=False):
+            raise UserError("--use_wandb: run `wandb login` first, or set WANDB_MODE=offline")
         config = {name: value for name, value in vars(self.opt).items() if name != "given"}
         self.folder.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
