@@ -151,7 +151,7 @@ def test_two_thousand_posts_in_bounded_memory(
     from tests.conftest import resident
 
     sink = dashboard(visdom_server.port, tmp_path, timeout=30)
-    sink.curves = Curves(most=100)
+    sink.curves = Curves(most=60)
     posts, after = 0, []
     post = sink.client.post
 
@@ -175,7 +175,7 @@ def test_two_thousand_posts_in_bounded_memory(
     half = after[len(after) // 2]
     print(f"{posts} posts, {step} records; MB here and in the server: {after[0]} {after[-1]}")
     assert after[-1][0] - half[0] < 10 and after[-1][1] - half[1] < 10
-    assert len(visdom_server.curves("exp_1")["D_A"]) <= 100
+    assert len(visdom_server.curves("exp_1")["D_A"]) <= 60
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from PIL import Image
 from ..images import Picture
 
 TIMEOUT = 3.0
+HEADERS = {"Content-Type": "application/json"}
 Trace = dict[str, Any]
 
 
@@ -35,15 +36,23 @@ class VisdomClient:
     def post(self, endpoint: str, message: dict[str, Any]) -> str:
         """Send one message to /events, /update, /save, ... and return the answer."""
         body = json.dumps({"eid": self.env, **message})
-        return self._request("POST", f"/{endpoint}", body)
+        try:
+            self._connection.request("POST", f"{self.path}/{endpoint}", body, HEADERS)
+            response = self._connection.getresponse()
+            answer = response.read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise ConnectionError(str(error) or type(error).__name__) from error
+        if response.status >= 400:
+            raise ConnectionError(f"HTTP {response.status} from {self.address}/{endpoint}")
+        return answer
 
     def answers(self) -> bool:
         """Whether a server is there and well."""
         try:
-            self._request("POST", "/win_exists", json.dumps({"eid": self.env, "win": "none"}))
+            return self.post("win_exists", {"win": "none"}) in ("true", "false")
         except OSError:
             return False
-        return True
 
     def draw(self, window: str, traces: Sequence[Trace], title: str, **look: Any) -> None:
         """Draw curves in a window, whole."""
@@ -83,16 +92,3 @@ class VisdomClient:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-    def _request(self, method: str, endpoint: str, body: str) -> str:
-        headers = {"Content-Type": "application/json"}
-        try:
-            self._connection.request(method, self.path + endpoint, body, headers)
-            response = self._connection.getresponse()
-            answer = response.read().decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise ConnectionError(str(error) or type(error).__name__) from error
-        if response.status >= 400:
-            raise ConnectionError(f"HTTP {response.status} from {self.address}{endpoint}")
-        return answer
