@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from util.records import LossRecord, PictureRecord, SampleRecord
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOSSES = ("D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B")
 
 os.environ.setdefault("NO_VISDOM_SERVER", "1")  # a training in a test starts no server
+torch.set_num_threads(1)  # the gate runs two tests at a time
 
 
 def free_port() -> int:
