@@ -7,10 +7,13 @@ import logging
 import sys
 
 from data import create_dataset
+from data.fixed_samples import fixed_samples
 from models import create_model
+from models.base_model import BaseModel
 from options.base_options import option_defaults
 from options.continued_run import complete_training
 from options.train_options import TrainOptions
+from util.frozen_options import Options
 from util.health import Health
 from util.progress import Progress
 from util.resume import resume
@@ -33,8 +36,16 @@ def main(argv: list[str] | None = None) -> int:
     model.setup(opt)
     progress = Progress(opt, dataset)
     resume(opt, model, progress)
-    visualizer, health, saver = Visualizer(opt), Health(opt), Saver(opt, model, progress)
+    visualizer = Visualizer(opt, samples=fixed_samples(opt))
+    exit_code = train(opt, model, progress, visualizer)
+    progress.close()
+    visualizer.close()
+    return exit_code
 
+
+def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer) -> int:
+    """The loop: every epoch that is left, until the end or a stop signal."""
+    health, saver = Health(opt), Saver(opt, model, progress)
     with StopRequest() as stop:
         for epoch in progress.epochs():
             for batch in progress.batches():
@@ -43,23 +54,12 @@ def main(argv: list[str] | None = None) -> int:
                 if progress.first_step:
                     model.check_declared_names()
                 health.watch(model.current_loss_tensors(), batch, progress)
-
-                keep = progress.due(opt.update_html_freq) or progress.last_step
-                if keep or progress.due(opt.display_freq):
-                    model.compute_visuals()
-                    visuals = model.get_current_visuals()
-                    health.watch_pictures(visuals)
-                    visualizer.pictures(visuals, epoch, progress.total_iters, keep)
-                if progress.due(opt.print_freq):
-                    losses = model.get_current_losses()
-                    health.watch_reported(losses)
-                    visualizer.losses(progress.loss_record(losses, model.learning_rate))
+                report(opt, model, progress, visualizer, health)
                 if stop.exit_code or progress.due(opt.save_latest_freq):
                     health.check_before_save(model.current_loss_tensors(), model.weights())
                     saver.save_latest()
+                    visualizer.saved()
                 if stop.exit_code:
-                    visualizer.close()
-                    progress.close()
                     log.info("stopped; the same command with --continue_train goes on from here")
                     return stop.exit_code
 
@@ -67,10 +67,23 @@ def main(argv: list[str] | None = None) -> int:
             model.update_learning_rate()
             progress.end_epoch()
             saver.save_epoch(epoch)
-
-    progress.close()
-    visualizer.close()
+            visualizer.saved()
+            visualizer.samples(model, epoch, progress.total_iters, keep=True)
     return 1 if saver.failed else 0
+
+
+def report(
+    opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, health: Health
+) -> None:
+    """Losses and pictures of the step in hand, where they are due."""
+    if progress.due(opt.print_freq):  # before the pictures, so that its time is true
+        losses = model.get_current_losses()
+        health.watch_reported(losses)
+        visualizer.losses(progress.loss_record(losses, model.learning_rate))
+    keep = progress.due(opt.update_html_freq) or progress.last_step
+    if keep or progress.due(opt.display_freq):
+        visualizer.show(model, progress.epoch, progress.total_iters, keep)
+        health.watch_pictures(model.get_current_visuals())
 
 
 if __name__ == "__main__":

@@ -74,10 +74,15 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("dashboard (visdom)").add_argument
+    add = parser.add_argument_group("dashboard (see docs/dashboard.md)").add_argument
     add("--display_freq", type=int, default=400, help="how often pictures are shown")
     add("--display_ncols", type=int, default=4, help="pictures in a row; 0: a window for each")
     add("--display_id", type=int, default=1, help="number of the first window; 0 or less: off")
     add("--display_server", type=str, default="http://localhost", help="where visdom runs")
     add("--display_env", type=str, default="main", help="environment in visdom")
     add("--display_port", type=int, default=8097, help="port of visdom")
+    add(
+        "--use_tensorboard",
+        action="store_true",
+        help="write event files for TensorBoard too (pip install tensorboard)",
+    )

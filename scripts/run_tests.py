@@ -2,9 +2,11 @@
 
 Makes `.venv-tests` with the test tools (--fresh: anew) and needs nothing but Python. Words after
 `--` go to pytest, which then runs alone: python scripts/run_tests.py -- -k options
+As root on Debian it installs what the browser tests need; elsewhere these are skipped without it.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 from environment import ROOT, make_environment
 
 ENVIRONMENT = ROOT / ".venv-tests"
+DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
+"""Programs that the browser tests need, and the packages that bring them."""
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
@@ -34,10 +38,23 @@ def main(argv: list[str] | None = None) -> int:
     print("installing the environment of the tests ...", flush=True)
     requirements = [ROOT / "requirements.txt", ROOT / "scripts/requirements_test.txt"]
     python = make_environment(ENVIRONMENT, requirements)
+    prepare_browser(python)
     checks = {"tests": ["pytest", *args.pytest]} if args.pytest else CHECKS
     failed = [name for name, words in checks.items() if not passes(python, name, words)]
     print(f"failed: {', '.join(failed)}" if failed else "the gate is green", flush=True)
     return 1 if failed else 0
+
+
+def prepare_browser(python: Path) -> None:
+    """Chromium, and the scripts of the dashboard; what fails here, the browser tests tell."""
+    missing = [package for program, package in DEBIAN.items() if shutil.which(program) is None]
+    if missing and shutil.which("apt-get") and os.geteuid() == 0:
+        print(f"installing {', '.join(missing)} ...", flush=True)
+        for words in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            command = ["apt-get", "-qq", *words]
+            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run([str(python), str(ROOT / "scripts/install_visdom_assets.py")])
 
 
 def passes(python: Path, name: str, words: list[str]) -> bool:

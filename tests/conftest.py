@@ -1,8 +1,16 @@
-"""Fixtures: tiny pictures, tiny options."""
+"""Fixtures: tiny pictures, tiny options, a visdom server; no test leaves a server behind."""
 
+import json
+import os
+import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +21,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from options.train_options import TrainOptions
 from util.frozen_options import Options
+from util.records import LossRecord, PictureRecord, SampleRecord
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # the gate runs two tests at a time
+ROOT = Path(__file__).resolve().parents[1]
+LOSSES = ("D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B")
 
+os.environ.setdefault("NO_VISDOM_SERVER", "1")  # a training in a test starts no server
 TINY = ["--netG", "resnet_6blocks", "--ngf", "4", "--ndf", "4", "--load_size", "36"]
 TINY += ["--crop_size", "32", "--gpu_ids", "-1", "--display_id", "-1", "--seed", "1"]
 
@@ -46,5 +58,130 @@ def train_opt(pictures: Path, tmp_path: Path) -> Callable[..., Options]:
     def make(*words: str) -> Options:
         where = ["--dataroot", str(pictures), "--checkpoints_dir", str(tmp_path / "runs")]
         return TrainOptions().parse([*where, *TINY, *words])
+
+    return make
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class VisdomServer:
+    """A real server that can be frozen, killed and started again on its port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        flags = ["-port", str(self.port), "-bind_local", "-env_path", f"{self.folder}/"]
+        with (self.folder / "output.txt").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "scripts/serve_visdom.py"), *flags],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.ask("env_state", {})
+                return
+            except OSError:
+                assert self.process.poll() is None and time.monotonic() < until
+                time.sleep(0.2)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.thaw()
+            self.kill()
+
+    def ask(self, endpoint: str, message: dict[str, Any]) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/{endpoint}", json.dumps(message).encode()
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or "null")
+
+    def windows(self, env: str = "main") -> dict[str, Any]:
+        return dict(self.ask("win_data", {"eid": env, "win": None}))
+
+    def curves(self, window: str, env: str = "main") -> dict[str, list[float]]:
+        """name -> x of the curves of a window."""
+        found = self.windows(env).get(window)
+        return {} if found is None else {t["name"]: t["x"] for t in found["content"]["data"]}
+
+    def memory(self) -> float:
+        """Resident MB."""
+        assert self.process is not None
+        return resident(self.process.pid)
+
+
+def resident(pid: int) -> float:
+    """MB of memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
+
+
+@pytest.fixture
+def visdom_server(tmp_path: Path) -> Iterator[VisdomServer]:
+    folder = tmp_path / "visdom"
+    folder.mkdir()
+    server = VisdomServer(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def point() -> Any:
+    """point(3): the record of the third step."""
+
+    def make(step: int, **changes: Any) -> LossRecord:
+        losses = {name: (number + 1) / (1 + step) for number, name in enumerate(LOSSES)}
+        values = {"learning_rate": 2e-4, "time": 0.1, "data": 0.01, "images_per_second": 9.0}
+        record = {"epoch": 1, "iters": step, "total_iters": step, "losses": losses, **values}
+        return LossRecord(**{**record, **changes})
+
+    return make
+
+
+@pytest.fixture
+def frame() -> Any:
+    """frame(2): pictures of the second epoch."""
+
+    def make(epoch: int, keep: bool = True, size: int = 8) -> PictureRecord:
+        picture = np.full((size, size, 3), epoch % 256, np.uint8)
+        return PictureRecord(epoch, 10 * epoch, {"real_A": picture, "fake_B": picture}, keep)
+
+    return make
+
+
+@pytest.fixture
+def sample() -> Any:
+    """sample(2): the fixed pictures in the second epoch."""
+
+    def make(epoch: int, keep: bool = True) -> SampleRecord:
+        picture = np.full((16, 16, 3), epoch % 256, np.uint8)
+        rows = [{"real_A": picture, "fake_B": picture}] * 2
+        return SampleRecord(epoch, 10 * epoch, rows, keep)
 
     return make

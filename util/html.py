@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dominate
-from dominate.tags import a, br, h1, h3, img, link, meta, p, style, table, td, tr
+from dominate.tags import a, br, div, h1, h3, img, link, meta, p, style, table, td, tr
+from dominate.util import raw
 
 from .files import write_text_atomically
 
@@ -15,6 +16,11 @@ table { border-collapse: collapse; } td { padding: 4px; vertical-align: top; }
 td p { margin: 2px 0; font-size: .8rem; color: #555; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; background: #eee; }
 nav a { margin-right: 1rem; }
+.charts { display: flex; flex-wrap: wrap; gap: .8rem; }
+.charts svg { flex: 1 1 300px; max-width: 560px; min-width: 0; font: 10px system-ui, sans-serif; }
+svg path { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+svg path.raw { stroke-width: .7; opacity: .35; } svg path.axis { stroke: #999; stroke-width: .7; }
+svg .tick { fill: #888; }
 @media (max-width: 700px) { tr { display: flex; flex-wrap: wrap; } td { width: 46%; }
   td img { width: 100% !important; } }
 @media (prefers-color-scheme: dark) { body { background: #161616; color: #ddd; }
@@ -74,6 +80,17 @@ class HTML:
                         )
                     br()
                     p(text)
+
+    def add_charts(self, charts: Sequence[str]) -> None:
+        """Drawings in SVG, as many beside each other as fit."""
+        with self.doc, div(cls="charts"):
+            for chart in charts:
+                raw(chart)
+
+    def add_wide_image(self, image: str, text: str) -> None:
+        """A picture (a file in `images/`) as wide as it is or as the page, with a link to it."""
+        with self.doc, a(href=f"images/{image}"):
+            img(src=f"images/{image}", alt=text)
 
     def save(self) -> None:
         """Write the page, whole or not at all."""

@@ -1,6 +1,6 @@
 """What a run hands to the sinks that show it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .images import Picture
@@ -34,3 +34,14 @@ class PictureRecord:
     pictures: Mapping[str, Picture]
     keep: bool
     """Whether they go into the gallery, not only on the dashboard."""
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    """The fixed pictures as the model translates them now: a mapping by label for each."""
+
+    epoch: int
+    total_iters: int
+    rows: Sequence[Mapping[str, Picture]]
+    keep: bool
+    """Whether the epoch has ended, so that they go into the gallery."""

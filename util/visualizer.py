@@ -1,17 +1,28 @@
 """The one place that a run hands its losses and pictures to."""
 
+import atexit
+import copy
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from .curves import Curves, read_history
 from .images import tensor2im
-from .records import LossRecord, PictureRecord
+from .records import LossRecord, PictureRecord, SampleRecord
+from .samples import translate_samples
+from .sinks.background import Background
+from .sinks.curves_picture import CurvesPicture
 from .sinks.gallery import Gallery
+from .sinks.loading_hint import LoadingHint
 from .sinks.log_files import Console, LogFiles
 from .sinks.sink import Sink
+from .sinks.tensorboard_sink import TensorBoard
+from .sinks.visdom_sink import Dashboard, DashboardSettings
+from .sinks.wandb_sink import WeightsAndBiases
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +30,18 @@ log = logging.getLogger(__name__)
 class Visualizer:
     """Gives every record to every sink. A sink that fails is named once and left out from then on.
 
-    None of them can stop the run.
+    None of them can stop the run. `samples` are the batches that a run is watched on.
     """
 
-    def __init__(self, opt: Namespace, sinks: list[Sink] | None = None) -> None:
+    def __init__(
+        self,
+        opt: Namespace,
+        sinks: list[Sink] | None = None,
+        samples: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.sinks = make_sinks(opt) if sinks is None else sinks
+        self.fixed = list(samples)
+        atexit.register(self.close)  # a run that crashes shows its last points too
 
     def losses(self, record: LossRecord) -> None:
         """Show the losses of a step."""
@@ -33,13 +51,41 @@ class Visualizer:
         self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, keep: bool
     ) -> None:
         """Show the first image of each (N, C, H, W) in [-1, 1]; `keep` puts it in the gallery."""
-        pictures = {label: tensor2im(images) for label, images in visuals.items()}
-        record = PictureRecord(epoch, total_iters, pictures, keep)
+        record = PictureRecord(epoch, total_iters, _pictures(visuals), keep)
         self._each(lambda sink: sink.pictures(record))
 
+    def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
+        """Show the pictures of the step in hand, and the fixed ones on the dashboard."""
+        model.compute_visuals()
+        self.pictures(model.get_current_visuals(), epoch, total_iters, keep)
+        self.samples(model, epoch, total_iters)
+
+    def samples(self, model: Any, epoch: int, total_iters: int, keep: bool = False) -> None:
+        """Translate the fixed pictures and show them; `keep`, at the end of an epoch: on disk too.
+
+        The model is left as it was.
+        """
+        takers = [sink for sink in self.sinks if _takes_samples(sink, keep)]
+        if not self.fixed or not takers:
+            return
+        try:
+            rows = [_pictures(visuals) for visuals in translate_samples(model, self.fixed)]
+        except Exception as error:  # whatever it is: watching must never harm the run
+            self.fixed = []
+            log.warning("the fixed pictures are no longer shown (%s)", error)
+            return
+        record = SampleRecord(epoch, total_iters, rows, keep)
+        self._each(lambda sink: sink.samples(record))
+
+    def saved(self) -> None:
+        """The weights were just saved."""
+        self._each(lambda sink: sink.saved())
+
     def close(self) -> None:
-        """Let every sink finish."""
+        """Let every sink finish; the second call does nothing."""
+        atexit.unregister(self.close)
         self._each(lambda sink: sink.close())
+        self.sinks = []
 
     def _each(self, act: Callable[[Sink], None]) -> None:
         for sink in list(self.sinks):
@@ -51,9 +97,29 @@ class Visualizer:
 
 
 def make_sinks(opt: Namespace) -> list[Sink]:
-    """The sinks that the flags ask for."""
+    """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
     folder = Path(opt.checkpoints_dir) / opt.name
-    sinks: list[Sink] = [Console(), LogFiles(folder)]
+    past = Curves(read_history(folder) if opt.continue_train else ())
+    sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
     if not opt.no_html:
-        sinks.append(Gallery(folder, opt.name, opt.display_winsize))
+        sinks.append(Gallery(folder, opt.name, opt.display_winsize, copy.deepcopy(past)))
+    sinks.append(Background(CurvesPicture(folder, opt.name, copy.deepcopy(past))))
+    if opt.display_id > 0:
+        settings = DashboardSettings.from_options(opt)
+        sinks.append(Background(Dashboard(settings, folder, copy.deepcopy(past))))
+    if opt.use_tensorboard:
+        sinks.append(Background(TensorBoard(folder)))
+    if opt.use_wandb:
+        sinks.append(Background(WeightsAndBiases(opt, folder), patience=60))
     return sinks
+
+
+def _pictures(visuals: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {label: tensor2im(images) for label, images in visuals.items()}
+
+
+def _takes_samples(sink: Sink, keep: bool) -> bool:
+    taker = sink.inner if isinstance(sink, Background) else sink
+    if type(taker).samples is Sink.samples:
+        return False
+    return keep or not isinstance(taker, Gallery)

@@ -1,0 +1,117 @@
+"""Show a run that has ended on the dashboard: python scripts/replay_log.py --name NAME
+
+Reads loss_log.jsonl (or the loss_log.txt of a run of the reference) and the newest pictures of the
+gallery; starts a server where none answers, as training does.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+from PIL import Image
+
+from util.curves import Curves, read_history
+from util.images import Picture
+from util.logs import start_logging
+from util.records import LossRecord, PictureRecord
+from util.run_folder import read_training_options
+from util.sinks.visdom_sink import Dashboard, DashboardSettings
+
+LINE = re.compile(
+    r"\(epoch: (\d+), iters: (\d+), time: ([\d.]+), data: ([\d.]+)[^)]*\)\s*,?\s*(.*)"
+)
+VALUE = re.compile(r"(\w+): (\S+)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Replay as the command line says; returns 1 where nothing could be shown."""
+    args = parse(argv)
+    start_logging()
+    folder = Path(args.checkpoints_dir) / args.name
+    curves = Curves(records(folder))
+    if not curves.points:
+        print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)
+        return 1
+    stored = read_training_options(folder) if (folder / "train_opt.json").is_file() else {}
+    settings = DashboardSettings(
+        name=args.name,
+        server=args.display_server,
+        port=args.display_port,
+        env=args.display_env,
+        first_window=max(1, int(stored.get("display_id", 1))),
+        columns=int(stored.get("display_ncols", 4)),
+        width=int(stored.get("display_winsize", 256)),
+    )
+    dashboard = Dashboard(settings, folder, curves)
+    dashboard.open()
+    add_pictures(dashboard, folder / "web", curves.points[-1].x)
+    dashboard.close()
+    if dashboard.failures:
+        print(f"error: no dashboard answers at {dashboard.client.address}", file=sys.stderr)
+        return 1
+    print(f"{len(curves.points)} points of {len(curves.names)} losses are shown")
+    return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags, with the names that training has for them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--name", required=True, help="which run")
+    add("--checkpoints_dir", default="./checkpoints", help="where runs are stored")
+    add("--display_server", default="http://localhost", help="where visdom runs")
+    add("--display_port", type=int, default=8097, help="port of visdom")
+    add("--display_env", default="main", help="environment in visdom")
+    return parser.parse_args(argv)
+
+
+def records(folder: Path) -> Iterator[LossRecord]:
+    """The records of a run, from whichever log it has."""
+    text = folder / "loss_log.txt"
+    if (folder / "loss_log.jsonl").is_file() or not text.is_file():
+        yield from read_history(folder)
+        return
+    found = list(text_records(text))
+    longest = max((record.iters for record in found), default=0)
+    for record in found:  # how many pictures an epoch has, the text does not say
+        yield replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
+
+
+def text_records(path: Path) -> Iterator[LossRecord]:
+    """What the lines of `loss_log.txt` say."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not (match := LINE.match(line)):
+            continue
+        epoch, iters, seconds, data, values = match.groups()
+        losses = {name: float(value) for name, value in VALUE.findall(values)}
+        yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, float(seconds), float(data), 0.0)
+
+
+def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
+    """Give the dashboard the newest pictures of the gallery."""
+    state = web / "gallery.json"
+    rows = json.loads(state.read_text(encoding="utf-8"))["rows"] if state.is_file() else []
+    for row in [row for row in rows if row["labels"]][-1:]:
+        pictures = {label: read(web, row["epoch"], label) for label in row["labels"]}
+        dashboard.pictures(PictureRecord(row["epoch"], total_iters, pictures, keep=True))
+    for row in [row for row in rows if row["samples"]][-1:]:
+        dashboard.sample_sheet(read(web, row["epoch"], "samples"), f"epoch {row['epoch']}")
+
+
+def read(web: Path, epoch: int, label: str) -> Picture:
+    """A picture of the gallery."""
+    with Image.open(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

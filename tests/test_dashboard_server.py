@@ -1,0 +1,262 @@
+"""The dashboard against a real visdom server: whole, frozen, killed, back again, and for long."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from util.curves import Curves
+from util.sinks.background import Background
+from util.sinks.visdom_sink import Dashboard, DashboardSettings
+
+pytest.importorskip("visdom")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+LOSSES = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
+TINY = (
+    "--netG resnet_6blocks --ngf 4 --ndf 4 --load_size 36 --crop_size 32 --gpu_ids -1 "
+    "--num_threads 0 --n_epochs 1 --n_epochs_decay 0 --print_freq 1 --display_freq 2 "
+    "--update_html_freq 2 --max_dataset_size 4"
+)
+
+
+def dashboard(port: int, folder: Path, timeout: float = 3.0, **changes: Any) -> Dashboard:
+    settings = DashboardSettings(**{"name": "exp", "port": port, "width": 32, **changes})
+    return Dashboard(settings, folder, Curves(), timeout)
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, "did not happen"
+        time.sleep(0.1)
+
+
+def test_curves_and_pictures_are_there_and_points_are_appended(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any, sample: Any
+) -> None:
+    sink = dashboard(visdom_server.port, tmp_path, env="mine", first_window=5)
+    sink.open()
+    sink.losses(point(1))
+    sink.pictures(frame(1))
+    sink.samples(sample(1))
+    sink.flush()
+    sent = []
+    sink.client.draw = lambda *_, **__: sent.append("whole")  # type: ignore[method-assign]
+    for step in (2, 3):
+        sink.losses(point(step))
+        sink.flush()
+    sink.close()
+    curves = visdom_server.curves("exp_5", "mine")
+    assert [name for name in curves if not name.endswith(" raw")] == LOSSES
+    assert len(curves) == 16 and all(x == [1, 2, 3] for x in curves.values())
+    assert not sent
+    windows = visdom_server.windows("mine")
+    assert set(windows) == {f"exp_{n}" for n in range(5, 11)}
+    assert windows["exp_6"]["type"] == windows["exp_7"]["type"] == "image"
+    assert (visdom_server.folder / "mine.json").is_file()  # survives a restart
+
+
+def test_a_window_for_each_picture(visdom_server: Any, tmp_path: Path, frame: Any) -> None:
+    sink = dashboard(visdom_server.port, tmp_path, columns=0)
+    sink.pictures(frame(1))
+    sink.flush()
+    sink.client.close()
+    assert {"exp_11", "exp_12"} == set(visdom_server.windows())
+
+
+def test_a_killed_server_gets_everything_when_it_is_back(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = dashboard(visdom_server.port, tmp_path)
+    sink.pictures(frame(1))
+    with caplog.at_level(logging.INFO):
+        for step in range(1, 60):
+            if step == 20:
+                visdom_server.kill()
+            if step == 40:
+                visdom_server.start()
+            sink._retry_at = 0.0  # no pause
+            sink.losses(point(step))
+            sink.flush()
+        sink.client.close()
+    assert visdom_server.curves("exp_1")["idt_B"] == list(range(1, 60))
+    assert "exp_2" in visdom_server.windows()
+    told = [r.message for r in caplog.records if "dashboard" in r.message]
+    assert len(told) == 2 and "is not there" in told[0] and "is back" in told[1]
+
+
+def test_a_frozen_server_costs_the_training_nothing(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any
+) -> None:
+    inner = dashboard(visdom_server.port, tmp_path, timeout=0.5)
+    sink = Background(inner, pause=0.05)
+    sink.losses(point(1))
+    wait_for(lambda: visdom_server.curves("exp_1") != {})
+    visdom_server.freeze()
+    calls = []
+    for step in range(2, 302):
+        began = time.perf_counter()
+        sink.losses(point(step))
+        if step % 10 == 0:
+            sink.pictures(frame(step))
+        calls.append(time.perf_counter() - began)
+        time.sleep(0.01)
+    assert sorted(calls)[150] < 0.001  # 1 % of a step of a tenth of a second
+    assert inner.failures > 0
+    visdom_server.thaw()
+    inner._retry_at = 0.0
+    wait_for(lambda: visdom_server.curves("exp_1").get("D_A", [0])[-1] == 301)
+    sink.close()
+    assert visdom_server.curves("exp_1")["D_A"] == list(range(1, 302))
+
+
+def test_a_server_that_hangs_at_the_end_does_not_hold_the_run(
+    visdom_server: Any, tmp_path: Path, point: Any
+) -> None:
+    sink = Background(dashboard(visdom_server.port, tmp_path, timeout=0.5))
+    visdom_server.freeze()
+    sink.losses(point(1))
+    began = time.monotonic()
+    sink.close()
+    assert time.monotonic() - began < 12
+
+
+def test_absent_on_another_host_is_one_warning(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = dashboard(1, tmp_path, timeout=0.5, server="http://nowhere.invalid")
+    sink.open()
+    for step in range(1, 8):
+        sink._retry_at = 0.0
+        sink.losses(point(step))
+        sink.flush()
+    sink.close()
+    assert len(caplog.records) == 1 and "--display_id 0" in caplog.text
+
+
+def test_two_thousand_posts_in_bounded_memory(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any
+) -> None:
+    from tests.conftest import resident
+
+    sink = dashboard(visdom_server.port, tmp_path, timeout=30)
+    sink.curves = Curves(most=60)
+    posts, after = 0, []
+    post = sink.client.post
+
+    def counted(endpoint: str, message: dict[str, Any]) -> str:
+        nonlocal posts
+        posts += 1
+        return post(endpoint, message)
+
+    sink.client.post = counted  # type: ignore[method-assign]
+    step = 0
+    while posts < 2400:
+        step += 1
+        sink.losses(point(step))
+        if step % 4 == 0:
+            sink.pictures(frame(step, size=64))
+        sink.flush()
+        assert sink.failures == 0
+        if step % 100 == 0:
+            after.append((resident(os.getpid()), visdom_server.memory()))
+    sink.close()
+    half = after[len(after) // 2]
+    print(f"{posts} posts, {step} records; MB here and in the server: {after[0]} {after[-1]}")
+    assert after[-1][0] - half[0] < 10 and after[-1][1] - half[1] < 10
+    assert len(visdom_server.curves("exp_1")["D_A"]) <= 60
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    for name in ("trainA", "trainB"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            image = Image.new("RGB", (40, 40), (50 * number, 100, 150))
+            image.save(tmp_path / "data" / name / f"{number}.png")
+    return tmp_path / "data"
+
+
+def train(folder: Path, data: Path, port: int, *more: str, **variables: str) -> str:
+    """Run the real command; its output, without a pipe that a server could inherit."""
+    output = folder / "console.txt"
+    words = ["--dataroot", str(data), "--checkpoints_dir", str(folder / "runs"), "--name", "exp"]
+    words += [*TINY.split(), "--display_port", str(port), *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(folder), **variables}
+    with output.open("w") as file:
+        subprocess.run(
+            [sys.executable, str(ROOT / "01_train.py"), *words],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            check=True,
+            timeout=120,
+        )
+    return output.read_text()
+
+
+def test_training_starts_a_server_that_stays_and_serves_the_next_run(
+    tmp_path: Path, pictures: Path
+) -> None:
+    from tests.conftest import VisdomServer
+
+    server = VisdomServer(tmp_path)
+    said = train(tmp_path, pictures, server.port, NO_VISDOM_SERVER="")
+    pid = int((tmp_path / "runs" / "exp" / "visdom_server.pid").read_text())
+    try:
+        assert f"http://localhost:{server.port}/env/main" in said
+        assert f"ssh -L {server.port}:localhost:{server.port}" in said
+        assert f"kill {pid}" in said
+        assert server.curves("exp_1")["cycle_A"] == [1, 2, 3, 4]
+        again = train(
+            *(tmp_path, pictures, server.port, "--continue_train", "--epoch_count", "2"),
+            *("--n_epochs", "2"),
+        )
+        assert "kill" not in again and f"http://localhost:{server.port}" in again
+        assert server.curves("exp_1")["cycle_A"] == list(range(1, 9))
+        assert {"exp_2", "exp_3"} <= set(server.windows())
+        log = tmp_path / "runs" / "exp" / f"visdom_server_{server.port}.log"
+        assert log.is_file() and log.stat().st_size < 5000
+        assert (tmp_path / "runs" / "exp" / "web" / "images" / "epoch002_samples.png").is_file()
+    finally:
+        os.kill(pid, 9)
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_training_without_a_server_ends_well(
+    tmp_path: Path, pictures: Path, listening: bool
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if listening:  # accepts and never answers
+            other.listen()
+        said = train(tmp_path, pictures, other.getsockname()[1], NO_VISDOM_SERVER="1")
+    assert ("does not answer" if listening else "no dashboard at port") in said
+    assert "Traceback" not in said and said.count("warning:") == 1
+    assert (tmp_path / "runs" / "exp" / "latest_net_G_A.pth").is_file()
+
+
+def test_a_log_is_replayed(visdom_server: Any, tmp_path: Path, pictures: Path) -> None:
+    train(tmp_path, pictures, 1, "--display_id", "0")
+    words = ["--name", "exp", "--checkpoints_dir", str(tmp_path / "runs")]
+    words += ["--display_port", str(visdom_server.port)]
+    replay = [sys.executable, str(ROOT / "scripts/replay_log.py"), *words]
+    subprocess.run([*replay, "--display_env", "a"], check=True, timeout=60)
+    assert visdom_server.curves("exp_1", "a")["G_B"] == [1, 2, 3, 4]
+    assert {"exp_2", "exp_3"} <= set(visdom_server.windows("a"))
+    (tmp_path / "runs" / "exp" / "loss_log.jsonl").unlink()  # as in a run of the reference
+    subprocess.run([*replay, "--display_env", "b"], check=True, timeout=60)
+    assert visdom_server.curves("exp_1", "b")["G_B"] == [1, 2, 3, 4]

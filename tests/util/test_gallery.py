@@ -1,0 +1,66 @@
+"""util/sinks/gallery.py: newest first, constant work, curves and fixed pictures, continued."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from util.sinks.gallery import ROWS_PER_PAGE, Gallery
+
+
+def epochs(page: Path) -> list[int]:
+    return [int(n) for n in re.findall(r"<h3>epoch (\d+)</h3>", page.read_text())]
+
+
+def test_page_shows_curves_fixed_pictures_and_the_newest_first(
+    tmp_path: Path, point: Any, frame: Any, sample: Any
+) -> None:
+    gallery = Gallery(tmp_path, "exp", 64)
+    for epoch in (1, 2, 3):
+        gallery.losses(point(epoch))
+        gallery.pictures(frame(epoch))
+        gallery.samples(sample(epoch))
+    gallery.pictures(frame(4, keep=False))
+    gallery.close()
+    page = tmp_path / "web" / "index.html"
+    assert epochs(page) == [3, 2, 1]
+    html = page.read_text()
+    assert html.count("<svg") == 4 and 'data-name="idt_B"' in html
+    assert html.count('src="images/epoch003_samples.png"') == 1
+    shown = re.findall(r'src="(images/[^"]+)"', html)
+    assert len(shown) == 7 and all((tmp_path / "web" / name).is_file() for name in shown)
+
+
+def test_an_update_costs_the_same_at_any_age(
+    tmp_path: Path, point: Any, frame: Any, sample: Any
+) -> None:
+    gallery = Gallery(tmp_path, "exp", 64)
+    page, sizes = tmp_path / "web" / "index.html", []
+    for epoch in range(1, 101):
+        for step in range(10):
+            gallery.losses(point(epoch * 10 + step))
+        gallery.pictures(frame(epoch))
+        state = page.with_name("gallery.json")
+        sizes.append(page.stat().st_size + state.stat().st_size)  # all that is written again
+        assert epochs(page)[0] == epoch
+    assert max(sizes[60:]) < 1.1 * max(sizes[20:60])
+    everything = [page, *sorted(page.parent.glob("older_*.html"), reverse=True)]
+    assert [n for file in everything for n in epochs(file)] == list(range(100, 0, -1))
+    assert len(epochs(page)) <= 2 * ROWS_PER_PAGE
+    for file in everything:
+        links = re.findall(r'href="([\w.]+\.html)"', file.read_text())
+        assert all((page.parent / link).is_file() for link in links)
+
+
+def test_a_continued_run_goes_on_and_takes_lost_epochs_back(
+    tmp_path: Path, frame: Any, sample: Any
+) -> None:
+    gallery = Gallery(tmp_path, "exp", 64)
+    for epoch in (1, 2, 3):
+        gallery.pictures(frame(epoch))
+    again = Gallery(tmp_path, "exp", 64)
+    again.samples(sample(2))
+    page = tmp_path / "web" / "index.html"
+    assert epochs(page) == [2, 1]
+    assert "epoch002_real_A.png" in page.read_text()  # kept beside the new fixed pictures

@@ -1,0 +1,225 @@
+"""util/visualizer.py and the small sinks: each on its own, none can stop a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from util.records import LossRecord, PictureRecord, SampleRecord
+from util.sinks.background import Background
+from util.sinks.loading_hint import LoadingHint
+from util.sinks.sink import Sink
+from util.sinks.tensorboard_sink import TensorBoard
+from util.sinks.visdom_sink import Dashboard
+from util.sinks.wandb_sink import WeightsAndBiases
+from util.visualizer import Visualizer, make_sinks
+
+
+def options(folder: Path, **changes: Any) -> Namespace:
+    values = {
+        "checkpoints_dir": str(folder),
+        "name": "exp",
+        "continue_train": False,
+        "no_html": False,
+        "batch_size": 1,
+        "num_threads": 0,
+        "use_tensorboard": False,
+        "use_wandb": False,
+        "wandb_project_name": "test",
+        "display_winsize": 64,
+        "display_id": 0,
+        "display_server": "http://localhost",
+        "display_port": 1,
+        "display_env": "main",
+        "display_ncols": 4,
+    }
+    return Namespace(**{**values, **changes})
+
+
+class Kept(Sink):
+    """Keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[object] = []
+
+    def losses(self, record: LossRecord) -> None:
+        self.got.append(record)
+
+    def pictures(self, record: PictureRecord) -> None:
+        self.got.append(record)
+
+    def samples(self, record: SampleRecord) -> None:
+        self.got.append(record)
+
+
+class Broken(Sink):
+    """Fails at the first record."""
+
+    def losses(self, record: LossRecord) -> None:
+        raise RuntimeError("disk full")
+
+
+def test_a_sink_that_fails_is_left_out_and_touches_no_other(
+    point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Kept()
+    visualizer = Visualizer(Namespace(), [Broken(), kept])
+    for step in (1, 2):
+        visualizer.losses(point(step))
+    visualizer.close()
+    assert len(kept.got) == 2
+    assert [r.message for r in caplog.records] == [
+        "Broken stopped (disk full); the training goes on"
+    ]
+
+
+def test_a_model_that_cannot_translate_loses_its_samples_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Model:
+        device = torch.device("cpu")
+
+        def eval(self) -> None:
+            raise RuntimeError("no eval")
+
+    visualizer = Visualizer(Namespace(), [Kept()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
+    visualizer.samples(Model(), 1, 1)
+    visualizer.samples(Model(), 1, 2)
+    visualizer.close()
+    assert caplog.text.count("the fixed pictures are no longer shown (no eval)") == 1
+
+
+def test_flags_choose_the_sinks(tmp_path: Path) -> None:
+    def kinds(**changes: Any) -> set[type]:
+        sinks = make_sinks(options(tmp_path, **changes))
+        return {type(sink.inner if isinstance(sink, Background) else sink) for sink in sinks}
+
+    off = {Dashboard, TensorBoard, WeightsAndBiases}
+    assert not kinds() & off
+    assert kinds(display_id=-1) == kinds()
+    assert kinds(display_id=1, use_tensorboard=True, use_wandb=True) >= off
+
+
+def test_a_continued_run_goes_on_with_its_curves(tmp_path: Path, point: Any) -> None:
+    first = Visualizer(options(tmp_path))
+    first.losses(point(1))
+    first.close()
+    again = make_sinks(options(tmp_path, continue_train=True, display_id=1))
+    holders = [s.inner if isinstance(s, Background) else s for s in again]
+    curves = [holder.curves for holder in holders if hasattr(holder, "curves")]
+    assert len(curves) == 3 and all([p.x for p in c.points] == [1] for c in curves)
+
+
+def test_curves_picture_is_drawn_at_saves_and_at_the_end(tmp_path: Path, point: Any) -> None:
+    pytest.importorskip("matplotlib")
+    visualizer = Visualizer(options(tmp_path, no_html=True))
+    visualizer.losses(point(1))
+    visualizer.losses(point(2))
+    visualizer.saved()
+    visualizer.close()
+    with Image.open(tmp_path / "exp" / "loss_curves.png") as image:
+        assert image.size == (1000, 520)
+
+
+@pytest.mark.parametrize(
+    ("module", "sink", "said"),
+    [
+        ("matplotlib.figure", "CurvesPicture", "pip install matplotlib"),
+        ("torch.utils.tensorboard", "TensorBoard", "pip install tensorboard"),
+        ("wandb", "WeightsAndBiases", "pip install wandb"),
+    ],
+)
+def test_without_its_package_a_sink_says_one_line(
+    tmp_path: Path,
+    point: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    module: str,
+    sink: str,
+    said: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    sinks = make_sinks(options(tmp_path, no_html=True, use_tensorboard=True, use_wandb=True))
+    one = [s for s in sinks if isinstance(s, Background) and type(s.inner).__name__ == sink]
+    with caplog.at_level(logging.INFO):
+        visualizer = Visualizer(Namespace(), list(one))
+        for step in (1, 2, 3):
+            visualizer.losses(point(step))
+        visualizer.close()
+    assert len(caplog.records) == 1 and said in caplog.text
+
+
+def test_hint_comes_once_and_names_the_flag(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hint = LoadingHint(options(tmp_path))
+    with caplog.at_level(logging.INFO):
+        for step in range(30):
+            hint.losses(point(step, data=0.5, time=0.1))
+    assert len(caplog.records) == 1 and "--num_threads (now 0;" in caplog.text
+
+
+def test_no_hint_where_computing_takes_longer(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hint = LoadingHint(options(tmp_path, batch_size=8))
+    with caplog.at_level(logging.INFO):
+        for step in range(30):  # waiting 0.5 s for a batch that takes 0.8 s, but for one outlier
+            hint.losses(point(step, data=9.0 if step == 12 else 0.5, time=0.1))
+    assert not caplog.records
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # TensorBoard and what it brings
+def test_tensorboard_files_hold_scalars_and_pictures(
+    tmp_path: Path, point: Any, frame: Any, sample: Any
+) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for steps in ((1, 2, 3), (3, 4)):  # the second run goes on from a save after step 2
+        sink = TensorBoard(tmp_path)
+        sink.open()
+        for step in steps:
+            sink.losses(point(step))
+        sink.pictures(frame(1))
+        sink.samples(sample(1))
+        sink.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("loss/cycle_A")] == [1, 2, 3, 4]
+    assert {"pictures/real_A", "fixed pictures"} <= set(events.Tags()["images"])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # wandb and what it brings
+def test_wandb_works_offline_and_goes_on(
+    tmp_path: Path, point: Any, frame: Any, sample: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    identities = []
+    for continued in (False, True):
+        opt = options(tmp_path, continue_train=continued)
+        sink = WeightsAndBiases(opt, tmp_path / "exp")
+        sink.open()
+        sink.losses(point(10))
+        sink.pictures(frame(2))
+        sink.samples(sample(1))  # an older step must not be refused
+        sink.close()
+        identities.append((tmp_path / "exp" / "wandb_id.txt").read_text())
+    assert identities[0] == identities[1]
+    assert len(list((tmp_path / "exp" / "wandb").glob("offline-run-*"))) == 2
+
+
+def test_json_lines_keep_full_digits(tmp_path: Path, point: Any) -> None:
+    visualizer = Visualizer(options(tmp_path, no_html=True))
+    visualizer.losses(point(6))
+    visualizer.close()
+    line = json.loads((tmp_path / "exp" / "loss_log.jsonl").read_text())
+    assert line["losses"]["D_A"] == 1 / 7

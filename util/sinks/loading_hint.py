@@ -1,0 +1,48 @@
+"""Says once that the training waits for its pictures, and which flag helps."""
+
+import logging
+import os
+import statistics
+from argparse import Namespace
+from collections import deque
+
+from ..records import LossRecord
+from .sink import Sink
+
+log = logging.getLogger(__name__)
+
+STEPS = 10
+
+
+class LoadingHint(Sink):
+    """Compares waiting and computing of the same steps: the medians of ten in a row."""
+
+    def __init__(self, opt: Namespace) -> None:
+        self.opt = opt
+        self._steps: deque[tuple[float, float]] = deque(maxlen=STEPS)
+        self._first = True
+        self._told = False
+
+    def losses(self, record: LossRecord) -> None:
+        """Take a step; the first is left out, as it waits for the workers to start."""
+        if self._first or self._told:
+            self._first = False
+            return
+        self._steps.append((record.data, record.time * self.opt.batch_size))
+        waiting = statistics.median(step[0] for step in self._steps)
+        computing = statistics.median(step[1] for step in self._steps)
+        if len(self._steps) == STEPS and waiting > computing:
+            self._told = True
+            log.info(
+                "loading is the bottleneck: a step waits %.3f s for its pictures and computes "
+                "%.3f s; %s",
+                waiting,
+                computing,
+                self._remedy(),
+            )
+
+    def _remedy(self) -> str:
+        cores = os.cpu_count() or 1
+        if self.opt.num_threads < cores:
+            return f"raise --num_threads (now {self.opt.num_threads}; this machine has {cores})"
+        return "all cores read already: store the pictures smaller, near --load_size"

@@ -1,0 +1,88 @@
+"""The scripts, styles and fonts that visdom's pages need and that its package does not bring.
+
+visdom fetches them from the web when it is first started. Their list is read from the source of
+the installed visdom, which is not imported: that takes seconds.
+"""
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INSTALL_COMMAND = "python scripts/install_visdom_assets.py"
+_NAMES = {"b", "bb", "ext_files", "cdnjs_url", "mathjax_path"}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that visdom wants: where it takes it from, and its place below `static`."""
+
+    url: str
+    place: str
+
+
+def visdom_folder() -> Path | None:
+    """Where visdom is installed; None where it is not."""
+    spec = importlib.util.find_spec("visdom")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
+
+
+def list_assets(visdom: Path) -> list[Asset]:
+    """What the installed visdom wants. Raises ValueError where its list is not as expected."""
+    lists = _read_lists(visdom / "server" / "build.py")
+    assets = [Asset(url, _place(name)) for url, name in lists["ext_files"].items()]
+    address = lists["cdnjs_url"]
+    folder = "/".join(address.strip("/").split("/")[-2:])
+    for path in lists["mathjax_path"]:
+        assets.append(Asset(address + path, f"js/{folder}/{path.split('?')[0]}"))
+    return assets
+
+
+def missing_assets(visdom: Path) -> list[Asset]:
+    """Those that are not in place; none where visdom's list cannot be read."""
+    try:
+        assets = list_assets(visdom)
+    except (OSError, ValueError):
+        return []
+    return [asset for asset in assets if not _is_there(visdom / "static" / asset.place)]
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _place(name: str) -> str:
+    if name.endswith((".js", ".js.map")):
+        return f"js/{name}"
+    return f"css/{name}" if name.endswith(".css") else f"fonts/{name}"
+
+
+def _read_lists(source: Path) -> dict[str, Any]:
+    """The values of the few variables that hold visdom's list."""
+    values: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in _NAMES:
+                values[name] = _value(node.value, values)
+    if missing := _NAMES - set(values):
+        raise ValueError(f"{source} has no {', '.join(sorted(missing))}")
+    return values
+
+
+def _value(node: ast.expr, known: dict[str, Any]) -> Any:
+    """A constant, a known name, a list or dictionary of such, or `text % text`."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in known:
+        return known[node.id]
+    if isinstance(node, ast.List):
+        return [_value(item, known) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        keys = [_value(key, known) for key in node.keys if key is not None]
+        return dict(zip(keys, [_value(item, known) for item in node.values], strict=True))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _value(node.left, known) % _value(node.right, known)
+    raise ValueError(f"cannot read line {node.lineno} of visdom's list of assets")
