@@ -73,7 +73,9 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
 
 
 def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
-    names = [*ARCHITECTURE, *DISCRIMINATOR, "crop_size"]
+    names = [*ARCHITECTURE, *DISCRIMINATOR]
+    if opt.preprocess != "keep":
+        names.append("crop_size")
     if opt.model != "test":
         names.append("direction")
     if opt.isTrain:
