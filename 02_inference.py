@@ -9,8 +9,7 @@ import sys
 
 from tqdm import tqdm
 
-from data import create_dataset
-from data.reading_ahead import PicturesAhead
+from data import create_pictures
 from models import create_model
 from models.translator import make_translators
 from options.base_options import option_defaults
@@ -28,14 +27,14 @@ def main(argv: list[str] | None = None) -> int:
     options = TestOptions()
     opt = begin(options.parse(argv))
     opt = adopt_from_run(opt)
-    pictures = PicturesAhead(create_dataset(opt).dataset, opt)
+    pictures = create_pictures(opt)
     model = create_model(opt)
     model.setup(opt)
     store_options(run_folder(opt), opt, option_defaults(options, opt))
     if opt.eval:
         model.eval()
     make_translators(model, opt)
-    log.info("translating %s pictures", pictures.how_many)
+    log.info("translating %s", pictures.how_many)
 
     with make_results(opt, model.visual_names) as results, tqdm(**pictures.bar) as bar:
         for batch in pictures.batches(results):

@@ -41,8 +41,8 @@ class PicturesAhead:
 
     @property
     def how_many(self) -> str:
-        """For the console: `50 of 500`."""
-        return f"{self.count} of {len(self.dataset)}"
+        """For the console: `50 of 500 pictures`."""
+        return f"{self.count} of {len(self.dataset)} pictures"
 
     @property
     def bar(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from data.transforms import PREPROCESS
 from models.discriminators import patch_map_size
 from util.errors import UsageError
+from util.video_files import is_video
 
 POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
@@ -70,6 +71,8 @@ def _check_inference(opt: Namespace) -> None:
             f"--output takes the pictures of one generator: use --model test, not {opt.model}, "
             "or leave it out for the gallery"
         )
+    if is_video(opt) and opt.model != "test":
+        raise UsageError(f"a video is translated with --model test, not {opt.model}")
     for name in ("format", "quality"):
         if name in opt.given and opt.output is None:
             raise UsageError(f"--{name} is for --output DIR; the gallery is PNG")

@@ -14,6 +14,7 @@ from .background import Background
 from .html import HTML
 from .images import save_image, stretched, to_picture
 from .picture_files import ending, save_picture
+from .video_files import VideoWriter, is_video, time_of_frame
 
 ROWS_PER_PAGE = 100
 TRANSLATION = "fake"
@@ -30,6 +31,8 @@ def results_folder(opt: Namespace) -> Path:
 
 def make_results(opt: Namespace, labels: Sequence[str]) -> "Results":
     """The folder of `--output` where it is given, else the pages. `labels` name the visuals."""
+    if is_video(opt):
+        return VideoResult(opt)
     return ResultPages(opt, labels) if opt.output is None else OutputFolder(opt)
 
 
@@ -97,6 +100,53 @@ class OutputFolder(Results):
     def _save(self, image: Tensor, path: str) -> None:
         picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
         save_picture(picture, self.place(path), self.opt.quality, Path(path))
+
+
+class VideoResult(Results):
+    """`<output>/<name of the input>`, or `<stem>_fake.<ending>` in the folder of results."""
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.background = Background(threads=1)  # frames in their order
+        source = Path(opt.dataroot)
+        if opt.output is None:
+            self.path = results_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
+        else:
+            self.path = Path(opt.output) / source.name
+        self.writer = VideoWriter(source, self.path, whole="num_test" not in opt.given)
+
+    def has(self, path: str) -> bool:
+        """Whether the translated video is there."""
+        return self.path.is_file()
+
+    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
+        """Encode the translations of frames."""
+        for image, path in zip(visuals[TRANSLATION], paths, strict=True):
+            self.background.submit(self._encode, image, path)
+
+    def close(self) -> Path:
+        """Finish the video; returns it."""
+        self.background.finish()
+        self.writer.close()
+        return self.path
+
+    def _encode(self, image: Tensor, path: str) -> None:
+        picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
+        self.writer.add(picture, time_of_frame(path))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(kind, error, at)
+        except BaseException:
+            self.writer.discard()
+            raise
+        if kind is not None:
+            self.writer.discard()
 
 
 class ResultPages(Results):
