@@ -60,7 +60,7 @@ def metadata_of(source: Path) -> dict[str, Any]:
             exif[tag] = old[tag]
         for ifd in (EXIF_IFD, GPS_IFD):
             if entries := old.get_ifd(ifd):
-                exif.get_ifd(ifd).update(entries)
-        if len(exif) or exif._ifds:
-            kept["exif"] = exif
+                exif[ifd] = dict(entries)
+        if exif:
+            kept["exif"] = exif.tobytes()  # TIFF would lose parts of an Exif object
     return kept
