@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import picture
+from PIL import Image
 from tiny_runs import infer, make_run, optional_package
 
 FRAMES, RATE = 12, 25
@@ -69,10 +70,17 @@ def test_frames_are_those_that_the_generator_gives(film: Path) -> None:
     assert infer(film.parent, "--input", film) == 0
     translate = load_generator("run", checkpoints_dir=film.parent / "checkpoints", device="cpu")
     result = film.parent / "results/run/test_latest/film_fake.mp4"
+    # in luma: the video halves the resolution of colour, and the untrained network gives noise
     with av.open(str(film)) as old, av.open(str(result)) as new:
-        for before, after in zip(old.decode(video=0), new.decode(video=0), strict=True):
-            expected = np.asarray(translate(before.to_image())).astype(int)
-            assert abs(np.asarray(after.to_image()).astype(int) - expected).mean() < 6
+        expected = [luma(translate(frame.to_image())) for frame in old.decode(video=0)]
+        got = [luma(frame.to_image()) for frame in new.decode(video=0)]
+    assert len(got) == len(expected)
+    assert max(abs(a - b).mean() for a, b in zip(got, expected, strict=True)) < 8
+    assert min(abs(a - b).mean() for a, b in zip(got[1:], expected, strict=False)) > 20
+
+
+def luma(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("L")).astype(int)
 
 
 def test_some_frames_only(film: Path) -> None:
