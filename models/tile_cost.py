@@ -19,8 +19,6 @@ class Cost:
 
     peak_bytes: int
     """Memory for activations, about."""
-    all_bytes: int
-    """All convolution outputs together."""
     multiply_adds: int
 
 
@@ -60,7 +58,7 @@ def _measure(key: _Key, shape: tuple[int, ...]) -> Cost:
     with torch.no_grad():
         net(torch.empty(shape, device="meta"))
     kept = total // 4 if _has_skips(net) else 0
-    return Cost(BYTES * (COPIES * largest + kept), BYTES * total, work)
+    return Cost(BYTES * (COPIES * largest + kept), work)
 
 
 def multiply_adds(layer: Any, output: Tensor) -> int:

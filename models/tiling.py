@@ -57,7 +57,7 @@ def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device
         )
     cost = measure(net, (1, *images.shape[1:]))
     free = available_bytes(torch.device("cpu"))
-    in_files = free is not None and cost.all_bytes > free / 2
+    in_files = free is not None and cost.peak_bytes > free / 2
     outputs = []
     for image in images:
         with (

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from util.errors import UserError
 from util.memory import available_bytes
 
 from .base_model import BaseModel
@@ -49,9 +50,10 @@ class Translator(nn.Module):
 
     def __init__(self, net: nn.Module, device: torch.device, working: Working) -> None:
         super().__init__()
-        if device.type == "cpu" or working.precision != "fp32":
-            net = net.to(memory_format=torch.channels_last)
-        self.module = net
+        # the layout that convolutions are fastest in; float32 on a GPU is as fast or faster without
+        channels_last = device.type == "cpu" or working.precision != "fp32"
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.module = net = net.to(memory_format=self.layout)
         self.device, self.working = device, working
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
@@ -72,11 +74,22 @@ class Translator(nn.Module):
         return output[..., top : top + height, left : left + width].float()
 
     def _whole(self, images: Tensor) -> Tensor:
-        images = images.to(self.device, memory_format=torch.channels_last)
+        images = images.to(self.device, memory_format=self.layout)
         if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
             # what a picture becomes must not depend on those beside it
-            return torch.cat([self._fast(image) for image in images.split(1)])
-        return self._fast(images)
+            return torch.cat([self._apply_once(image) for image in images.split(1)])
+        return self._apply_once(images)
+
+    def _apply_once(self, images: Tensor) -> Tensor:
+        try:
+            return self._fast(images)
+        except RuntimeError as error:
+            if not self.working.compile or not _is_of_the_compiler(error):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
+            ) from error
 
     def _autocast(self) -> torch.autocast:
         dtype = PRECISIONS[self.working.precision]
@@ -101,6 +114,12 @@ class Translator(nn.Module):
             )
             self._said = True
         return USUAL_TILE
+
+
+def _is_of_the_compiler(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    return isinstance(error, TorchDynamoException)
 
 
 def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:
