@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +59,7 @@ class Translator(nn.Module):
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
         self._fast: Callable[[Tensor], Tensor] = torch.compile(net) if working.compile else net
+        self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
         self._said = False
 
     @torch.inference_mode()
@@ -103,7 +105,7 @@ class Translator(nn.Module):
         small = images.shape[0] * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
         if small or there is None or not can_be_tiled(self.module):
             return 0
-        needed = measure(self.module, tuple(images.shape)).peak_bytes
+        needed = self._needed(tuple(images.shape))
         if needed <= there:
             return 0
         if not self._said:
