@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     """Pictures of several sizes and formats, two of one stem, in sub-folders; with a run."""
     make_run(tmp_path, "")
     source = tmp_path / "in"
-    for number, name in enumerate(["a.jpg", "a.png", "b c.webp", "test1/x.png", "test2/x.png"]):
+    for number, name in enumerate(["a.jpg", "a.png", "b #c.webp", "test1/x.png", "test2/x.png"]):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         picture(number, 30 + 7 * number, 41).save(source / name)
     return source
@@ -49,7 +50,7 @@ def test_output_has_the_names_sizes_and_formats_of_the_input(folder: Path, caplo
 def test_one_format_for_all_and_no_two_under_one_name(folder: Path) -> None:
     out = folder.parent / "out"
     assert infer(folder.parent, "--input", folder, "--output", out, "--format", "png") == 0
-    assert names(out) == ["a.png", "a_png.png", "b c.png", "test1/x.png", "test2/x.png"]
+    assert names(out) == ["a.png", "a_png.png", "b #c.png", "test1/x.png", "test2/x.png"]
     assert pixels(out / "a.png").shape[1] == 30
     assert pixels(out / "a_png.png").shape[1] == 37
 
@@ -57,11 +58,11 @@ def test_one_format_for_all_and_no_two_under_one_name(folder: Path) -> None:
 def test_the_gallery_keeps_sub_folders(folder: Path) -> None:
     assert infer(folder.parent, "--dataroot", folder) == 0
     page = folder.parent / "results" / "run" / "test_latest"
-    stems = ["a", "a_png", "b c", "test1/x", "test2/x"]
+    stems = ["a", "a_png", "b #c", "test1/x", "test2/x"]
     expected = [f"{stem}_{label}.png" for stem in stems for label in ("fake", "real")]
     assert names(page / "images") == sorted(expected)
     html = (page / "index.html").read_text()
-    assert all(f"images/{name}" in html for name in expected)
+    assert all(f'src="images/{quote(name)}"' in html for name in expected)
     assert np.array_equal(
         pixels(page / "images" / "test2/x_real.png"), pixels(folder / "test2/x.png")
     )
