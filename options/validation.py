@@ -74,8 +74,8 @@ def _check_inference(opt: Namespace) -> None:
     if is_video(opt) and opt.model != "test":
         raise UsageError(f"a video is translated with --model test, not {opt.model}")
     for name in ("format", "quality"):
-        if name in opt.given and opt.output is None:
-            raise UsageError(f"--{name} is for --output DIR; the gallery is PNG")
+        if name in opt.given and (opt.output is None or is_video(opt)):
+            raise UsageError(f"--{name} is for pictures in --output DIR; the gallery is PNG")
 
 
 def _check_epochs(opt: Namespace) -> None:

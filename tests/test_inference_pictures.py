@@ -204,6 +204,14 @@ def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
     assert max(most) <= 8
 
 
+def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
+    file = folder / "a.png"
+    assert infer(folder.parent, "--input", folder, "--output", file) == 1
+    assert infer(folder.parent, "--input", folder, "--results_dir", file) == 1
+    err = capsys.readouterr().err
+    assert err.count("cannot make the folder") == err.count("\n") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
@@ -235,7 +243,8 @@ def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--output", "x", "--model", "cycle_gan"], "--output takes the pictures of one generator"),
-        (["--quality", "50"], "--quality is for --output DIR"),
+        (["--quality", "50"], "--quality is for pictures in --output DIR"),
+        (["--input", "a.mp4", "--output", "x", "--format", "png"], "--format is for pictures"),
         (["--output", "x", "--quality", "500"], "--quality 500"),
         (["--max_size", "64", "--preprocess", "none"], "--max_size 64 is for pictures that keep"),
         (["--max_size", "0"], "--max_size 0"),

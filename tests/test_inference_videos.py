@@ -103,6 +103,14 @@ def test_a_stopped_film_leaves_no_file(film: Path, monkeypatch) -> None:
     assert list((film.parent / "out").iterdir()) == []
 
 
+def test_a_film_that_cannot_be_written_is_one_line(film: Path, capsys) -> None:
+    (film.parent / "file").write_text("")
+    assert infer(film.parent, "--input", film, "--output", film.parent / "file") == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: cannot make the folder {film.parent / 'file'} (")
+    assert err.count("\n") == 1
+
+
 def test_no_film_and_no_pyav_are_one_line(tmp_path: Path, capsys, monkeypatch) -> None:
     make_run(tmp_path, "")
     (tmp_path / "bad.mp4").write_bytes(b"no film")

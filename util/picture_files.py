@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import UserError
-from .files import write_atomically
+from .files import make_folder, write_atomically
 
 FORMATS = ("same", "png", "jpg", "tiff", "webp")
 """What `--format` accepts; same is that of the input."""
@@ -40,7 +40,7 @@ def save_picture(image: Image.Image, path: Path, quality: int, source: Path | No
         extra["quality"] = quality
     content = io.BytesIO()  # encoded first: a failure leaves no file behind
     image.save(content, format=file_format, **extra)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from .background import Background
+from .files import make_folder
 from .html import HTML
 from .images import save_image, stretched, to_picture
 from .picture_files import ending, save_picture
@@ -189,7 +190,7 @@ class ResultPages(Results):
 
     def _save(self, image: Tensor, name: str) -> None:
         target = self.page.img_dir / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         save_image(to_picture(image), target, self.opt.aspect_ratio)
 
     def _stem(self, path: str) -> str:
@@ -202,6 +203,7 @@ class ResultPages(Results):
 
     def _new_page(self) -> HTML:
         self.pages, self.rows = self.pages + 1, 0
+        make_folder(self.folder)
         page = HTML(self.folder, self.title, file_name=_page_name(self.pages))
         if self.pages > 1:
             page.add_links({"previous page": _page_name(self.pages - 1)})

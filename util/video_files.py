@@ -3,6 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import UserError
+from .files import make_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 CODECS = {".webm": "libvpx-vp9"}
@@ -68,38 +70,51 @@ class VideoWriter:
         self._output: Any = None
 
     def add(self, picture: Image.Image, time: int) -> None:
-        """Encode an RGB frame that is shown from `time` on."""
-        if self._output is None:
-            self._open(picture)
-        frame = self._av.VideoFrame.from_image(picture)
-        frame.pts, frame.time_base = time, self._time_base
-        self._copy_sound(until=float(time * self._time_base))
-        self._output.mux(self._stream.encode(frame))
+        """Encode an RGB frame that is shown from `time` on. Raises UserError where it cannot."""
+        with self._naming_the_file():
+            if self._output is None:
+                self._open(picture)
+            frame = self._av.VideoFrame.from_image(picture)
+            frame.pts, frame.time_base = time, self._time_base
+            self._copy_sound(until=float(time * self._time_base))
+            self._output.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Write what is left and give the file its name; nothing where no frame was added."""
         if self._output is None:
             return
-        self._output.mux(self._stream.encode(None))
-        if self.whole:
-            self._copy_sound(until=float("inf"))
-        self._output.close()
-        self._input.close()
-        self.unfinished.replace(self.path)
+        with self._naming_the_file():
+            self._output.mux(self._stream.encode(None))
+            if self.whole:
+                self._copy_sound(until=float("inf"))
+            self._output.close()
+            self._input.close()
+            self.unfinished.replace(self.path)
 
     def discard(self) -> None:
         """Leave no file."""
-        if self._output is not None:
-            self._output.close()
-            self._input.close()
-        self.unfinished.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):  # what went wrong before is being told already
+            if self._output is not None:
+                self._output.close()
+                self._input.close()
+        with suppress(OSError):
+            self.unfinished.unlink()
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot write the video {self.path} ({error})") from error
 
     def _open(self, picture: Image.Image) -> None:
         self._av = import_av()
         self._input = open_video(self.source)
         old = self._input.streams.video[0]
         self._time_base = old.time_base
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self._output = self._av.open(str(self.unfinished), "w")
         codec = CODECS.get(self.path.suffix.lower(), USUAL_CODEC)
         self._stream = self._output.add_stream(codec, rate=old.average_rate, options=QUALITY)
