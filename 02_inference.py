@@ -1,20 +1,21 @@
 """Translate pictures with a trained run: python 02_inference.py --name NAME --model test.
 
-Writes a gallery to <results_dir>/<name>/<phase>_<epoch>; --help lists all flags.
+Writes a gallery to <results_dir>/<name>/<phase>_<epoch>, or with --output the translated pictures
+alone; --help lists all flags.
 """
 
 import logging
 import sys
-from itertools import islice
 
 from tqdm import tqdm
 
-from data import create_dataset
+from data import create_pictures
 from models import create_model
+from models.translator import make_translators
 from options.base_options import option_defaults
 from options.from_run import adopt_from_run
 from options.test_options import TestOptions
-from util.results import ResultPages
+from util.results import make_results
 from util.run_folder import run_folder, store_options
 from util.session import begin, run_program
 
@@ -22,26 +23,27 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Translate as the command line says; returns the exit code."""
+    """Translate as the command line says; returns the exit code, 1 where pictures were skipped."""
     options = TestOptions()
     opt = begin(options.parse(argv), adopt_from_run)
-    dataset = create_dataset(opt)
+    pictures = create_pictures(opt)
     model = create_model(opt)
     model.setup(opt)
     store_options(run_folder(opt), opt, option_defaults(options, opt))
     if opt.eval:
         model.eval()
-    wanted = min(opt.num_test, len(dataset)) if "num_test" in opt.given else len(dataset)
-    log.info("translating %d of %d pictures", wanted, len(dataset))
+    make_translators(model, opt)
+    log.info("translating %s", pictures.how_many)
 
-    results = ResultPages(opt)
-    for batch in tqdm(islice(dataset, wanted), total=wanted, unit=" images", disable=None):
-        model.set_input(batch)
-        model.test()
-        results.add(model.get_current_visuals(), model.get_image_paths()[0])
+    with make_results(opt, model.visual_names) as results, tqdm(**pictures.bar) as bar:
+        for batch in pictures.batches(results):
+            model.set_input(batch)
+            model.test()
+            results.add(model.get_current_visuals(), model.get_image_paths())
+            bar.update(len(model.get_image_paths()))
 
     log.info("results: %s", results.close())
-    return 0
+    return pictures.report()
 
 
 if __name__ == "__main__":

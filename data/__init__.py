@@ -5,14 +5,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from util.plugins import find_plugin, plugin_names
+from util.video_files import is_video
 
 from .base_dataset import BaseDataset
 from .loader import CustomDatasetDataLoader
+from .reading_ahead import PicturesAhead
+from .video import VideoFrames
 
 __all__ = [
     "BaseDataset",
     "CustomDatasetDataLoader",
     "create_dataset",
+    "create_pictures",
     "dataset_names",
     "find_dataset_using_name",
     "get_option_setter",
@@ -41,3 +45,8 @@ def get_option_setter(dataset_name: str) -> OptionSetter:
 def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
     """The data set that the flags describe, in batches: iterate over it, or over its epochs."""
     return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)
+
+
+def create_pictures(opt: Namespace) -> PicturesAhead | VideoFrames:
+    """What inference translates: the items of the data set, or the frames of a video."""
+    return VideoFrames(opt) if is_video(opt) else PicturesAhead(create_dataset(opt).dataset, opt)

@@ -1,6 +1,7 @@
-"""One folder of pictures."""
+"""One folder of pictures, or one picture."""
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from .base_dataset import BaseDataset
@@ -10,11 +11,13 @@ from .transforms import draw_placement, load_tensor
 
 
 class SingleDataset(BaseDataset):
-    """The pictures of `<dataroot>`, sorted by path."""
+    """The pictures of the folder `<dataroot>`, sorted by path, or the picture `<dataroot>`."""
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.A_paths = make_dataset(opt.dataroot, opt.max_dataset_size)
+        root = opt.dataroot
+        is_file = Path(root).is_file()
+        self.A_paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
 
     def __len__(self) -> int:
         """The number of pictures."""

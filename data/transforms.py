@@ -8,12 +8,12 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from util.errors import UserError
+from util.images import to_tensor
 
 PREPROCESS: dict[str, tuple[str, ...]] = {
     "resize_and_crop": ("resize", "crop"),
@@ -21,6 +21,7 @@ PREPROCESS: dict[str, tuple[str, ...]] = {
     "scale_width": ("scale_width", "round"),
     "scale_width_and_crop": ("scale_width", "crop"),
     "none": ("round",),
+    "keep": ("limit",),
 }
 """What `--preprocess` accepts, and the steps that each mode takes before the flip."""
 
@@ -47,6 +48,8 @@ def resized(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
             width = opt.load_size
         elif step == "round":
             width, height = _round(width), _round(height)
+        elif step == "limit":
+            width, height = _limited(width, height, getattr(opt, "max_size", None))
     return width, height
 
 
@@ -83,13 +86,6 @@ def preprocess(image: Image.Image, opt: Namespace, placement: Placement) -> Imag
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if placement.flip else image
 
 
-def to_tensor(image: Image.Image) -> Tensor:
-    """An RGB or gray picture -> (3 or 1, H, W)."""
-    levels = np.asarray(image, dtype=np.float32)
-    planes = torch.from_numpy(levels).view(image.height, image.width, -1).permute(2, 0, 1)
-    return planes.contiguous().div_(255).sub_(0.5).div_(0.5)
-
-
 def load_tensor(image: Image.Image, opt: Namespace, channels: int, placement: Placement) -> Tensor:
     """A picture -> (channels, H, W); one channel is its luma."""
     return to_tensor(preprocess(image.convert("L" if channels == 1 else "RGB"), opt, placement))
@@ -119,3 +115,10 @@ def batch_of(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _round(side: int) -> int:
     return max(SIZE_MULTIPLE, round(side / SIZE_MULTIPLE) * SIZE_MULTIPLE)
+
+
+def _limited(width: int, height: int, most: int | None) -> tuple[int, int]:
+    if most is None or max(width, height) <= most:
+        return width, height
+    scale = most / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))

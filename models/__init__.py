@@ -7,6 +7,16 @@ from collections.abc import Callable
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
+from .picture_translator import load_generator
+
+__all__ = [
+    "BaseModel",
+    "create_model",
+    "find_model_using_name",
+    "get_option_setter",
+    "load_generator",
+    "model_names",
+]
 
 OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
 

@@ -39,6 +39,7 @@ class ResnetGenerator(nn.Module):
     """
 
     multiple = 4
+    smallest = 8
 
     def __init__(
         self,

@@ -69,7 +69,9 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
 
 
 def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
-    names = [*ARCHITECTURE, "crop_size"]
+    names = [*ARCHITECTURE]
+    if opt.preprocess != "keep":
+        names.append("crop_size")
     if opt.model != "test":
         names.append("direction")
     fresh = {name: saved[name] for name in names if name in saved and name not in opt.given}

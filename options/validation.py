@@ -6,23 +6,18 @@ from argparse import Namespace
 from data.transforms import PREPROCESS
 from models.discriminators import patch_map_size
 from util.errors import UsageError
+from util.video_files import is_video
 
 POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
     *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
     *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
+    *("max_size", "quality", "together"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
 }
 NOT_NEGATIVE = {
-    *(
-        "num_threads",
-        "pool_size",
-        "n_epochs",
-        "n_epochs_decay",
-        "load_iter",
-        "display_ncols",
-        "keep_last",
-    ),
+    *("num_threads", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
+    *("display_ncols", "keep_last", "tile"),
     *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1"),
 }
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
@@ -37,7 +32,10 @@ def validate(opt: Namespace) -> None:
             "to translate with pairs or both ways use --model pix2pix or cycle_gan"
         )
     if not opt.isTrain:
+        _check_inference(opt)
         return
+    if opt.preprocess == "keep":
+        raise UsageError("--preprocess keep is for inference: to train on whole pictures use none")
     _check_epochs(opt)
     _check_sizes(opt)
     if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
@@ -49,6 +47,8 @@ def validate(opt: Namespace) -> None:
 
 def _check_ranges(opt: Namespace) -> None:
     for name, value in vars(opt).items():
+        if value is None:
+            continue
         if name in POSITIVE and not value > 0:
             raise UsageError(f"--{name} {value}: must be above 0")
         if name in NOT_NEGATIVE and value < 0:
@@ -57,6 +57,26 @@ def _check_ranges(opt: Namespace) -> None:
             raise UsageError(f"--{name} {value}: must be a number")
     if not 0 <= getattr(opt, "beta1", 0) < 1:
         raise UsageError(f"--beta1 {opt.beta1}: must be at least 0 and below 1")
+
+
+def _check_inference(opt: Namespace) -> None:
+    if opt.quality > 100:
+        raise UsageError(f"--quality {opt.quality}: 100 is the most")
+    if opt.max_size is not None and opt.preprocess != "keep":
+        raise UsageError(
+            f"--max_size {opt.max_size} is for pictures that keep their size: leave out "
+            "--preprocess, --load_size and --crop_size (pairs have the size of the training)"
+        )
+    if opt.output is not None and opt.model != "test":
+        raise UsageError(
+            f"--output takes the pictures of one generator: use --model test, not {opt.model}, "
+            "or leave it out for the gallery"
+        )
+    if is_video(opt) and opt.model != "test":
+        raise UsageError(f"a video is translated with --model test, not {opt.model}")
+    for name in ("format", "quality"):
+        if name in opt.given and (opt.output is None or is_video(opt)):
+            raise UsageError(f"--{name} is for pictures in --output DIR; the gallery is PNG")
 
 
 def _check_epochs(opt: Namespace) -> None:

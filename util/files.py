@@ -57,6 +57,16 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises UserError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {folder} ({error.strerror or error}); choose another place"
+        ) from error
+
+
 def list_folder(folder: Path, pattern: str = "*", most: int = 12) -> str:
     """What a folder holds, as a phrase for an error message."""
     if not folder.is_dir():

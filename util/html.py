@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import dominate
 from dominate.tags import a, br, div, h1, h3, img, link, meta, p, style, table, td, tr
@@ -71,10 +72,10 @@ class HTML:
         with self.doc, table(), tr():
             for image, text, target in zip(ims, txts, links, strict=True):
                 with td(), p():
-                    with a(href=f"images/{target}"):
+                    with a(href=f"images/{quote(target)}"):
                         img(
                             style=f"width:{width}px",
-                            src=f"images/{image}",
+                            src=f"images/{quote(image)}",
                             alt=text,
                             loading="lazy",
                         )

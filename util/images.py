@@ -5,13 +5,32 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .files import write_atomically
 
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as 8-bit RGB, turned upright by its EXIF orientation.
+
+    16-bit gray is scaled to 8 bits; transparency is dropped.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        levels = np.asarray(upright).astype(np.uint16)
+        upright = Image.fromarray((levels // 257).astype(np.uint8))
+    return upright.convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB or gray picture -> (3 or 1, H, W)."""
+    levels = np.asarray(image, dtype=np.float32)
+    planes = torch.from_numpy(levels).view(image.height, image.width, -1).permute(2, 0, 1)
+    return planes.contiguous().div_(255).sub_(0.5).div_(0.5)
 
 
 def tensor2im(images: Tensor) -> Picture:
@@ -36,13 +55,19 @@ def save_image(picture: Picture, path: Path | str, aspect_ratio: float = 1.0) ->
 
     `aspect_ratio` is width by height of a pixel: above 1 widens the picture, below 1 heightens it.
     """
-    image = Image.fromarray(picture)
-    if aspect_ratio > 1:
-        size = (round(image.width * aspect_ratio), image.height)
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    elif aspect_ratio < 1:
-        size = (image.width, round(image.height / aspect_ratio))
-        image = image.resize(size, Image.Resampling.BICUBIC)
+    image = stretched(Image.fromarray(picture), aspect_ratio)
     path = Path(path)
     file_format = Image.registered_extensions()[path.suffix.lower()]
     write_atomically(path, lambda file: image.save(file, format=file_format))
+
+
+def stretched(image: Image.Image, aspect_ratio: float) -> Image.Image:
+    """A picture of square pixels from one whose pixels are `aspect_ratio` wide by 1 high."""
+    if aspect_ratio == 1:
+        return image
+    width, height = image.size
+    if aspect_ratio > 1:
+        width = round(width * aspect_ratio)
+    else:
+        height = round(height / aspect_ratio)
+    return image.resize((width, height), Image.Resampling.BICUBIC)

@@ -1,0 +1,90 @@
+"""A trained generator for Python programs: a picture in, a picture out."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+
+from util.checkpoints import load_into, read_weights, weights_path
+from util.devices import pick_device
+from util.errors import UserError
+from util.files import list_folder
+from util.images import to_picture, to_tensor, upright_rgb
+from util.run_folder import read_training_options
+
+from .architecture import Generator, read_generator
+from .networks import define_G
+from .translator import Translator, Working
+
+
+class PictureTranslator:
+    """Translates pictures as 02_inference.py does, pixel by pixel."""
+
+    def __init__(self, translator: Translator, input_nc: int) -> None:
+        self.translator, self.input_nc = translator, input_nc
+
+    def __call__(self, picture: Image.Image) -> Image.Image:
+        """A picture of any mode and size -> its translation, RGB, upright, of the same size."""
+        picture = upright_rgb(picture)
+        images = to_tensor(picture.convert("L") if self.input_nc == 1 else picture).unsqueeze(0)
+        return Image.fromarray(to_picture(self.translator(images)[0]))
+
+
+def load_generator(
+    run: str | Path,
+    epoch: str = "latest",
+    model_suffix: str | None = None,
+    checkpoints_dir: str | Path = "./checkpoints",
+    device: str | torch.device | None = None,
+    eval: bool = False,
+    working: Working | None = None,
+) -> PictureTranslator:
+    """The generator of a weight file, of a run's folder or of the run of that name.
+
+    `model_suffix` chooses among the files of a run (by default none, else _A). Without `device`
+    the first GPU is taken where there is one. Raises UserError where there is no such file.
+    """
+    path = find_weights(run, checkpoints_dir, epoch, model_suffix)
+    net, found = build_generator(path)
+    where = torch.device(device) if device is not None else pick_device([0], False)
+    net = net.to(where).train(not eval)
+    return PictureTranslator(Translator(net, where, working or Working()), found.input_nc)
+
+
+def build_generator(path: Path) -> tuple[nn.Module, Generator]:
+    """The network of a weight file, in training mode, and what its weights tell of it.
+
+    Whether a U-Net has dropout its weights do not tell: the options stored with the run do.
+    """
+    weights = read_weights(path)
+    found = read_generator(weights, path)
+    no_dropout = found.no_dropout
+    if no_dropout is None:
+        no_dropout = bool(read_training_options(path.parent).get("no_dropout", False))
+    net = define_G(
+        found.input_nc, found.output_nc, found.ngf, found.netG, found.norm, not no_dropout
+    )
+    load_into(net, weights, path)
+    return net, found
+
+
+def find_weights(
+    run: str | Path, checkpoints_dir: str | Path, epoch: str, model_suffix: str | None
+) -> Path:
+    """The weight file that is meant: `run` is a file, a run's name, or a run's folder.
+
+    Raises UserError where there is none, saying what there is.
+    """
+    run, checkpoints = Path(run), Path(checkpoints_dir)
+    if run.is_file():
+        return run
+    folder = next((folder for folder in (checkpoints / run, run) if folder.is_dir()), None)
+    if folder is None:
+        raise UserError(f"there is no run {checkpoints / run}; {list_folder(checkpoints)}")
+    suffixes = ["", "_A"] if model_suffix is None else [model_suffix]
+    paths = [weights_path(folder, epoch, f"G{suffix}") for suffix in suffixes]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise UserError(f"there is no {paths[-1].name}; {list_folder(folder, '*_net_G*.pth')}")

@@ -1,0 +1,54 @@
+"""What a forward pass costs, found without computing it (on PyTorch's meta device)."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+BYTES = 4
+COPIES = 2
+"""Convolutions and norms hold about as much again in other layouts while they compute."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one forward pass in float32."""
+
+    peak_bytes: int
+    """Memory for activations, about."""
+    multiply_adds: int
+
+
+def measure(net: nn.Module, shape: tuple[int, ...]) -> Cost:
+    """The cost of images of that shape, (N, C, H, W)."""
+    net = copy.deepcopy(net).to("meta")
+    largest, total, work = 0, 0, 0
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal largest, total, work
+        largest = max(largest, inputs[0].numel() + output.numel())
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            total += output.numel()
+            work += multiply_adds(layer, output)
+
+    for layer in net.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        net(torch.empty(shape, device="meta"))
+    kept = total // 4 if _has_skips(net) else 0
+    return Cost(BYTES * (COPIES * largest + kept), work)
+
+
+def multiply_adds(layer: Any, output: Tensor) -> int:
+    """Of a convolution that gave `output`, (N, C, H, W)."""
+    taps = layer.kernel_size[0] * layer.kernel_size[1]
+    if isinstance(layer, nn.ConvTranspose2d):
+        taps //= layer.stride[0] * layer.stride[1]
+    return output.numel() * taps * layer.in_channels // layer.groups
+
+
+def _has_skips(net: nn.Module) -> bool:
+    return any(type(layer).__name__ == "UnetBlock" for layer in net.modules())

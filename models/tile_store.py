@@ -1,0 +1,156 @@
+"""Activations too large to compute on at once: kept in blocks, read by regions.
+
+Legend: C channels, H W height and width of the whole activation, h w of a region.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from util.errors import UserError
+
+SMALLEST_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rows top to bottom and columns left to right, the ends not included."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.bottom - self.top, self.right - self.left
+
+    def within(self, top: int = 0, left: int = 0) -> tuple[Any, slice, slice]:
+        """The index of the region in a tensor (..., H, W) whose corner is (top, left)."""
+        rows = slice(self.top - top, self.bottom - top)
+        return ..., rows, slice(self.left - left, self.right - left)
+
+
+class Statistics:
+    """Mean and variance of each channel, gathered tile by tile in float64.
+
+    Combined as by Chan, Golub and LeVeque (1979), so that nothing cancels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.mean = torch.zeros(channels, dtype=torch.float64)
+        self.squares = torch.zeros(channels, dtype=torch.float64)
+        """Sum of squared differences from the mean."""
+
+    def add(self, tile: Tensor) -> None:
+        """Take in (1, C, h, w)."""
+        new = tile.shape[-2] * tile.shape[-1]
+        var, mean = torch.var_mean(tile.float(), dim=(0, 2, 3), correction=0)
+        var, difference = var.cpu().double(), mean.cpu().double() - self.mean
+        both = self.count + new
+        self.squares += new * var + difference**2 * (self.count * new / both)
+        self.mean += difference * (new / both)
+        self.count = both
+
+    @property
+    def variance(self) -> Tensor:
+        """(C,) float64, the mean of the squared differences."""
+        return self.squares / self.count
+
+
+@dataclass(frozen=True)
+class Value:
+    """An activation that is computed where it is read."""
+
+    shape: tuple[int, int, int]
+    """(C, H, W)."""
+    read: Callable[[Region], Tensor]
+    """-> (1, C, h, w), a tensor of its own."""
+    statistics: Statistics | None = None
+    reflected: int = 0
+    """Rows and columns of reflection around it, which `read` does not give."""
+
+
+class Store:
+    """Makes canvases for one picture: blocks of `tile` pixels of the picture a side.
+
+    They lie in host memory, or as files in `folder` where it is given.
+    """
+
+    def __init__(self, tile: int, height: int, folder: Path | None) -> None:
+        self.tile, self.height, self.folder = tile, height, folder
+        self._numbers = itertools.count()
+
+    def canvas(self, shape: tuple[int, int, int]) -> "Canvas":
+        """An empty canvas (C, H, W); fewer rows than the picture has make smaller blocks."""
+        side = max(SMALLEST_SIDE, -(-self.tile * shape[1] // self.height))
+        prefix = self.folder / str(next(self._numbers)) if self.folder else None
+        return Canvas(shape, side, prefix)
+
+
+class Canvas:
+    """(C, H, W) float32 in square blocks. The blocks go when the canvas does."""
+
+    def __init__(self, shape: tuple[int, int, int], side: int, prefix: Path | None) -> None:
+        self.shape, self.side, self.prefix = shape, side, prefix
+        self.blocks: dict[tuple[int, int], Tensor] = {}
+        self.files: dict[tuple[int, int], Path] = {}
+
+    def regions(self) -> Iterator[Region]:
+        """The blocks."""
+        _, H, W = self.shape
+        for top in range(0, H, self.side):
+            for left in range(0, W, self.side):
+                yield Region(top, min(top + self.side, H), left, min(left + self.side, W))
+
+    def write(self, region: Region, tile: Tensor) -> None:
+        """Store (1, C, h, w) as the block `region`. Raises UserError where the disk is full."""
+        key = (region.top // self.side, region.left // self.side)
+        block = tile[0].to("cpu", torch.float32).contiguous()
+        if self.prefix is None:
+            self.blocks[key] = block.clone() if block.data_ptr() == tile.data_ptr() else block
+            return
+        path = self.prefix.with_name(f"{self.prefix.name}_{key[0]}_{key[1]}.npy")
+        self.files[key] = path
+        try:
+            np.save(path, block.numpy())
+        except OSError as error:
+            raise UserError(
+                f"--tile: cannot write activations to {path.parent} ({error.strerror or error}); "
+                "point TMPDIR to a folder on a disk with more room"
+            ) from error
+
+    def read(self, region: Region) -> Tensor:
+        """(1, C, h, w)."""
+        gathered = torch.empty(1, self.shape[0], *region.size)
+        for i in range(region.top // self.side, (region.bottom - 1) // self.side + 1):
+            for j in range(region.left // self.side, (region.right - 1) // self.side + 1):
+                top, left = i * self.side, j * self.side
+                part = Region(
+                    max(region.top, top),
+                    min(region.bottom, top + self.side),
+                    max(region.left, left),
+                    min(region.right, left + self.side),
+                )
+                place = part.within(region.top, region.left)
+                gathered[0][place] = self._part(i, j, part.within(top, left))
+        return gathered
+
+    def _part(self, i: int, j: int, place: tuple[Any, slice, slice]) -> Tensor:
+        if self.prefix is None:
+            return self.blocks[i, j][place]
+        # mapped only while it is read: what stays mapped counts as resident memory
+        block = np.load(self.files[i, j], mmap_mode="r")
+        return torch.from_numpy(np.array(block[place]))
+
+    def __del__(self) -> None:
+        for path in self.files.values():
+            path.unlink(missing_ok=True)

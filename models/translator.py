@@ -1,0 +1,180 @@
+"""A trained generator at work: any size in, the same size out; whole or in tiles."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from util.errors import UserError
+from util.memory import available_bytes
+
+from .base_model import BaseModel
+from .tile_cost import measure
+from .tiling import can_be_tiled, run_in_tiles
+
+log = logging.getLogger(__name__)
+
+USUAL_TILE = 512
+NEVER_TOO_LARGE = 512 * 512
+"""Pixels; below it the memory that is needed is not even estimated."""
+
+PRECISIONS: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""What `--precision` accepts, and the type that autocast computes convolutions in."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """How a generator computes; the flags of inference of the same names."""
+
+    precision: str = "fp32"
+    tile: int | None = None
+    """Side of a tile in pixels; 0: never in tiles; None: where the memory is too small."""
+    compile: bool = False
+
+
+class Translator(nn.Module):
+    """Images through the network `module`, in inference mode.
+
+    (N, C, H, W) in [-1, 1] -> (N, C', H, W) float32 in [-1, 1], for any H and W: the network sees
+    them padded to the next size that it takes.
+    """
+
+    def __init__(self, net: nn.Module, device: torch.device, working: Working) -> None:
+        super().__init__()
+        # the layout that convolutions are fastest in; float32 on a GPU is as fast or faster without
+        channels_last = device.type == "cpu" or working.precision != "fp32"
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.module = net = net.to(memory_format=self.layout)
+        self.device, self.working = device, working
+        self.multiple: int = getattr(net, "multiple", 1)
+        self.smallest: int = getattr(net, "smallest", self.multiple)
+        self._fast: Callable[[Tensor], Tensor] = torch.compile(net) if working.compile else net
+        self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
+        self._said = False
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        height, width = images.shape[-2:]
+        padded, top, left = pad_to_size(images, self.multiple, self.smallest)
+        with self._autocast():
+            tile = self._tile_for(padded)
+            if tile:
+                output = run_in_tiles(self.module, padded, tile, self.device)
+            else:
+                output = self._whole(padded)
+        return output[..., top : top + height, left : left + width].float()
+
+    def _whole(self, images: Tensor) -> Tensor:
+        images = images.to(self.device, memory_format=self.layout)
+        if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
+            # what a picture becomes must not depend on those beside it
+            return torch.cat([self._apply_once(image) for image in images.split(1)])
+        return self._apply_once(images)
+
+    def _apply_once(self, images: Tensor) -> Tensor:
+        try:
+            return self._fast(images)
+        except RuntimeError as error:
+            if not self.working.compile or not _is_of_the_compiler(error):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
+            ) from error
+
+    def _autocast(self) -> torch.autocast:
+        dtype = PRECISIONS[self.working.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _tile_for(self, images: Tensor) -> int:
+        """The side of the tiles, 0 for the whole picture at once."""
+        if self.working.tile is not None:
+            return self.working.tile
+        there = available_bytes(self.device)
+        small = images.shape[0] * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
+        if small or there is None or not can_be_tiled(self.module):
+            return 0
+        needed = self._needed(tuple(images.shape))
+        if needed <= there:
+            return 0
+        if not self._said:
+            log.info(
+                "%d x %d pixels need about %.1f GB of memory at once and %.1f GB are free: "
+                "computing in tiles of %d (--tile)",
+                *(images.shape[-1], images.shape[-2], needed / 1e9, there / 1e9, USUAL_TILE),
+            )
+            self._said = True
+        return USUAL_TILE
+
+
+def _is_of_the_compiler(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    return isinstance(error, TorchDynamoException)
+
+
+def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:
+    """(N, C, H, W) padded on all sides to multiples of `multiple`, at least `smallest`.
+
+    By reflection; by repeating the edge where the picture is not larger than the padding. Returns
+    the images and how many rows and columns were put before them.
+    """
+    height, width = images.shape[-2:]
+    top, bottom = _before_and_after(height, multiple, smallest)
+    left, right = _before_and_after(width, multiple, smallest)
+    if top or bottom:
+        mode = "reflect" if max(top, bottom) < height else "replicate"
+        images = F.pad(images, (0, 0, top, bottom), mode=mode)
+    if left or right:
+        mode = "reflect" if max(left, right) < width else "replicate"
+        images = F.pad(images, (left, right, 0, 0), mode=mode)
+    return images, top, left
+
+
+def _before_and_after(side: int, multiple: int, smallest: int) -> tuple[int, int]:
+    missing = max(-(-side // multiple) * multiple, smallest) - side
+    return missing // 2, missing - missing // 2
+
+
+def make_translators(model: BaseModel, opt: Namespace) -> None:
+    """Replace every network of a model by a Translator, and say in one line how they compute."""
+    working = Working(opt.precision, opt.tile, opt.compile)
+    nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
+    for net in nets.values():
+        translator = Translator(net, model.device, working)
+        for attribute, value in list(vars(model).items()):
+            if value is net:
+                setattr(model, attribute, translator)
+    log.info("%s", describe(list(nets.values())))
+
+
+def describe(nets: list[nn.Module]) -> str:
+    """What decides the output beside the weights: dropout and the statistics of norm layers."""
+    layers = [layer for net in nets for layer in net.modules()]
+    dropout = [layer for layer in layers if isinstance(layer, nn.Dropout)]
+    batch_norm = [layer for layer in layers if isinstance(layer, _BatchNorm)]
+    parts = ["no dropout"]
+    if dropout:
+        on = any(layer.training for layer in dropout)
+        parts = ["dropout on, as in training (--eval: off)" if on else "dropout off (--eval)"]
+    if batch_norm:
+        own = any(layer.training for layer in batch_norm)
+        parts.append(
+            "batch norm by the picture's own statistics (--eval: by those of the training)"
+            if own
+            else "batch norm by the statistics of the training (--eval)"
+        )
+    elif any(isinstance(layer, nn.InstanceNorm2d) for layer in layers):
+        parts.append("instance norm by the picture's own statistics")
+    return f"generator: {', '.join(parts)}"

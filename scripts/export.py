@@ -1,0 +1,165 @@
+"""Export a generator for other programs: python scripts/export.py --name NAME --to onnx
+
+Writes <checkpoints_dir>/<name>/<epoch>_net_G<suffix>.{onnx,pt,safetensors}. Height and width are
+free: any multiples of what its metadata say, which also tell the pre- and post-processing. The file
+is compared with PyTorch on two sizes. Dropout is off, batch norm by the statistics of training.
+"""
+
+import argparse
+import copy
+import importlib
+import inspect
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from models.architecture import Generator
+from models.picture_translator import build_generator, find_weights
+from util.checkpoints import bare_state_dict, load_into
+from util.errors import UserError
+from util.files import write_atomically
+from util.session import run_program
+
+Apply = Callable[[Tensor], Tensor]
+INPUT, OUTPUT = "image", "translation"
+SIZES = ((1, 2), (3, 2))
+"""Height and width of the check, in units of 32 pixels or of the network's multiple."""
+
+LARGEST_DIFFERENCE = 1e-3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export and check; returns 1 where the file differs from PyTorch."""
+    args = arguments(argv)
+    weights = find_weights(args.name, args.checkpoints_dir, args.epoch, args.model_suffix)
+    net, found = build_generator(weights)
+    net.eval()
+    write, ending = FORMATS[args.to]
+    path = args.output or weights.with_suffix(ending)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    apply = write(net, path, metadata(net, found))
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) from {weights}")
+    worst = largest_difference(net, apply)
+    print(f"largest difference from PyTorch on two sizes: {worst:.1e} (of a range of 2)")
+    if worst > LARGEST_DIFFERENCE:
+        print(f"error: {path} differs by more than {LARGEST_DIFFERENCE}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The checked command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--name", required=True, help="name of a run, its folder, or a weight file")
+    add("--to", required=True, choices=tuple(FORMATS), help="kind of file")
+    add("--output", type=Path, help="file to write (default: beside the weights)")
+    add("--model_suffix", help="_A or _B, as for 02_inference.py (default: none, else _A)")
+    add("--epoch", default="latest", help="which epoch (default: latest)")
+    add("--checkpoints_dir", default="./checkpoints", help="where runs are stored")
+    return parser.parse_args(argv)
+
+
+def metadata(net: nn.Module, found: Generator) -> dict[str, str]:
+    """What a program must know to use the network, as text."""
+    multiple = getattr(net, "multiple", 1)
+    return {
+        "preprocessing": "8-bit RGB (gray where input_nc is 1) / 127.5 - 1, N x C x H x W float32",
+        "padding": "reflect on all sides, half of it before, to multiples of size_multiple and at "
+        "least smallest_size; crop the output alike",
+        "postprocessing": "(output + 1) * 127.5, round, clamp to 0..255",
+        "size_multiple": str(multiple),
+        "smallest_size": str(getattr(net, "smallest", multiple)),
+        **{name: str(value) for name, value in found.flags().items()},
+    }
+
+
+def write_onnx(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
+    """ONNX; run by onnxruntime for the check."""
+    onnx, runtime = optional("onnx"), optional("onnxruntime")
+    free = {0: "n", 2: "height", 3: "width"}
+    older: dict[str, Any] = {}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        older["dynamo"] = False  # seconds instead of minutes, and needs no further package
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            (example(net),),
+            str(path),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: free, OUTPUT: free},
+            **older,
+        )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, notes)
+    onnx.save(model, str(path))
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {INPUT: images.numpy()})[0])
+
+
+def write_torchscript(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
+    """TorchScript by tracing; the metadata are the extra file metadata.json."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(net, example(net))
+        torch.jit.save(traced, str(path), _extra_files={"metadata.json": json.dumps(notes)})
+        return torch.jit.load(str(path))
+
+
+def write_safetensors(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
+    """The weights alone; the metadata tell which network they are for."""
+    safe = optional("safetensors.torch", package="safetensors")
+    content = safe.save(dict(bare_state_dict(net)), metadata=notes)
+    write_atomically(path, lambda file: file.write(content))
+    again = copy.deepcopy(net)
+    for parameter in again.parameters():
+        parameter.data.zero_()
+    load_into(again, safe.load_file(str(path)), path)
+    return again
+
+
+FORMATS = {
+    "onnx": (write_onnx, ".onnx"),
+    "torchscript": (write_torchscript, ".pt"),
+    "safetensors": (write_safetensors, ".safetensors"),
+}
+"""What --to accepts: the writer, which returns the file as a function, and the file's ending."""
+
+
+def example(net: nn.Module, units: tuple[int, int] = (1, 1)) -> Tensor:
+    """Random images (1, C, H, W) in [-1, 1] of so many units of size."""
+    unit = max(32, getattr(net, "multiple", 1))
+    channels = next(layer.in_channels for layer in net.modules() if isinstance(layer, nn.Conv2d))
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, channels, units[0] * unit, units[1] * unit, generator=generator) * 2 - 1
+
+
+@torch.inference_mode()
+def largest_difference(net: nn.Module, apply: Apply) -> float:
+    """Between PyTorch and the file."""
+    images = [example(net, units) for units in SIZES]
+    return max(float((net(image) - apply(image)).abs().max()) for image in images)
+
+
+def optional(module: str, package: str | None = None) -> ModuleType:
+    """An optional package. Raises UserError saying what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        name = package or module
+        raise UserError(f"this needs the package {name}: pip install {name}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

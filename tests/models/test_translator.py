@@ -1,0 +1,62 @@
+"""Any size in, the same size out; pictures do not depend on those beside them."""
+
+import pytest
+import torch
+from tiny_runs import tiny_generator
+
+from models.translator import Translator, Working, describe, pad_to_size
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (7, 90), (61, 64), (129, 40)])
+@pytest.mark.parametrize("netG", ["resnet_6blocks", "unet_128"])
+def test_output_has_the_size_of_the_input(netG: str, size: tuple[int, int]) -> None:
+    translate = Translator(tiny_generator(netG), CPU, Working())
+    output = translate(torch.rand(2, 3, *size) * 2 - 1)
+    assert output.shape == (2, 3, *size)
+    assert output.isfinite().all()
+    assert output.dtype == torch.float32
+
+
+def test_what_fits_is_not_padded() -> None:
+    net, x = tiny_generator(), torch.rand(1, 3, 32, 48) * 2 - 1
+    with torch.inference_mode():
+        assert torch.allclose(Translator(net, CPU, Working())(x), net(x), atol=1e-5)
+
+
+def test_padding_is_reflection_and_for_tiny_pictures_the_edge() -> None:
+    row = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 2, 6)
+    padded, top, left = pad_to_size(row, 8, 8)
+    assert padded[0, 0, 0].tolist() == [1, 0, 1, 2, 3, 4, 5, 4]
+    assert (padded.shape[-2:], top, left) == ((8, 8), 3, 1)
+    assert torch.equal(padded[..., 0, :], padded[..., 7, :])
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_picture_does_not_depend_on_those_beside_it(norm: str) -> None:
+    translate = Translator(tiny_generator(norm=norm), CPU, Working())
+    x = torch.rand(3, 3, 32, 32) * 2 - 1
+    x[1] = -1
+    together = translate(x)
+    assert torch.allclose(together[0], translate(x[:1])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_precision_is_near_to_float32(precision: str) -> None:
+    net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
+    exact = Translator(net, CPU, Working())(x)
+    fast = Translator(net, CPU, Working(precision=precision))(x)
+    assert fast.dtype == torch.float32
+    difference = float((fast - exact).abs().max())
+    assert 0 < difference < 0.2 * float(exact.abs().max())
+
+
+def test_what_decides_the_output_is_said() -> None:
+    net = tiny_generator(norm="batch", use_dropout=True)
+    assert describe([net]).startswith("generator: dropout on, as in training (--eval: off), batch")
+    assert "own statistics" in describe([net])
+    assert describe([net.eval()]) == (
+        "generator: dropout off (--eval), batch norm by the statistics of the training (--eval)"
+    )
+    assert describe([tiny_generator()]).startswith("generator: no dropout, instance norm")

@@ -1,0 +1,32 @@
+"""--compile: the same pictures, or one line where there is no compiler."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import tiny_generator
+
+from models.translator import Translator, Working
+from util.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_is_the_same(tmp_path: Path) -> None:
+    net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
+    expected = Translator(net, CPU, Working())(x)
+    assert torch.allclose(Translator(net, CPU, Working(compile=True))(x), expected, atol=1e-3)
+
+
+def test_no_compiler_is_one_line(monkeypatch) -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    def fail(images: torch.Tensor) -> torch.Tensor:
+        raise TorchDynamoException("no C++ compiler found\nand much more")
+
+    monkeypatch.setattr(torch, "compile", lambda net: fail)
+    translate = Translator(tiny_generator(), CPU, Working(compile=True))
+    with pytest.raises(UserError, match=r"^--compile: .*\(no C\+\+ compiler found\)"):
+        translate(torch.zeros(1, 3, 8, 8))

@@ -1,0 +1,264 @@
+"""02_inference.py on pictures and folders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+import torch
+from conftest import picture
+from PIL import Image
+from tiny_runs import infer, make_run, pixels
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of several sizes and formats, two of one stem, in sub-folders; with a run."""
+    make_run(tmp_path, "")
+    source = tmp_path / "in"
+    for number, name in enumerate(["a.jpg", "a.png", "b #c.webp", "test1/x.png", "test2/x.png"]):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(number, 30 + 7 * number, 41).save(source / name)
+    return source
+
+
+def names(where: Path) -> list[str]:
+    return sorted(path.relative_to(where).as_posix() for path in where.rglob("*.*"))
+
+
+def test_output_has_the_names_sizes_and_formats_of_the_input(folder: Path, caplog) -> None:
+    out = folder.parent / "out"
+    caplog.set_level("INFO")
+    assert infer(folder.parent, "--input", folder, "--output", out) == 0
+    assert names(out) == names(folder)
+    for name in names(folder):
+        with Image.open(folder / name) as before, Image.open(out / name) as after:
+            assert (after.size, after.format) == (before.size, before.format)
+    assert not (folder.parent / "results").exists()
+    assert "translating 5 of 5 pictures" in caplog.text
+    assert "generator: no dropout, instance norm" in caplog.text
+
+
+def test_one_format_for_all_and_no_two_under_one_name(folder: Path) -> None:
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", out, "--format", "png") == 0
+    assert names(out) == ["a.png", "a_png.png", "b #c.png", "test1/x.png", "test2/x.png"]
+    assert pixels(out / "a.png").shape[1] == 30
+    assert pixels(out / "a_png.png").shape[1] == 37
+
+
+def test_the_gallery_keeps_sub_folders(folder: Path) -> None:
+    assert infer(folder.parent, "--dataroot", folder) == 0
+    page = folder.parent / "results" / "run" / "test_latest"
+    stems = ["a", "a_png", "b #c", "test1/x", "test2/x"]
+    expected = [f"{stem}_{label}.png" for stem in stems for label in ("fake", "real")]
+    assert names(page / "images") == sorted(expected)
+    html = (page / "index.html").read_text()
+    assert all(f'src="images/{quote(name)}"' in html for name in expected)
+    assert np.array_equal(
+        pixels(page / "images" / "test2/x_real.png"), pixels(folder / "test2/x.png")
+    )
+
+
+def test_a_file_alone(folder: Path) -> None:
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder / "a.png", "--output", out) == 0
+    assert names(out) == ["a.png"]
+
+
+def test_batches_and_tiles_and_one_by_one_give_the_same(folder: Path) -> None:
+    for number in range(3):
+        picture(number, 40, 40).save(folder / f"same{number}.png")
+    words: dict[str, list[str]] = {
+        "one": [],
+        "four": ["--batch_size", "4"],
+        "tiles": ["--tile", "32"],
+    }
+    for name, more in words.items():
+        out = folder.parent / name
+        more = [*more, "--format", "png"]
+        assert infer(folder.parent, "--input", folder, "--output", out, *more) == 0
+    for name in names(folder.parent / "one"):
+        one = pixels(folder.parent / "one" / name)
+        assert one.std() > 2
+        for other in ("four", "tiles"):
+            assert abs(pixels(folder.parent / other / name) - one).max() <= 1, (other, name)
+
+
+def test_sizes_given_by_hand_are_obeyed(folder: Path) -> None:
+    def size(*words: object) -> tuple[int, int]:
+        out = folder.parent / "out"
+        assert infer(folder.parent, "--input", folder / "a.png", "--output", out, *words) == 0
+        with Image.open(out / "a.png") as image:
+            return image.size
+
+    assert size() == (37, 41)
+    assert size("--max_size", "20") == (18, 20)
+    assert size("--max_size", "50") == (37, 41)
+    assert size("--preprocess", "none") == (36, 40)
+    assert size("--load_size", "24", "--crop_size", "24") == (24, 24)
+    assert size("--preprocess", "scale_width", "--load_size", "32", "--crop_size", "8") == (32, 36)
+
+
+def test_damaged_pictures_are_named_and_the_rest_goes_on(folder: Path, caplog) -> None:
+    (folder / "0.png").write_bytes(b"no picture")
+    whole = (folder / "test1/x.png").read_bytes()
+    (folder / "test1/cut.png").write_bytes(whole[: len(whole) // 2])
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", out) == 1
+    assert len(names(out)) == 5
+    assert "2 of 7 pictures were skipped" in caplog.text
+    assert "0.png (not an image)" in caplog.text
+    assert "cut.png (" in caplog.text
+
+
+@pytest.mark.parametrize("gallery", [True, False])
+def test_existing_results_are_left_alone(folder: Path, gallery: bool, caplog) -> None:
+    out = folder.parent / ("results/run/test_latest/images" if gallery else "out")
+    words = ["--input", folder, "--skip_existing", *([] if gallery else ["--output", out])]
+    assert infer(folder.parent, *words) == 0
+    before = {name: (out / name).stat().st_mtime_ns for name in names(out)}
+    gone = names(out)[0]
+    (out / gone).unlink()
+    caplog.set_level("INFO")
+    assert infer(folder.parent, *words) == 0
+    assert "4 of 5 had their results already" in caplog.text
+    after = {name: (out / name).stat().st_mtime_ns for name in names(out)}
+    assert set(after) == set(before)
+    assert {name for name in before if after[name] != before[name]} <= {gone, "a_real.png"}
+    if gallery:
+        assert (out.parent / "index.html").read_text().count("<h3>") == 5
+
+
+def test_fifty_of_all_only_when_asked(tmp_path: Path, caplog) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for number in range(52):
+        picture(number, 8, 8).save(tmp_path / "in" / f"{number:02}.png")
+    caplog.set_level("INFO")
+    words = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--batch_size", "16"]
+    assert infer(tmp_path, *words) == 0
+    assert len(names(tmp_path / "out")) == 52
+    assert infer(tmp_path, *words, "--num_test", "50") == 0
+    assert "translating 50 of 52 pictures" in caplog.text
+
+
+def test_both_directions_with_reconstructions(pictures: Path, caplog) -> None:
+    where = pictures.parent
+    make_run(where, "_A", "_B")
+    caplog.set_level("INFO")
+    words = ["--dataroot", pictures, "--model", "cycle_gan"]
+    assert infer(where, *words) == 0
+    images = where / "results/run/test_latest/images"
+    labels = ["real_A", "fake_B", "rec_A", "real_B", "fake_A", "rec_B"]
+    stems = ["deeper/testA_1", "testA_0"]
+    assert names(images) == sorted(f"{stem}_{label}.png" for stem in stems for label in labels)
+    assert pixels(images / "deeper/testA_1_rec_A.png").shape == (48, 41, 3)
+    real = pixels(pictures / "testA" / "testA_0.png")
+    assert np.array_equal(pixels(images / "testA_0_real_A.png"), real)
+
+
+def test_eval_and_dropout_do_what_the_console_says(folder: Path, caplog) -> None:
+    run = make_run(folder.parent, "", norm="batch", use_dropout=True)
+    caplog.set_level("INFO")
+
+    def translate(*words: str) -> np.ndarray:
+        out = folder.parent / "out"
+        infer(folder.parent, "--input", folder / "a.png", "--output", out, *words)
+        return pixels(out / "a.png")
+
+    assert not np.array_equal(translate(), translate())
+    assert "dropout on, as in training (--eval: off)" in caplog.text
+    assert np.array_equal(translate("--eval"), translate("--eval"))
+    assert "dropout off (--eval), batch norm by the statistics of the training" in caplog.text
+    assert json.loads((run / "test_opt.json").read_text())["eval"] is True
+
+
+def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
+    """At most a bounded number of tensors wait to be written."""
+    from util.results import OutputFolder
+
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for number in range(40):
+        picture(number, 16, 16).save(tmp_path / "in" / f"{number:02}.png")
+    most = []
+    add = OutputFolder.add
+
+    def watch(self: OutputFolder, visuals: dict[str, torch.Tensor], paths: list[str]) -> None:
+        add(self, visuals, paths)
+        most.append(len(self.threads._calls))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputFolder, "add", watch)
+        assert infer(tmp_path, "--input", tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert len(most) == 40
+    assert max(most) <= 8
+
+
+def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
+    file = folder / "a.png"
+    assert infer(folder.parent, "--input", folder, "--output", file) == 1
+    assert infer(folder.parent, "--input", folder, "--results_dir", file) == 1
+    err = capsys.readouterr().err
+    assert err.count("cannot make the folder") == err.count("\n") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for number in range(60):
+        picture(number, 200, 200).save(tmp_path / "in" / f"{number:02}.png")
+    words = ["--name", "run", "--input", "in", "--output", "out", "--gpu_ids", "-1"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "02_inference.py"), *words],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "stopped\n")
+    written = list((tmp_path / "out").iterdir())
+    assert 0 < len(written) < 60
+    assert all(pixels(path).shape == (200, 200, 3) for path in written)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--output", "x", "--model", "cycle_gan"], "--output takes the pictures of one generator"),
+        (["--quality", "50"], "--quality is for pictures in --output DIR"),
+        (["--input", "a.mp4", "--output", "x", "--format", "png"], "--format is for pictures"),
+        (["--output", "x", "--quality", "500"], "--quality 500"),
+        (["--max_size", "64", "--preprocess", "none"], "--max_size 64 is for pictures that keep"),
+        (["--max_size", "0"], "--max_size 0"),
+        (["--tile", "-1"], "--tile -1"),
+        (
+            ["--input", "film.mp4", "--model", "cycle_gan"],
+            "a video is translated with --model test",
+        ),
+        (["--precision", "int8"], "--precision"),
+    ],
+)
+def test_wrong_flags_are_one_line(words: list[str], message: str, tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        infer(tmp_path, *words)
+    err = capsys.readouterr().err
+    assert (stop.value.code, err.count("\n")) == (2, 1)
+    assert message in err

@@ -1,0 +1,67 @@
+"""Work in threads: order, bounds, errors."""
+
+import threading
+import time
+
+import pytest
+
+from util.threads import Threads, in_threads
+
+
+def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
+    taken = []
+
+    def keys():
+        for key in range(100):
+            taken.append(key)
+            yield key
+
+    def double(key: int) -> int:
+        time.sleep(0.002 * (key % 3))
+        return 2 * key
+
+    values = in_threads(double, keys(), ahead=4)
+    assert [next(values) for _ in range(5)] == [0, 2, 4, 6, 8]
+    assert len(taken) <= 10
+    values.close()
+
+
+def test_calls_are_bounded_and_finished() -> None:
+    running, most, done, lock = [], [], [], threading.Lock()
+
+    def work(number: int) -> None:
+        with lock:
+            running.append(number)
+            most.append(len(running))
+        time.sleep(0.005)
+        with lock:
+            running.remove(number)
+            done.append(number)
+
+    with Threads(threads=2, ahead=3) as threads:
+        for number in range(12):
+            threads.submit(work, number)
+    assert sorted(done) == list(range(12))
+    assert max(most) == 2
+
+
+def test_an_error_reaches_the_caller() -> None:
+    def fail() -> None:
+        raise ValueError("disk")
+
+    with pytest.raises(ValueError, match="disk"), Threads() as threads:
+        threads.submit(fail)
+
+
+def test_calls_that_have_not_begun_are_dropped_when_the_block_fails() -> None:
+    done = []
+
+    def work(number: int) -> None:
+        time.sleep(0.05)
+        done.append(number)
+
+    with pytest.raises(KeyboardInterrupt), Threads(threads=1, ahead=50) as threads:
+        for number in range(50):
+            threads.submit(work, number)
+        raise KeyboardInterrupt
+    assert len(done) <= 5

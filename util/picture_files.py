@@ -1,0 +1,66 @@
+"""Translated pictures as files: the format that is asked for, with the metadata that matters."""
+
+import io
+from pathlib import Path, PurePath
+from typing import Any
+
+from PIL import Image
+
+from .errors import UserError
+from .files import make_folder, write_atomically
+
+FORMATS = ("same", "png", "jpg", "tiff", "webp")
+"""What `--format` accepts; same is that of the input."""
+
+LOSSY = {"JPEG", "WEBP"}
+ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
+CAMERA_TAGS = {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
+"""EXIF: description, make, model, resolution (3), software, date, artist, copyright."""
+
+
+def ending(path: PurePath, picture_format: str) -> str:
+    """The ending, with its dot, of the translation of `path`."""
+    return path.suffix if picture_format == "same" else f".{picture_format}"
+
+
+def save_picture(image: Image.Image, path: Path, quality: int, source: Path | None = None) -> None:
+    """Write an upright RGB picture, whole or not at all, with the metadata of `source`.
+
+    The ending of `path` decides the format; `quality` (1 to 100) counts for JPEG and WebP. Raises
+    UserError where the format cannot be written.
+    """
+    file_format = Image.registered_extensions().get(path.suffix.lower(), "")
+    if file_format not in Image.SAVE:
+        raise UserError(
+            f"{path}: pictures of the format {path.suffix or '(none)'} cannot be written; "
+            "choose another with --format"
+        )
+    extra: dict[str, Any] = metadata_of(source) if source else {}
+    if file_format in LOSSY:
+        extra["quality"] = quality
+    content = io.BytesIO()  # encoded first: a failure leaves no file behind
+    image.save(content, format=file_format, **extra)
+    make_folder(path.parent)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
+
+
+def metadata_of(source: Path) -> dict[str, Any]:
+    """`icc_profile` and `exif` of an image file, for `Image.save`.
+
+    A profile that is not for RGB is left out, since the translation is RGB. So are the EXIF
+    orientation, since the translation is upright, and what describes the file, not the picture.
+    """
+    kept: dict[str, Any] = {}
+    with Image.open(source) as image:
+        profile = image.info.get("icc_profile")
+        if profile and profile[16:20] == b"RGB ":
+            kept["icc_profile"] = profile
+        exif, old = Image.Exif(), image.getexif()
+        for tag in CAMERA_TAGS & set(old):
+            exif[tag] = old[tag]
+        for ifd in (EXIF_IFD, GPS_IFD):
+            if entries := old.get_ifd(ifd):
+                exif[ifd] = dict(entries)
+        if exif:
+            kept["exif"] = exif.tobytes()  # TIFF would lose parts of an Exif object
+    return kept
