@@ -54,7 +54,7 @@ def steps(seed: str) -> list[tuple[int, str, list[str]]]:
     return [
         (2, "drawing the demo pictures", ["datasets/make_demo_dataset.py"]),
         (3, "training for 5 epochs of 200 pictures (about 2 minutes on two cores)", train),
-        (4, "translating the test pictures", [*translate, "--preprocess", "none"]),
+        (4, "translating the test pictures", translate),
         (5, "comparing with the true answers, which the demo data has", compare),
     ]
 
