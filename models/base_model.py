@@ -1,6 +1,7 @@
 """What every model shares: the protocol that the entry scripts and plug-ins rely on."""
 
 import logging
+import math
 import warnings
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
@@ -50,6 +51,7 @@ class BaseModel(ABC):
         self.image_paths: list[str] = []
         self.observed_sum: Tensor | float = 0.0
         self.observed_steps = 0
+        self.best_metric = math.inf
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -136,6 +138,8 @@ class BaseModel(ABC):
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each."""
         before, metric = self.learning_rate, self.epoch_metric()
+        self.best_metric = min(self.best_metric, metric)
+        log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, self.best_metric)
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(metric)

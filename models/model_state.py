@@ -21,6 +21,7 @@ def collect(model: "BaseModel") -> dict[str, Any]:
         "plateaus": [s.state_dict() for s in model.schedulers if isinstance(s, ReduceLROnPlateau)],
         "pools": {name: pool.state_dict() for name, pool in _pools(model).items()},
         "observed": [float(model.observed_sum), model.observed_steps],
+        "best_metric": model.best_metric,
     }
 
 
@@ -42,6 +43,7 @@ def restore(model: "BaseModel", state: dict[str, Any]) -> None:
         if name in state["pools"]:
             pool.load_state_dict(state["pools"][name], model.device)
     model.observed_sum, model.observed_steps = state["observed"]
+    model.best_metric = state["best_metric"]
 
 
 def _set_rates(model: "BaseModel", rates: list[list[float]]) -> None:

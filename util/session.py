@@ -43,8 +43,8 @@ def run_program(main: Callable[[], int]) -> int:
     try:
         return main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the program's last word
+        sys.stderr.write(f"error: {error}\n")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("stopped\n")
         return 130
