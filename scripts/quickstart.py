@@ -16,9 +16,9 @@ NAME = "quickstart"
 DEMO = Path("datasets") / "demo"
 STEPS = 5
 TRAINING = ["--model", "cycle_gan", "--netG", "resnet_6blocks", "--ngf", "16", "--ndf", "16"]
-TRAINING += ["--load_size", "72", "--crop_size", "64", "--n_epochs", "3", "--n_epochs_decay", "2"]
+TRAINING += ["--load_size", "72", "--crop_size", "64", "--n_epochs", "2", "--n_epochs_decay", "2"]
 TRAINING += ["--print_freq", "100", "--update_html_freq", "200", "--display_id", "-1"]
-TRAINING += ["--num_threads", "1", "--save_epoch_freq", "5"]
+TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def steps(seed: str) -> list[tuple[int, str, list[str]]]:
     compare = ["scripts/mean_error.py", str(images), str(DEMO / "testB"), str(DEMO / "testA")]
     return [
         (2, "drawing the demo pictures", ["datasets/make_demo_dataset.py"]),
-        (3, "training for 5 epochs of 200 pictures (about 2 minutes on two cores)", train),
+        (3, "training for 4 epochs of 200 pictures (about 2 minutes on two cores)", train),
         (4, "translating the test pictures", translate),
         (5, "comparing with the true answers, which the demo data has", compare),
     ]
