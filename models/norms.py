@@ -3,10 +3,25 @@
 from collections.abc import Callable
 from functools import partial
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 NormFactory = Callable[[int], nn.Module]
 """Number of channels -> a norm layer on (N, C, H, W) of the same shape."""
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm (arXiv 1607.08022), (N, C, H, W) -> (N, C, H, W).
+
+    On the CPU it is computed as a group norm with one channel in a group: the same numbers, and
+    several times faster with PyTorch's kernels.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if input.device.type != "cpu" or self.track_running_stats:
+            return super().forward(input)
+        return F.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
 
 
 def _identity(_channels: int) -> nn.Module:
@@ -14,7 +29,7 @@ def _identity(_channels: int) -> nn.Module:
 
 
 NORMS: dict[str, NormFactory] = {
-    "instance": partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
+    "instance": partial(InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
     "none": _identity,
     "syncbatch": partial(nn.SyncBatchNorm, affine=True, track_running_stats=True),

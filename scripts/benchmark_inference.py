@@ -2,8 +2,8 @@
 
 python scripts/benchmark_inference.py [--pictures 200] [--rounds 1]
 
-The plain loop reads a picture, translates it in float32 and writes input and output as PNG, one
-after the other. All ways run on the same pictures and weights, interleaved; medians are printed.
+The plain loop reads a picture, translates it in float32 with PyTorch's instance norm and writes
+input and output as PNG, one after the other. All ways run on the same pictures and weights, interleaved; medians are printed.
 """
 
 import argparse
@@ -89,13 +89,14 @@ def plain_loop(place: Path) -> int:
     from PIL import Image
 
     from models.architecture import read_generator
-    from models.networks import define_G
+    from models.networks import NORMS, define_G
     from util.checkpoints import load_into, read_weights
     from util.images import save_image, tensor2im
 
     path = place / "runs" / "run" / "latest_net_G.pth"
     weights = read_weights(path)
     found = read_generator(weights, path)
+    NORMS["instance"] = torch.nn.InstanceNorm2d
     net = define_G(found.input_nc, found.output_nc, found.ngf, found.netG, found.norm)
     load_into(net, weights, path)
     (place / "plain").mkdir(exist_ok=True)

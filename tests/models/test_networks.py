@@ -115,3 +115,19 @@ def test_an_unknown_name_lists_those_that_there_are(factory: str) -> None:
     }
     with pytest.raises(ValueError, match=r"there are .*(resnet_9blocks|basic|instance|xavier)"):
         calls[factory]()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_instance_norm_is_that_of_pytorch_with_its_gradient(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    results = []
+    x = (torch.randn(2, 3, 5, 7) * 4 + 2).to(dtype)
+    weight = torch.randn(2, 3, 5, 7).to(dtype)
+    for norm in (networks.get_norm_layer("instance")(3), nn.InstanceNorm2d(3)):
+        leaf = x.clone().requires_grad_(True)
+        output = norm(leaf)
+        (output * weight).sum().backward()
+        results.append((output.detach(), leaf.grad))
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    for own, reference in zip(*results, strict=True):
+        torch.testing.assert_close(own, reference, rtol=tolerance, atol=tolerance)
