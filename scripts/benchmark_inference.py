@@ -3,7 +3,8 @@
 python scripts/benchmark_inference.py [--pictures 200] [--rounds 1]
 
 The plain loop reads a picture, translates it in float32 with PyTorch's instance norm and writes
-input and output as PNG, one after the other. All ways run on the same pictures and weights, interleaved; medians are printed.
+input and output as PNG, one after the other. All ways run on the same pictures and weights,
+interleaved; medians are printed.
 """
 
 import argparse
