@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 STUCK_LOSS = 0.003
 STUCK_REPORTS = 20
 CONSTANT_SPREAD = 0.5 / 255
+CONSTANT_REPORTS = 10
 BATCHES_KEPT = 500
 
 
@@ -35,6 +36,7 @@ class Health:
         self._first_bad: Tensor | None = None
         self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES_KEPT)
         self._near_zero: dict[str, int] = {}
+        self._constant: dict[str, int] = {}
         self._warned: set[str] = set()
 
     def watch(
@@ -104,7 +106,11 @@ class Health:
     def watch_pictures(self, visuals: Mapping[str, Tensor]) -> None:
         """Take note of pictures that are shown: warn where a generated one has one colour."""
         for label, images in visuals.items():
-            if label.startswith("fake") and float(images.detach().float().std()) < CONSTANT_SPREAD:
+            if not label.startswith("fake"):
+                continue
+            constant = float(images.detach().float().std()) < CONSTANT_SPREAD
+            self._constant[label] = self._constant.get(label, 0) + 1 if constant else 0
+            if self._constant[label] == CONSTANT_REPORTS:  # a fresh generator begins like that
                 self._warn_once(
                     label,
                     f"{label} is one constant colour: the generator has collapsed. Lower --lr, or "

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from util.errors import UserError
-from util.health import STUCK_REPORTS, Health
+from util.health import CONSTANT_REPORTS, STUCK_REPORTS, Health
 
 BATCH = {"A": torch.zeros(1), "A_paths": ["a.png"], "B_paths": ["b.png"]}
 
@@ -60,7 +60,14 @@ def test_a_constant_picture_gives_one_warning(health: Health, caplog) -> None:
     with caplog.at_level(logging.WARNING):
         health.watch_pictures({"fake_B": noise, "real_A": torch.zeros(1, 3, 8, 8)})
         assert caplog.records == []
-        for _ in range(3):
-            health.watch_pictures({"fake_B": torch.full((1, 3, 8, 8), 0.5)})
+        flat = {"fake_B": torch.full((1, 3, 8, 8), 0.5)}
+        for _ in range(CONSTANT_REPORTS - 1):  # as a fresh generator's pictures are
+            health.watch_pictures(flat)
+        health.watch_pictures({"fake_B": noise})
+        for _ in range(CONSTANT_REPORTS - 1):
+            health.watch_pictures(flat)
+        assert caplog.records == []
+        for _ in range(3 * CONSTANT_REPORTS):
+            health.watch_pictures(flat)
     assert len(caplog.records) == 1
     assert "fake_B is one constant colour" in caplog.text
