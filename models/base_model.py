@@ -23,11 +23,11 @@ from util.start_weights import find_start_weights
 from util.training_state import continues_from_state
 
 from . import model_state
+from .compute import Compute
+from .descent import Descent
 from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class BaseModel(ABC):
@@ -42,6 +42,9 @@ class BaseModel(ABC):
         self.opt = opt
         self.isTrain: bool = opt.isTrain
         self.device = pick_device(opt.gpu_ids, "gpu_ids" in getattr(opt, "given", ()))
+        self.compute = Compute(opt, self.device)
+        accumulate = getattr(opt, "accumulate", 1)
+        self.descent = Descent(self.device, accumulate, self.compute.precision.scaled)
         self.save_dir = Path(opt.checkpoints_dir) / opt.name
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
@@ -76,7 +79,7 @@ class BaseModel(ABC):
     def setup(self, opt: Namespace) -> None:
         """Make the schedules (training), load the weights (inference, --continue_train)."""
         for name in self.model_names:
-            self._declared("net", name, "model_names").to(self.device)
+            self.compute.prepare(self._declared("net", name, "model_names"))
         if self.isTrain:
             self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain:
@@ -137,6 +140,7 @@ class BaseModel(ABC):
 
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each."""
+        self.descent.finish()
         before, metric = self.learning_rate, self.epoch_metric()
         self.best_metric = min(self.best_metric, metric)
         log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, self.best_metric)
@@ -234,6 +238,7 @@ class BaseModel(ABC):
 
     def take_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The two domains of a batch on the device, swapped by --direction BtoA."""
+        self.compute.begin_step()
         first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
         self.image_paths = input[f"{first}_paths"]
         one, other = (input[key].to(self.device, non_blocking=True) for key in (first, second))
@@ -256,22 +261,23 @@ class BaseModel(ABC):
     def make_optimizer(self, *nets: nn.Module) -> Optimizer:
         """Adam over all weights of the networks; its schedule is made by `setup`."""
         parameters = [parameter for net in nets for parameter in net.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=self.opt.lr, betas=(self.opt.beta1, 0.999))
+        fused = self.device.type in ("cuda", "cpu", "mps")
+        betas = (self.opt.beta1, 0.999)
+        optimizer = torch.optim.Adam(parameters, lr=self.opt.lr, betas=betas, fused=fused)
         self.optimizers.append(optimizer)
         return optimizer
 
-    def autocast(self) -> torch.autocast:
-        """The context in which `--precision` computes; its results are to be taken `full`."""
-        bf16 = getattr(self.opt, "precision", "fp32") == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+    def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+        """`net` of each batch (N, C, H, W), in full precision, in as few passes as can be."""
+        return self.compute.apply(net, *batches)
 
-    @staticmethod
-    def descend(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
-        """One step of an optimizer down the sum of the losses; returns the sum."""
+    def descend(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+        """One step of an optimizer down the sum of the losses; returns the sum.
+
+        With `--accumulate N` every Nth call is a step, down the mean of N sums.
+        """
         total = torch.stack(list(losses.values())).sum()
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
+        self.descent.descend(optimizer, total)
         return total
 
     def keep(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,6 @@ from util.random_streams import stream
 
 from . import networks
 from .base_model import BaseModel
-from .networks import full
 
 
 @dataclass(frozen=True)
@@ -91,24 +90,24 @@ class CycleGANModel(BaseModel):
 
     def translate(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
         """Both translations, both reconstructions, and the identity images where they count."""
-        with self.autocast():
-            fake_B, fake_A = full(self.netG_A(real_A)), full(self.netG_B(real_B))
-            return CycleImages(
-                real_A=real_A,
-                fake_B=fake_B,
-                rec_A=full(self.netG_B(fake_B)),
-                real_B=real_B,
-                fake_A=fake_A,
-                rec_B=full(self.netG_A(fake_A)),
-                idt_A=full(self.netG_A(real_B)) if self.use_identity else None,
-                idt_B=full(self.netG_B(real_A)) if self.use_identity else None,
-            )
+        idt_A = idt_B = None
+        if self.use_identity:
+            fake_B, idt_A = self.apply(self.netG_A, real_A, real_B)
+            fake_A, idt_B = self.apply(self.netG_B, real_B, real_A)
+        else:
+            (fake_B,) = self.apply(self.netG_A, real_A)
+            (fake_A,) = self.apply(self.netG_B, real_B)
+        (rec_A,) = self.apply(self.netG_B, fake_B)
+        (rec_B,) = self.apply(self.netG_A, fake_A)
+        return CycleImages(real_A, fake_B, rec_A, real_B, fake_A, rec_B, idt_A, idt_B)
 
     def generator_losses(self, images: CycleImages) -> dict[str, Tensor]:
         """The terms of equation 3 that the generators minimise, and those of section 5.2."""
         o, i = self.opt, images
-        with self.autocast():
-            scores_B, scores_A = self.netD_A(i.fake_B), self.netD_B(i.fake_A)
+        (scores_B,), (scores_A,) = (
+            self.apply(self.netD_A, i.fake_B),
+            self.apply(self.netD_B, i.fake_A),
+        )
         losses = {
             # E[(D_A(G_A(a)) - 1)^2] for lsgan; likewise B
             "G_A": self.gan_loss(scores_B, True),
@@ -129,9 +128,9 @@ class CycleGANModel(BaseModel):
         """Half the sum over real images and pooled fakes (equation 1, section 4)."""
         pooled_B = self.fake_B_pool.query(images.fake_B)
         pooled_A = self.fake_A_pool.query(images.fake_A)
-        with self.autocast():
-            on_B = networks.judge(self.netD_A, self.gan_loss, images.real_B, pooled_B)
-            on_A = networks.judge(self.netD_B, self.gan_loss, images.real_A, pooled_A)
+        loss = self.gan_loss
+        on_B = networks.judge(self.netD_A, loss, images.real_B, pooled_B, self.apply)
+        on_A = networks.judge(self.netD_B, loss, images.real_A, pooled_A, self.apply)
         return {"D_A": on_B.total, "D_B": on_A.total}
 
     def optimize_parameters(self) -> None:

@@ -3,11 +3,14 @@
 Legend: N batch, C channels, H W height and width; scores are (N, 1, H', W').
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .precision import full
 
 GAN_MODES = ("vanilla", "lsgan", "wgangp")
 
@@ -41,21 +44,19 @@ class GANLoss(nn.Module):
         return F.binary_cross_entropy_with_logits(prediction, target)
 
 
-def full(x: Tensor) -> Tensor:
-    """A half-precision tensor in float32; any other as it is."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
 def gradient_penalty(
     discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
 ) -> Tensor:
     """weight * E[(|grad D(x)| - 1)^2], x between real and fake (arXiv 1704.00028, equation 3).
 
-    (N, C, H, W) twice -> scalar. The norm is over all values of one image.
+    (N, C, H, W) twice -> scalar. The norm is over all values of one image. In float32, as these
+    gradients are too small for half precision, and not compiled, as compiled networks can be
+    differentiated once only.
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
-    scores = full(discriminator(between)).sum()
+    with torch.autocast(real.device.type, enabled=False):
+        scores = discriminator.forward(between).sum()
     (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
     return weight * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -74,14 +75,26 @@ class Judgement:
         return 0.5 * (self.real + self.fake) + self.penalty
 
 
-def judge(discriminator: nn.Module, gan_loss: GANLoss, real: Tensor, fake: Tensor) -> Judgement:
+Apply = Callable[..., tuple[Tensor, ...]]
+"""(network, batch, batch, ...) -> the network's output of each batch."""
+
+
+def one_by_one(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+    """`net` of each batch."""
+    return tuple(net(batch) for batch in batches)
+
+
+def judge(
+    discriminator: nn.Module,
+    gan_loss: GANLoss,
+    real: Tensor,
+    fake: Tensor,
+    apply: Apply = one_by_one,
+) -> Judgement:
     """The discriminator's loss on real and generated images (N, C, H, W); fakes are detached."""
     fake = fake.detach()
     penalty = real.new_zeros(())
     if gan_loss.gan_mode == "wgangp":
         penalty = gradient_penalty(discriminator, real, fake)
-    return Judgement(
-        real=gan_loss(discriminator(real), True),
-        fake=gan_loss(discriminator(fake), False),
-        penalty=penalty,
-    )
+    on_real, on_fake = apply(discriminator, real, fake)
+    return Judgement(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)

@@ -18,6 +18,7 @@ def collect(model: "BaseModel") -> dict[str, Any]:
     return {
         "networks": nets,
         "optimizers": [optimizer.state_dict() for optimizer in model.optimizers],
+        "descent": model.descent.state_dict(model.optimizers),
         "plateaus": [s.state_dict() for s in model.schedulers if isinstance(s, ReduceLROnPlateau)],
         "pools": {name: pool.state_dict() for name, pool in _pools(model).items()},
         "observed": [float(model.observed_sum), model.observed_steps],
@@ -33,6 +34,8 @@ def restore(model: "BaseModel", state: dict[str, Any]) -> None:
     rates = [[g["lr"] for g in optimizer.param_groups] for optimizer in model.optimizers]
     for optimizer, stored in zip(model.optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(stored)
+    if "descent" in state:  # not in states of the first version
+        model.descent.load_state_dict(model.optimizers, state["descent"])
     plateaus = [s for s in model.schedulers if isinstance(s, ReduceLROnPlateau)]
     if plateaus and len(plateaus) == len(state["plateaus"]):
         for scheduler, stored in zip(plateaus, state["plateaus"], strict=True):

@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import init
 
 from .discriminators import NLayerDiscriminator, PixelDiscriminator
-from .gan_losses import GAN_MODES, GANLoss, Judgement, full, gradient_penalty, judge
+from .gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
 from .norms import NORMS, get_norm_layer
+from .precision import full
 from .resnet_generator import ResnetBlock, ResnetGenerator
 from .schedules import LR_POLICIES, get_scheduler
 from .unet_generator import UnetGenerator

@@ -51,8 +51,8 @@ class Pix2PixModel(BaseModel):
 
     def forward(self) -> None:
         """fake_B = G(real_A)."""
-        with self.autocast():
-            self.fake_B: Tensor = networks.full(self.netG(self.real_A))
+        (fake_B,) = self.apply(self.netG, self.real_A)
+        self.fake_B: Tensor = fake_B
 
     def optimize_parameters(self) -> None:
         """One step of the discriminator, then one of the generator."""
@@ -71,13 +71,11 @@ class Pix2PixModel(BaseModel):
         """The discriminator on true pairs and on pooled generated pairs (equation 1)."""
         real_pair = torch.cat([self.real_A, self.real_B], dim=1)
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
-        with self.autocast():
-            return networks.judge(self.netD, self.gan_loss, real_pair, fake_pair)
+        return networks.judge(self.netD, self.gan_loss, real_pair, fake_pair, self.apply)
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
         """GAN(D(A, G(A)), real) + lambda_L1 E|G(A) - B|_1 (equation 4)."""
-        with self.autocast():
-            scores = self.netD(torch.cat([self.real_A, fake_B], dim=1))
+        (scores,) = self.apply(self.netD, torch.cat([self.real_A, fake_B], dim=1))
         return {
             "G_GAN": self.gan_loss(scores, True),
             "G_L1": self.opt.lambda_L1 * F.l1_loss(fake_B, self.real_B),

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base_model import BaseModel
-from .networks import full
 
 
 class TemplateModel(BaseModel):
@@ -43,8 +42,8 @@ class TemplateModel(BaseModel):
 
     def forward(self) -> None:
         """output = G(data_A)."""
-        with self.autocast():
-            self.output: Tensor = full(self.netG(self.data_A))
+        (output,) = self.apply(self.netG, self.data_A)
+        self.output: Tensor = output
 
     def optimize_parameters(self) -> None:
         """One step of the generator."""

@@ -2,7 +2,6 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from util.errors import UserError
 from util.memory import available_bytes
 
 from .base_model import BaseModel
+from .compilation import compile_network, compiler_errors_for_users
+from .compute import best_memory_format
+from .precision import autocast, use_precision
 from .tile_cost import measure
 from .tiling import can_be_tiled, run_in_tiles
 
@@ -24,22 +25,15 @@ USUAL_TILE = 512
 NEVER_TOO_LARGE = 512 * 512
 """Pixels; below it the memory that is needed is not even estimated."""
 
-PRECISIONS: dict[str, torch.dtype | None] = {
-    "fp32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-"""What `--precision` accepts, and the type that autocast computes convolutions in."""
-
 
 @dataclass(frozen=True)
 class Working:
     """How a generator computes; the flags of inference of the same names."""
 
-    precision: str = "fp32"
+    precision: str = "tf32"
     tile: int | None = None
     """Side of a tile in pixels; 0: never in tiles; None: where the memory is too small."""
-    compile: bool = False
+    compile: str = "off"
 
 
 class Translator(nn.Module):
@@ -51,14 +45,14 @@ class Translator(nn.Module):
 
     def __init__(self, net: nn.Module, device: torch.device, working: Working) -> None:
         super().__init__()
-        # the layout that convolutions are fastest in; float32 on a GPU is as fast or faster without
-        channels_last = device.type == "cpu" or working.precision != "fp32"
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.precision = use_precision(working.precision, device)
+        compiled, half = working.compile != "off", self.precision.half is not None
+        self.layout = best_memory_format(device, half, compiled, trains=False)
         self.module = net = net.to(memory_format=self.layout)
         self.device, self.working = device, working
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
-        self._fast: Callable[[Tensor], Tensor] = torch.compile(net) if working.compile else net
+        compile_network(net, working.compile, fixed_shapes=False)
         self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
         self._said = False
 
@@ -67,7 +61,7 @@ class Translator(nn.Module):
         """(N, C, H, W) -> (N, C', H, W)."""
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
-        with self._autocast():
+        with autocast(self.precision, self.device), compiler_errors_for_users(self.working.compile):
             tile = self._tile_for(padded)
             if tile:
                 output = run_in_tiles(self.module, padded, tile, self.device)
@@ -79,23 +73,8 @@ class Translator(nn.Module):
         images = images.to(self.device, memory_format=self.layout)
         if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
             # what a picture becomes must not depend on those beside it
-            return torch.cat([self._apply_once(image) for image in images.split(1)])
-        return self._apply_once(images)
-
-    def _apply_once(self, images: Tensor) -> Tensor:
-        try:
-            return self._fast(images)
-        except RuntimeError as error:
-            if not self.working.compile or not _is_of_the_compiler(error):
-                raise
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
-            ) from error
-
-    def _autocast(self) -> torch.autocast:
-        dtype = PRECISIONS[self.working.precision]
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+            return torch.cat([self.module(image) for image in images.split(1)])
+        return self.module(images)
 
     def _tile_for(self, images: Tensor) -> int:
         """The side of the tiles, 0 for the whole picture at once."""
@@ -116,12 +95,6 @@ class Translator(nn.Module):
             )
             self._said = True
         return USUAL_TILE
-
-
-def _is_of_the_compiler(error: Exception) -> bool:
-    from torch._dynamo.exc import TorchDynamoException  # slow to import
-
-    return isinstance(error, TorchDynamoException)
 
 
 def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:

@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 import data
 import models
 from data.transforms import PREPROCESS
+from models.compilation import add_compile_flag
 from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
+from models.precision import PRECISION_HELP, PRECISIONS
 from util.devices import parse_gpu_ids
 from util.errors import UsageError, did_you_mean
 from util.frozen_options import Options, suffixed_name
@@ -42,6 +44,7 @@ class BaseOptions:
         _add_run_flags(parser)
         _add_network_flags(parser)
         _add_data_flags(parser)
+        _add_speed_flags(parser)
 
     def parser(self, argv: list[str]) -> Parser:
         """The parser with the flags and defaults of the model and the data set that argv names."""
@@ -200,3 +203,15 @@ def _add_data_flags(parser: argparse.ArgumentParser) -> None:
         help="how pictures get to size when they are loaded",
     )
     add("--no_flip", action="store_true", help="do not mirror pictures by chance")
+
+
+def _add_speed_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("speed (see docs/performance.md)")
+    group.add_argument(
+        "--precision",
+        type=str,
+        default="tf32",
+        choices=tuple(PRECISIONS),
+        help=PRECISION_HELP,
+    )
+    add_compile_flag(group)

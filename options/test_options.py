@@ -2,7 +2,6 @@
 
 import argparse
 
-from models.translator import PRECISIONS
 from util.frozen_options import Options
 from util.picture_files import FORMATS
 
@@ -48,7 +47,6 @@ class TestOptions(BaseOptions):
         )
         _add_output_flags(parser)
         _add_size_flags(parser)
-        _add_speed_flags(parser)
         parser.set_defaults(model="test", load_size=parser.get_default("crop_size"))
 
     def finish(self, opt: Options) -> Options:
@@ -88,9 +86,3 @@ def _add_size_flags(parser: argparse.ArgumentParser) -> None:
         help="compute in tiles of so many pixels a side, exactly; when not given, only pictures "
         "that are too large for the memory; 0: never",
     )
-
-
-def _add_speed_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("speed").add_argument
-    add("--precision", default="fp32", choices=tuple(PRECISIONS), help="of the computing")
-    add("--compile", action="store_true", help="torch.compile the networks; pays for many pictures")

@@ -2,7 +2,6 @@
 
 import argparse
 
-from models.base_model import PRECISIONS
 from models.networks import GAN_MODES, LR_POLICIES
 
 from .base_options import BaseOptions
@@ -22,6 +21,7 @@ class TrainOptions(BaseOptions):
         )
         super().initialize(parser)
         _add_schedule_flags(parser)
+        _add_memory_flags(parser)
         _add_record_flags(parser)
         _add_dashboard_flags(parser)
 
@@ -43,13 +43,6 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     add("--n_epochs_decay", type=int, default=100, help="epochs in which it falls towards zero")
     add("--beta1", type=float, default=0.5, help="momentum of Adam")
     add("--lr", type=float, default=0.0002, help="learning rate of Adam")
-    add(
-        "--precision",
-        type=str,
-        default="fp32",
-        choices=PRECISIONS,
-        help="bf16: convolutions in bfloat16 by autocast; losses and weights stay float32",
-    )
     add("--gan_mode", type=str, default="lsgan", choices=GAN_MODES, help="adversarial objective")
     add("--pool_size", type=int, default=50, help="generated images kept for the discriminators")
     add(
@@ -60,6 +53,29 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
         help="learning rate schedule",
     )
     add("--lr_decay_iters", type=int, default=50, help="epochs between two cuts of policy step")
+
+
+def _add_memory_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("memory of training (see docs/performance.md)").add_argument
+    add(
+        "--grad_checkpoint",
+        action="store_true",
+        help="keep the inputs of networks only and compute the rest twice: a third slower, for "
+        "large crops",
+    )
+    add(
+        "--accumulate",
+        type=int,
+        default=1,
+        help="batches to a step of the optimizers: as a batch so many times larger, in the memory "
+        "of one",
+    )
+    add(
+        "--separate_passes",
+        action="store_true",
+        help="compute each batch of pictures in a pass of its own, not together where that is the "
+        "same",
+    )
 
 
 def _add_record_flags(parser: argparse.ArgumentParser) -> None:

@@ -31,12 +31,9 @@ def golden_input(case: dict[str, Any], step: int) -> dict[str, Any]:
     return {"A": images[0], "B": images[1], "A_paths": ["a"], "B_paths": ["b"]}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_bf16_losses_stay_near_those_of_fp32(name: str) -> None:
-    """Within 4 % of each loss, or 0.02, over the first three steps: bfloat16 has 8 bits."""
-    case = CASES[name]
-    words = [*case["argv"], "--precision", "bf16"]
-    model = golden_model({**case, "argv": words})
+def train_in_half_precision(case: dict[str, Any], precision: str) -> None:
+    """Three steps: within 4 % of each loss, or 0.02."""
+    model = golden_model({**case, "argv": [*case["argv"], "--precision", precision]})
     for net in case["nets"]:
         getattr(model, f"net{net}").float()
     for step, expected in enumerate(case["losses"][:3]):
@@ -49,10 +46,9 @@ def test_bf16_losses_stay_near_those_of_fp32(name: str) -> None:
             assert float(got) == pytest.approx(value, rel=0.04, abs=0.02), (step, loss)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_losses_and_weights_of_every_step(name: str) -> None:
-    case = CASES[name]
-    model = golden_model(case)
+def train_in_float64(case: dict[str, Any], *words: str) -> None:
+    """All steps: the losses to 1e-8, then the weights to 1e-7."""
+    model = golden_model({**case, "argv": [*case["argv"], *words]})
     for step, expected in enumerate(case["losses"]):
         model.set_input(golden_input(case, step))
         model.optimize_parameters()
@@ -67,3 +63,23 @@ def test_losses_and_weights_of_every_step(name: str) -> None:
                 assert state[key].dtype == torch.float64
                 assert abs(float(state[key].sum()) - total) <= 1e-7 * absolute, (net, key)
                 assert float(state[key].abs().sum()) == pytest.approx(absolute, rel=1e-7)
+
+
+@pytest.mark.parametrize("words", [(), ("--separate_passes",), ("--grad_checkpoint",)], ids=str)
+@pytest.mark.parametrize("name", CASES)
+def test_losses_and_weights_of_every_step(name: str, words: tuple[str, ...]) -> None:
+    train_in_float64(CASES[name], *words)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", CASES)
+def test_losses_in_half_precision_stay_near(name: str, precision: str) -> None:
+    train_in_half_precision(CASES[name], precision)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+@pytest.mark.parametrize("name", [next(iter(CASES))])
+def test_compiled_steps(name: str) -> None:
+    train_in_float64(CASES[name], "--compile")
+    train_in_half_precision({**CASES[name], "argv": [*CASES[name]["argv"], "--compile"]}, "bf16")

@@ -1,0 +1,50 @@
+"""torch.compile, as `--compile` asks for it."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from util.errors import UserError
+
+COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+
+
+def add_compile_flag(parser: argparse._ActionsContainer) -> None:
+    """`--compile [MODE]`."""
+    parser.add_argument(
+        "--compile",
+        nargs="?",
+        const="default",
+        default="off",
+        choices=COMPILE_MODES,
+        help="torch.compile the networks, which takes a minute at the first step. reduce-overhead: "
+        "CUDA graphs, for small networks; max-autotune: try out kernels for some minutes",
+    )
+
+
+def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:
+    """Have calls of `net` compiled; its class, keys and weights stay as they are."""
+    if mode != "off":
+        net.compile(mode=mode, dynamic=False if fixed_shapes else None)
+
+
+@contextmanager
+def compiler_errors_for_users(mode: str) -> Iterator[None]:
+    """Raise UserError where torch.compile fails inside, as it does without a C++ compiler."""
+    try:
+        yield
+    except RuntimeError as error:
+        if mode == "off" or not _is_of_the_compiler(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
+        ) from error
+
+
+def _is_of_the_compiler(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    return isinstance(error, TorchDynamoException)

@@ -1,0 +1,60 @@
+"""The precision that networks are computed in, by the name that `--precision` takes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from util.errors import UserError
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What convolutions compute in; weights, losses and statistics of norms stay float32."""
+
+    half: torch.dtype | None = None
+    """The type of autocast; None: float32."""
+    tf32: bool = True
+    """Whether GPUs may round the factors of float32 products to 10 bits (TensorFloat-32)."""
+    scaled: bool = False
+    """Whether gradients underflow unless the loss is scaled (arXiv 1710.03740, section 3.2)."""
+
+
+PRECISIONS = {
+    "fp32": Precision(tf32=False),
+    "tf32": Precision(),
+    "bf16": Precision(half=torch.bfloat16),
+    "fp16": Precision(half=torch.float16, scaled=True),
+}
+PRECISION_HELP = (
+    "of convolutions. tf32: float32 with TensorFloat-32 products on GPUs that have them, elsewhere "
+    "as fp32; bf16, fp16: half precision by autocast, for newer and for older GPUs (bf16 also for "
+    "CPUs with AVX-512). Weights and losses are float32 in all"
+)
+
+
+def use_precision(name: str, device: torch.device) -> Precision:
+    """The precision of that name, with PyTorch's switches for TensorFloat-32 set by it.
+
+    Raises UserError where the device computes it by detours only.
+    """
+    precision = PRECISIONS[name]
+    if device.type == "cuda":
+        if precision.half == torch.bfloat16 and torch.cuda.get_device_capability(device) < (8, 0):
+            raise UserError(
+                f"--precision bf16: {torch.cuda.get_device_name(device)} has no bfloat16 units; "
+                "use --precision fp16"
+            )
+        torch.backends.cudnn.allow_tf32 = precision.tf32
+        torch.backends.cuda.matmul.allow_tf32 = precision.tf32
+    return precision
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context that networks compute in; what they return is to be taken `full`."""
+    return torch.autocast(device.type, precision.half, enabled=precision.half is not None)
+
+
+def full(x: Tensor) -> Tensor:
+    """A half-precision tensor in float32; any other as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
