@@ -15,6 +15,7 @@ from options.continued_run import complete_training
 from options.train_options import TrainOptions
 from util.frozen_options import Options
 from util.health import Health
+from util.out_of_memory import memory_advice
 from util.progress import Progress
 from util.resume import resume
 from util.run_folder import claim_run_folder
@@ -49,8 +50,9 @@ def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visual
     with StopRequest() as stop:
         for epoch in progress.epochs():
             for batch in progress.batches():
-                model.set_input(batch)
-                model.optimize_parameters()
+                with memory_advice(opt, model.device):
+                    model.set_input(batch)
+                    model.optimize_parameters()
                 if progress.first_step:
                     model.check_declared_names()
                 health.watch(model.current_loss_tensors(), batch, progress)

@@ -15,6 +15,7 @@ from models.translator import make_translators
 from options.base_options import option_defaults
 from options.from_run import adopt_from_run
 from options.test_options import TestOptions
+from util.out_of_memory import memory_advice
 from util.results import make_results
 from util.run_folder import run_folder, store_options
 from util.session import begin, run_program
@@ -37,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
 
     with make_results(opt, model.visual_names) as results, tqdm(**pictures.bar) as bar:
         for batch in pictures.batches(results):
-            model.set_input(batch)
-            model.test()
+            with memory_advice(opt, model.device):
+                model.set_input(batch)
+                model.test()
             results.add(model.get_current_visuals(), model.get_image_paths())
             bar.update(len(model.get_image_paths()))
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-
 FIRST_SCALE = 2.0**10
 """PyTorch's, 2^16, overflows with the weights of the cycle loss: the first steps would be lost."""
 
@@ -44,6 +43,7 @@ class Descent:
 
     def _step(self, optimizer: Optimizer) -> None:
         scaler = self._scaler(optimizer)
+        scaler.scale(torch.zeros((), device=self.device))  # a restored one needs a first call
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()  # their memory is free for the next forward pass

@@ -36,6 +36,8 @@ VARIANTS = {
         "unaligned",
     ],
     "bf16": ["--precision", "bf16"],
+    "fp16, gradients of two batches": ["--precision", "fp16", "--accumulate", "2"],
+    "checkpointed, of three": ["--grad_checkpoint", "--accumulate", "3", "--norm", "batch"],
     "full pool": ["--pool_size", "2"],
     "wgangp, plateau": ["--gan_mode", "wgangp", "--lr_policy", "plateau"],
     "batch norm, batch 2": ["--norm", "batch", "--batch_size", "2", "--save_by_iter"],

@@ -1,0 +1,187 @@
+"""How a step is computed does not change what is computed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from golden_figures import image
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models import create_model
+from models.compute import Compute, treats_images_alone
+from models.networks import define_D, define_G
+from util.frozen_options import Options
+from util.health import Health
+from util.progress import Progress
+
+Make = Callable[..., Options]
+CPU = torch.device("cpu")
+BACKWARD = "convolution_backward"
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that PyTorch dispatches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: dict[str, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().split("::")[1].split(".")[0]
+        self.count[name] = self.count.get(name, 0) + 1
+        return func(*args, **(kwargs or {}))
+
+
+def pictures(number: int, first: int = 0) -> dict[str, Any]:
+    images = {"A": image(first, number, 3, 32), "B": image(first + 1, number, 3, 32)}
+    return {**images, "A_paths": ["a.png"] * number, "B_paths": ["b.png"] * number}
+
+
+def model_of(opt: Options) -> Any:
+    torch.manual_seed(0)
+    model = create_model(opt)
+    model.setup(opt)
+    return model
+
+
+def operations(opt: Options) -> dict[str, int]:
+    """Of the second step."""
+    model = model_of(opt)
+    for _ in range(2):
+        model.set_input(pictures(1))
+        with Calls() as calls:
+            model.optimize_parameters()
+    return calls.count
+
+
+@pytest.mark.parametrize(
+    ("norm", "dropout", "alone"),
+    [
+        ("instance", False, True),
+        ("none", False, True),
+        ("batch", False, False),
+        ("instance", True, False),
+    ],
+)
+def test_what_may_go_through_a_network_together(norm: str, dropout: bool, alone: bool) -> None:
+    net = define_G(3, 3, 4, "resnet_6blocks", norm, dropout)
+    assert treats_images_alone(net) is alone
+    assert treats_images_alone(net.eval())  # batch norm by its statistics, no dropout
+
+
+def test_fused_passes_need_fewer_operations(train_opt: Make) -> None:
+    separate = operations(train_opt("--separate_passes"))
+    together = operations(train_opt())
+    assert together[BACKWARD] < 0.7 * separate[BACKWARD]  # 4 of 6 generator passes, 4 of 6 of D
+    assert sum(together.values()) <= 0.75 * sum(separate.values())
+
+
+def test_pictures_of_two_sizes_go_separately(train_opt: Make) -> None:
+    compute = Compute(train_opt(), CPU)
+    net = define_D(3, 4, "basic", norm="instance")
+    small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 48, 32)
+    first, second = compute.apply(net, small, large)
+    assert torch.equal(first, net(small))
+    assert torch.equal(second, net(large))
+
+
+def test_a_step_never_waits_for_the_device(train_opt: Make) -> None:
+    """Reading a value (`item`, `float`, `tolist`) would."""
+    opt = train_opt()
+    model, health = model_of(opt), Health(opt)
+    progress = Progress(opt, [pictures(1)])  # type: ignore[arg-type]
+    health.check = lambda losses: None  # type: ignore[method-assign] # on the CPU it reads at once
+    with Calls() as calls:
+        for _ in range(2):
+            model.set_input(pictures(1))
+            model.optimize_parameters()
+            health.watch(model.current_loss_tensors(), pictures(1), progress)
+    assert "_fused_adam_" in calls.count
+    assert not {"_local_scalar_dense", "is_nonzero", "equal"} & calls.count.keys()
+
+
+def kept_for_the_gradients(opt: Options) -> int:
+    """Bytes of the activations that the images of a step hold until the backward pass."""
+    kept: dict[int, int] = {}
+
+    def note(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    model = model_of(opt)
+    weights = {w.untyped_storage().data_ptr() for w in model.weights()}
+    model.set_input(pictures(1))
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        images = model.translate(model.real_A, model.real_B)
+    assert images.fake_B.requires_grad
+    return sum(size for place, size in kept.items() if place not in weights)
+
+
+def test_checkpointing_keeps_the_inputs_of_networks_only(train_opt: Make) -> None:
+    whole = kept_for_the_gradients(train_opt())
+    assert kept_for_the_gradients(train_opt("--grad_checkpoint")) < 0.1 * whole
+
+
+def assert_same_weights(one: Any, other: Any, bound: float) -> None:
+    """Of the convolutions by the mean; a bias before instance norm has no gradient.
+
+    A step of Adam changes a weight by about 2e-4.
+    """
+    for a, b in zip(one.weights(), other.weights(), strict=True):
+        if a.dim() == 4:
+            assert float((a - b).detach().abs().mean()) < bound
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("tf32", 1e-7), ("fp16", 1e-5)])
+def test_batches_added_up_are_one_large_batch(
+    train_opt: Make, precision: str, bound: float
+) -> None:
+    flags = ["--pool_size", "0", "--precision", precision]
+    at_once = model_of(train_opt(*flags, "--batch_size", "3"))
+    one_by_one = model_of(train_opt(*flags, "--accumulate", "3"))
+    parts = [pictures(1, first=2 * number) for number in range(3)]
+    whole = {key: torch.cat([part[key] for part in parts]) for key in ("A", "B")}
+    for _ in range(2):
+        at_once.set_input({**pictures(3), **whole})
+        at_once.optimize_parameters()
+        for part in parts:
+            one_by_one.set_input(part)
+            one_by_one.optimize_parameters()
+    assert_same_weights(at_once, one_by_one, bound)
+
+
+def test_batches_left_over_at_the_end_of_an_epoch_are_a_step_too(train_opt: Make) -> None:
+    flags = ["--pool_size", "0", "--accumulate"]
+    window, plain = model_of(train_opt(*flags, "3")), model_of(train_opt(*flags, "1"))
+    before = [weight.clone() for weight in window.weights()]
+    for model in (window, plain):
+        model.set_input(pictures(1))
+        model.optimize_parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, window.weights(), strict=True))
+    window.update_learning_rate()
+    assert_same_weights(window, plain, 1e-7)
+
+
+def test_batch_norm_counts_a_checkpointed_batch_once(train_opt: Make) -> None:
+    states = []
+    for words in ([], ["--grad_checkpoint"]):
+        model = model_of(train_opt("--norm", "batch", *words))
+        model.set_input(pictures(2))
+        model.optimize_parameters()
+        states.append(model.netG_A.state_dict())
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        assert torch.allclose(value.float(), states[1][key].float(), atol=1e-6), key
+    counts = [value for key, value in states[1].items() if key.endswith("num_batches_tracked")]
+    assert all(int(count) == 3 for count in counts)  # real_A, fake_A, real_B for the identity
+
+
+def test_the_compiled_network_keeps_its_keys(train_opt: Make, monkeypatch: Any) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: asked.append(how))
+    model = model_of(train_opt("--compile", "reduce-overhead"))
+    assert asked == 4 * [{"mode": "reduce-overhead", "dynamic": False}]
+    assert not any("_orig_mod" in key for key in model.netG_A.state_dict())
+    assert model.netG_A.model[1].weight.is_contiguous(memory_format=torch.channels_last)

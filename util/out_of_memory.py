@@ -1,0 +1,84 @@
+"""What a user can do where the memory does not suffice."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import UserError
+
+SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
+"""What PyTorch's allocators say, on CPUs and on Apple GPUs, in a plain RuntimeError."""
+
+
+@contextmanager
+def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
+    """Raise UserError, naming the peak, the sizes and three flags, where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = _advice_for_training(opt) if opt.isTrain else _advice_for_inference(opt)
+        raise UserError(
+            f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
+            f"{'; '.join(advice[:3])}"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that an allocation failed."""
+    known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+    return known or any(sign in str(error) for sign in SIGNS)
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """The most memory that this process has used: of a GPU its tensors, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _peak(device: torch.device) -> str:
+    most = peak_bytes(device)
+    used = "this process" if most is None else f"{most / 1e9:.1f} GB in use at the peak"
+    if device.type == "cuda":
+        return f"{used} of {torch.cuda.get_device_properties(device).total_memory / 1e9:.1f} GB"
+    return used
+
+
+def _sizes(opt: Namespace) -> str:
+    if opt.isTrain:
+        return f"--crop_size {opt.crop_size} --batch_size {opt.batch_size}"
+    return f"--batch_size {opt.together}, {opt.precision}"
+
+
+def _advice_for_training(opt: Namespace) -> list[str]:
+    found = []
+    if opt.precision in ("fp32", "tf32"):
+        found.append("--precision bf16 (about two thirds of the memory, and faster)")
+    if opt.batch_size > 1:
+        batches = opt.accumulate * opt.batch_size
+        found.append(f"--batch_size 1 --accumulate {batches} (the same steps, somewhat slower)")
+    if not opt.grad_checkpoint:
+        found.append("--grad_checkpoint (half the memory or less, a third slower)")
+    smaller = max(64, opt.crop_size // 2 // 4 * 4)
+    found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+    found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
+    return found
+
+
+def _advice_for_inference(opt: Namespace) -> list[str]:
+    found = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
+    if opt.precision in ("fp32", "tf32"):
+        found.append("--precision bf16 (faster; colours differ by some levels)")
+    found.append("--tile 512 (the same pictures, slower)")
+    found.append("--max_size 1024 (smaller pictures)")
+    return found
