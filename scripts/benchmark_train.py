@@ -1,0 +1,274 @@
+"""Steps of training on random pictures, each way in a process of its own.
+
+Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain way
+is float32 in single passes, with PyTorch's own instance norm and an Adam that is not fused.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+PLAIN = "plain"
+WAYS: dict[str, list[str]] = {
+    PLAIN: ["--precision", "fp32", "--separate_passes"],
+    "fp32": ["--precision", "fp32"],
+    "bf16": ["--precision", "bf16"],
+    "bf16 + compile": ["--precision", "bf16", "--compile"],
+    "fp32 + checkpoint": ["--precision", "fp32", "--grad_checkpoint"],
+}
+GPU_WAYS = {
+    "tf32": ["--precision", "tf32"],
+    "fp16": ["--precision", "fp16"],
+    "bf16 + CUDA graphs": ["--precision", "bf16", "--compile", "reduce-overhead"],
+}
+CONVOLUTIONS = "convolutions"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `benchmark.py train`."""
+    every = [*WAYS, *GPU_WAYS]
+    parser.add_argument("--ways", nargs="+", choices=every, help="which rows; the plain one always")
+    parser.add_argument("--rounds", type=int, default=3, help="measured steps of each way")
+    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1; not given: a GPU if any")
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: one for each core")
+
+
+def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
+    """A row for each way: seconds, pictures, operations and memory of a step."""
+    where = ["--gpu_ids", gpu_ids(args.device)]
+    ways = {**WAYS, **({} if where[1] == "-1" else GPU_WAYS)}
+    chosen = {name: ways[name] for name in ways if name == PLAIN or name in (args.ways or ways)}
+    words = {name: [*where, *way, *args.more] for name, way in chosen.items()}
+    workers = {name: Worker(name, words[name], args.threads) for name in words}
+    workers[CONVOLUTIONS] = Worker(CONVOLUTIONS, words[PLAIN], args.threads)
+    try:
+        facts = {name: worker.ask("prepare") for name, worker in workers.items()}
+        for _ in range(args.rounds):
+            for worker in workers.values():
+                worker.seconds.append(worker.ask("step"))
+        for name, worker in workers.items():
+            facts[name].update(worker.ask("finish"))
+    finally:
+        for worker in workers.values():
+            worker.process.kill()
+    rates = {
+        kind: statistics.median(one[kind] for one in workers[CONVOLUTIONS].seconds)
+        for kind in ("float32", "half")
+    }
+    return [row(name, workers, facts, rates) for name in chosen]
+
+
+def row(
+    name: str, workers: dict[str, "Worker"], facts: dict[str, dict[str, Any]], rates: dict[str, Any]
+) -> dict[str, float | str]:
+    """What is shown of a way; ratios are to the plain way."""
+    medians = {key: statistics.median(workers[key].seconds) for key in (PLAIN, name)}
+    own, plain = facts[name], facts[PLAIN]
+    speed = plain["flop"] / medians[name] / 1e12
+    rate = rates["half" if own["half"] else "float32"] / 1e12
+    shown: dict[str, float | str] = {
+        "way": name,
+        "s/step": medians[name],
+        "images/s": own["batch"] / medians[name],
+        "speed": f"{medians[PLAIN] / medians[name]:.2f}x",
+        "TFLOP/s": speed,
+        "of conv rate": f"{100 * speed / rate:.0f} %",
+        "peak GB": own["peak"] / 1e9,
+        "memory": f"{own['peak'] / plain['peak']:.2f}x",
+    }
+    if own["operations"]:
+        shown["operations"] = own["operations"]
+        shown["of plain"] = f"{own['operations'] / plain['operations']:.2f}x"
+    for key in ("kernels", "GPU idle"):
+        if key in own:
+            shown[key] = own[key]
+    shown["first step s"] = own["first"]
+    return shown
+
+
+def gpu_ids(device: str) -> str:
+    """`--device` as `--gpu_ids`."""
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return "-1" if device == "cpu" else device.partition(":")[2] or "0"
+
+
+class Worker:
+    """A process that computes one way, and answers when it is asked."""
+
+    def __init__(self, name: str, words: list[str], threads: int) -> None:
+        self.seconds: list[Any] = []
+        self.name = name
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=answer, args=(other, name, words, threads))
+        self.process.daemon = True
+        self.process.start()
+
+    def ask(self, what: str) -> Any:
+        """`prepare`, `step` or `finish`; the answer."""
+        print(f"\r{self.name}: {what} ...".ljust(40), end="\r", file=sys.stderr, flush=True)
+        self.pipe.send(what)
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            raise SystemExit(f"{self.name}: the process ended; what it said is above") from None
+
+
+def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
+    """The life of a worker."""
+    import torch
+
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    way: Steps | Convolutions = (Convolutions if name == CONVOLUTIONS else Steps)(name, words)
+    while True:
+        pipe.send(getattr(way, pipe.recv())())
+
+
+class Steps:
+    """Training steps of one way."""
+
+    def __init__(self, name: str, words: list[str]) -> None:
+        import torch
+
+        from models import create_model
+        from models.networks import NORMS
+        from options.train_options import TrainOptions
+        from util.logs import start_logging
+
+        start_logging()
+        torch.manual_seed(0)
+        self.plain = name == PLAIN
+        if self.plain:
+            NORMS["instance"] = torch.nn.InstanceNorm2d
+        opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *words])
+        self.opt, self.model = opt, create_model(opt)
+        if self.plain:
+            for optimizer in self.model.optimizers:
+                optimizer.param_groups[0]["fused"] = False
+        self.model.setup(opt)
+        shape = (opt.batch_size, opt.input_nc, opt.crop_size, opt.crop_size)
+        images = {key: torch.rand(shape) * 2 - 1 for key in ("A", "B")}
+        paths = {f"{key}_paths": ["-"] * opt.batch_size for key in ("A", "B")}
+        self.batch = {**images, **paths}
+
+    def step(self) -> float:
+        """Seconds of a step."""
+        began = time.perf_counter()
+        self.model.set_input(self.batch)
+        self.model.optimize_parameters()
+        synchronize(self.model.device)
+        return time.perf_counter() - began
+
+    def prepare(self) -> dict[str, Any]:
+        """Two steps to warm up; counts operations, and floating-point operations if plain."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        facts: dict[str, Any] = {"first": self.step(), "operations": 0}
+        facts["batch"], facts["half"] = self.opt.batch_size, self.model.compute.precision.half
+        facts["half"] = facts["half"] is not None
+        if self.opt.compile == "off":
+            facts["operations"] = count_operations(self.step)
+        if self.plain:
+            with FlopCounterMode(display=False) as counter:
+                self.step()
+            facts["flop"] = counter.get_total_flops()
+        self.step()
+        return facts
+
+    def finish(self) -> dict[str, Any]:
+        """Peak memory; on a GPU kernels of a step, and the share of it without any."""
+        from util.out_of_memory import peak_bytes
+
+        facts: dict[str, Any] = {"peak": peak_bytes(self.model.device) or 0}
+        return facts | (profile(self.step) if self.model.device.type == "cuda" else {})
+
+
+class Convolutions:
+    """The rate of the convolution that most of a step is made of: 3x3 in a residual block."""
+
+    def __init__(self, _name: str, words: list[str]) -> None:
+        import torch
+
+        from options.train_options import TrainOptions
+        from util.devices import pick_device
+
+        opt = TrainOptions().parse(["--dataroot", "unused", *words])
+        self.device = pick_device(opt.gpu_ids, True)
+        channels, side = 4 * opt.ngf, opt.crop_size // 4
+        self.cases = {}
+        for kind, dtype in (("float32", torch.float32), ("half", torch.bfloat16)):
+            for layout in (torch.contiguous_format, torch.channels_last):
+                net = torch.nn.Conv2d(channels, channels, 3, bias=False).to(self.device, dtype)
+                images = torch.rand(opt.batch_size, channels, side + 2, side + 2).to(net.weight)
+                case = (net.to(memory_format=layout), images.to(memory_format=layout))
+                self.cases[kind, layout] = case
+        self.flop = 2 * 9 * channels**2 * side**2 * opt.batch_size
+
+    def step(self) -> dict[str, float]:
+        """FLOP/s by precision, of the faster layout."""
+        import torch
+
+        rates: dict[str, float] = {}
+        with torch.no_grad():
+            for (kind, _), (net, images) in self.cases.items():
+                seconds = []
+                for _ in range(7):
+                    began = time.perf_counter()
+                    net(images)
+                    synchronize(self.device)
+                    seconds.append(time.perf_counter() - began)
+                rates[kind] = max(rates.get(kind, 0.0), self.flop / statistics.median(seconds))
+        return rates
+
+    def prepare(self) -> dict[str, Any]:
+        """Warm up."""
+        self.step()
+        return {}
+
+    def finish(self) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
+
+
+def synchronize(device: Any) -> None:
+    """Wait for what a GPU has been given to do."""
+    import torch
+
+    if device.type != "cpu":
+        torch.accelerator.synchronize() if hasattr(torch, "accelerator") else torch.cuda.synchronize()
+
+
+def count_operations(step: Any) -> int:
+    """Operations that PyTorch dispatches in a call of `step`."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Calls(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    with Calls() as calls:
+        step()
+    return calls.count
+
+
+def profile(step: Any) -> dict[str, float | str]:
+    """Kernels that a step launches on a GPU, and the share of its time in which none runs."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        seconds = step()
+    kernels = [e for e in profiler.events() if e.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(event.device_time_total for event in kernels) / 1e6
+    return {"kernels": len(kernels), "GPU idle": f"{100 * max(0.0, 1 - busy / seconds):.0f} %"}
