@@ -30,7 +30,8 @@ class AlignedDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
-        A, B = self.pictures.levels(path, self.A_nc, self.B_nc).split((self.A_nc, self.B_nc))
+        pair = self.pictures.levels(path, self.A_nc, self.B_nc)
+        A, B = pair[: self.A_nc], pair[self.A_nc :]
         placement = draw_placement(self.opt, size_of(A), self.random(index), path)
         return {
             "A": placed(A, self.opt, placement),

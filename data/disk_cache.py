@@ -8,11 +8,11 @@ import struct
 import zlib
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from util.errors import UserError
 from util.files import make_folder, write_atomically
+from util.images import Levels
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class DiskCache:
         self.folder, self.most = folder, most
         self.used = multiprocessing.Value("q", used)
 
-    def get(self, key: bytes) -> Tensor | None:
+    def get(self, key: bytes) -> Levels | None:
         """See data.pictures.Cache; None too for a file that is damaged."""
         try:
             with open(self._path(key), "rb") as file:  # noqa: PTH123 - once per item
@@ -68,12 +68,11 @@ class DiskCache:
         whole = len(levels) == channels * height * width and zlib.crc32(levels) == check
         if (mark, owner) != (MARK, key) or not whole:
             return None
-        found = torch.frombuffer(content, dtype=torch.uint8, offset=HEADER.size)
-        return found.view(channels, height, width)
+        return np.frombuffer(levels, np.uint8).reshape(channels, height, width)
 
-    def put(self, key: bytes, levels: Tensor) -> bool:
+    def put(self, key: bytes, levels: Levels) -> bool:
         """See data.pictures.Cache; a disk that cannot be written is one without room."""
-        pixels = levels.numpy().data
+        pixels = levels.data
         size = HEADER.size + pixels.nbytes
         with self.used.get_lock():
             if self.used.value + size > self.most:

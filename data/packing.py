@@ -8,26 +8,25 @@ through the pipe that the rest of the batch takes.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from util.images import as_floats
+from util.images import Levels, as_floats
 
 
 class Packed:
     """Levels (N, C, H, W) on their way; unpacked they are float32 in [-1, 1]."""
 
-    def __init__(self, levels: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, levels: Levels) -> None:
         self.levels = levels
 
     def pin_memory(self) -> Tensor:
         """Called by the thread of a DataLoader that pins."""
-        return as_floats(torch.from_numpy(self.levels)).pin_memory()
+        return as_floats(self.levels).pin_memory()
 
     def unpack(self) -> Tensor:
         """float32 (N, C, H, W)."""
-        return as_floats(torch.from_numpy(self.levels))
+        return as_floats(self.levels)
 
 
 def pack(batch: dict[str, Any]) -> dict[str, Any]:
@@ -45,5 +44,7 @@ def unpack(batch: dict[str, Any]) -> dict[str, Any]:
 def _packed(value: Any) -> Any:
     if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != 4:
         return value
-    levels = value.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return Packed(levels.numpy()) if torch.equal(as_floats(levels), value) else value
+    values = value.numpy()
+    with np.errstate(invalid="ignore"):  # what is no level is found out below
+        levels = (values * 127.5 + 128).astype(np.uint8)
+    return Packed(levels) if np.array_equal(as_floats(levels).numpy(), values) else value

@@ -10,12 +10,13 @@ import os
 from argparse import Namespace
 from typing import Protocol
 
+import numpy as np
 import PIL
 import torch
 from torch import Tensor
 
 from util.errors import UserError
-from util.images import as_floats, to_levels
+from util.images import Levels, as_floats, to_levels
 
 from .disk_cache import disk_cache
 from .image_reading import read_image
@@ -34,10 +35,10 @@ class Cache(Protocol):
 
     full_message: str
 
-    def get(self, key: bytes) -> Tensor | None:
+    def get(self, key: bytes) -> Levels | None:
         """What was put; not to be written to."""
 
-    def put(self, key: bytes, levels: Tensor) -> bool:
+    def put(self, key: bytes, levels: Levels) -> bool:
         """Keep levels; False where there is no room for them."""
 
 
@@ -51,7 +52,7 @@ class Pictures:
         self._counts = multiprocessing.Array("q", [0, 0, 0])  # reads, of these served, refused
         self._said_full = False
 
-    def levels(self, path: str, *channels: int) -> Tensor:
+    def levels(self, path: str, *channels: int) -> Levels:
         """The picture of a file, (C, H, W); one channel is its luma.
 
         With more than one number of channels the picture holds as many of equal width side by
@@ -64,7 +65,7 @@ class Pictures:
         found = self.cache.get(key)
         self._count(1, found is not None, 0)
         if found is None:
-            found = self._read(path, channels).contiguous()
+            found = np.ascontiguousarray(self._read(path, channels))
             if not self.cache.put(key, found):
                 self._count(0, 0, 1)
         return found
@@ -87,7 +88,7 @@ class Pictures:
             for place, number in enumerate(more):
                 self._counts[place] += number
 
-    def _read(self, path: str, channels: tuple[int, ...]) -> Tensor:
+    def _read(self, path: str, channels: tuple[int, ...]) -> Levels:
         parts = len(channels)
         shrinking = Shrinking(lambda size: self._final(size, parts), may_reduce=parts == 1)
         image = read_image(path, shrinking.prepare if self.quick else None)
@@ -102,7 +103,7 @@ class Pictures:
                 found.append(shrinking.resize(part, self._final(shrinking.size, parts)))
             else:
                 found.append(to_levels(resize(part, self.opt)))
-        return found[0] if parts == 1 else torch.cat(found)
+        return found[0] if parts == 1 else np.concatenate(found)
 
     def _final(self, size: tuple[int, int], parts: int) -> tuple[int, int]:
         return resized((max(1, size[0] // parts), size[1]), self.opt)
@@ -120,15 +121,15 @@ class Pictures:
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def placed(levels: Tensor, opt: Namespace, placement: Placement) -> Tensor:
+def placed(levels: Levels, opt: Namespace, placement: Placement) -> Tensor:
     """Crop and mirror levels, as transforms.preprocess does -> float32 (C, H, W) in [-1, 1]."""
     if crops(opt):
         x, y = placement.x, placement.y
         levels = levels[:, y : y + opt.crop_size, x : x + opt.crop_size]
-    return as_floats((levels.flip(-1) if placement.flip else levels).contiguous())
+    return as_floats(levels[:, :, ::-1] if placement.flip else levels)
 
 
-def size_of(levels: Tensor) -> tuple[int, int]:
+def size_of(levels: Levels) -> tuple[int, int]:
     """(width, height), as draw_placement takes it."""
     return levels.shape[2], levels.shape[1]
 

@@ -16,10 +16,11 @@ from multiprocessing import reduction
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from util.errors import UserError
+from util.images import Levels
 from util.memory import available_bytes
 
 log = logging.getLogger(__name__)
@@ -58,20 +59,19 @@ class RamCache:
         # bytes in use, entries in use
         self.state = multiprocessing.Array("q", [self.entries * ENTRY.size, 0])
 
-    def get(self, key: bytes) -> Tensor | None:
+    def get(self, key: bytes) -> Levels | None:
         """See data.pictures.Cache."""
         with self.state.get_lock():
             found, offset, *shape = ENTRY.unpack_from(self.block.bytes, self._place(key))
         if found != key:
             return None
         count = math.prod(shape)
-        levels = torch.frombuffer(self.block.bytes, dtype=torch.uint8, count=count, offset=offset)
-        return levels.view(shape)
+        return np.frombuffer(self.block.bytes, np.uint8, count, offset).reshape(shape)
 
-    def put(self, key: bytes, levels: Tensor) -> bool:
+    def put(self, key: bytes, levels: Levels) -> bool:
         """See data.pictures.Cache."""
         state: Any = self.state.get_obj()
-        count = levels.numel()
+        count = levels.size
         with self.state.get_lock():
             offset = state[0]
             # a table that is nearly full is slow to search
@@ -79,8 +79,7 @@ class RamCache:
                 return False
             state[0] += count
             state[1] += 1
-        room = torch.frombuffer(self.block.bytes, dtype=torch.uint8, count=count, offset=offset)
-        room.copy_(levels.view(-1))
+        np.frombuffer(self.block.bytes, np.uint8, count, offset)[:] = levels.reshape(-1)
         with self.state.get_lock():
             ENTRY.pack_into(self.block.bytes, self._place(key), key, offset, *levels.shape)
         return True

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
-from torch import Tensor
 
-from util.images import ORIENTATION, to_levels
+from util.images import ORIENTATION, Levels, to_levels
 
 Size = tuple[int, int]
 
@@ -51,8 +50,8 @@ class Shrinking:
         if self.applies and self.may_reduce:
             self._reduce(image, width, height)
 
-    def resize(self, image: Image.Image, size: Size) -> Tensor:
-        """(C, H, W) uint8 of `size` from what was decoded.
+    def resize(self, image: Image.Image, size: Size) -> Levels:
+        """Levels (C, H, W) of `size` from what was decoded.
 
         A fraction of a side that it does not divide is rounded up, hence the scale is that of the
         whole picture, not of the decoded one.
@@ -62,14 +61,14 @@ class Shrinking:
             image = image.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
             return to_levels(image)
         resized = torch.nn.functional.interpolate(
-            to_levels(image)[None],
+            torch.from_numpy(to_levels(image))[None],
             # a trifle more, lest rounding should lose the last pixel
             scale_factor=(size[1] / down * (1 + 1e-9), size[0] / across * (1 + 1e-9)),
             mode="bicubic",
             antialias=True,
             recompute_scale_factor=False,
         )
-        return resized[0]
+        return resized[0].numpy()
 
     def _reduce(self, image: JpegImageFile, width: int, height: int) -> None:
         for fraction in FRACTIONS:

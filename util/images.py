@@ -13,6 +13,9 @@ from .files import write_atomically
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
 
+Levels = npt.NDArray[np.uint8]
+"""(..., C, H, W) uint8."""
+
 ORIENTATION = 0x0112
 """The EXIF tag."""
 
@@ -32,18 +35,24 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB or gray picture -> (3 or 1, H, W)."""
-    return as_floats(to_levels(image).contiguous())
+    return as_floats(to_levels(image))
 
 
-def to_levels(image: Image.Image) -> Tensor:
-    """An RGB or gray picture -> (3 or 1, H, W) uint8, colours interleaved in memory."""
-    levels = torch.from_numpy(np.array(image))
-    return levels.view(image.height, image.width, -1).permute(2, 0, 1)
+def to_levels(image: Image.Image) -> Levels:
+    """An RGB or gray picture, its colours interleaved in memory."""
+    return np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
 
 
-def as_floats(levels: Tensor) -> Tensor:
-    """uint8 -> float32 in [-1, 1], level 0 -> -1, 255 -> 1."""
-    return levels.to(torch.float32).div_(255).sub_(0.5).div_(0.5)
+def as_floats(levels: Levels) -> Tensor:
+    """Levels -> float32 of the same shape: 0 -> -1, 255 -> 1.
+
+    In NumPy: PyTorch would share so small a task among threads, and wait for busy cores.
+    """
+    values = levels.astype(np.float32, order="C")
+    values /= 255
+    values -= 0.5
+    values /= 0.5
+    return torch.from_numpy(values)
 
 
 def tensor2im(images: Tensor) -> Picture:
