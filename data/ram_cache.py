@@ -12,6 +12,7 @@ import mmap
 import multiprocessing
 import os
 import struct
+import weakref
 from multiprocessing import reduction
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
@@ -118,6 +119,7 @@ class NamelessBlock:
 
     def _open(self, file: int, size: int) -> None:
         self.file, self.size = file, size
+        weakref.finalize(self, os.close, file)
 
     def __getstate__(self) -> tuple[Any, int]:
         return reduction.DupFd(self.file), self.size  # for a process that is being started
@@ -125,9 +127,6 @@ class NamelessBlock:
     def __setstate__(self, state: tuple[Any, int]) -> None:
         self._open(state[0].detach(), state[1])
         self.bytes = mmap.mmap(self.file, self.size)
-
-    def __del__(self) -> None:
-        os.close(self.file)
 
 
 class NamedBlock:

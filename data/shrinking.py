@@ -51,12 +51,13 @@ class Shrinking:
             self._reduce(image, width, height)
 
     def resize(self, image: Image.Image, size: Size) -> Levels:
-        """Levels (C, H, W) of `size` from what was decoded.
+        """Levels (C, H, W) of `size` from what was decoded, or a part of it.
 
         A fraction of a side that it does not divide is rounded up, hence the scale is that of the
-        whole picture, not of the decoded one.
+        file's picture then, not of the decoded one.
         """
-        across, down = (side / self.fraction for side in self.size)
+        whole = image.size if self.fraction == 1 else self.size
+        across, down = (side / self.fraction for side in whole)
         if not QUICK_RESIZE:
             image = image.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
             return to_levels(image)

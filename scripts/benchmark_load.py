@@ -132,17 +132,20 @@ def _measure(
     """Seconds of an epoch, in turns, once workers run and caches are filled."""
     for name, epoch in readers.items():
         for _ in range(6 if "cache" in name else 1):  # B comes by chance
-            for batch in epoch():
-                batch["A"].sum()
+            _take(epoch())
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(rounds):
         for name, epoch in readers.items():
             began = time.perf_counter()
-            for batch in epoch():
-                batch["A"].sum()  # as a step would, touch what came
-                batch["B"].sum()
+            _take(epoch())
             seconds[name].append(time.perf_counter() - began)
     return seconds
+
+
+def _take(batches: Iterable[Any]) -> None:
+    for batch in batches:
+        for side in ("A", "B"):
+            batch[side].numpy().sum()  # touches what came, in this thread alone
 
 
 def _rows(seconds: dict[str, list[float]], pairs: int) -> list[Row]:
