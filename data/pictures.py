@@ -90,7 +90,7 @@ class Pictures:
 
     def _read(self, path: str, channels: tuple[int, ...]) -> Levels:
         parts = len(channels)
-        shrinking = Shrinking(lambda size: self._final(size, parts), may_reduce=parts == 1)
+        shrinking = Shrinking(lambda size: resized(size, self.opt), parts)
         image = read_image(path, shrinking.prepare if self.quick else None)
         if image.width < parts:
             raise UserError(f"{path} is {image.width} pixel wide: it holds no A beside a B")
@@ -100,13 +100,10 @@ class Pictures:
             part = image if parts == 1 else image.crop(box)
             part = part.convert("L") if number == 1 else part
             if shrinking.applies:
-                found.append(shrinking.resize(part, self._final(shrinking.size, parts)))
+                found.append(shrinking.resize(part))
             else:
                 found.append(to_levels(resize(part, self.opt)))
         return found[0] if parts == 1 else np.concatenate(found)
-
-    def _final(self, size: tuple[int, int], parts: int) -> tuple[int, int]:
-        return resized((max(1, size[0] // parts), size[1]), self.opt)
 
     def _key(self, path: str, channels: tuple[int, ...]) -> bytes | None:
         """Of all that decides the levels; None where there is no such file."""

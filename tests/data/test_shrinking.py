@@ -145,7 +145,15 @@ def test_halves_of_a_pair_are_decoded_in_full_and_shrunk_alike(
     )
     assert quick.shape == (4, 44, 44)
     assert decibels(quick, full) >= 60
+    assert not np.array_equal(quick, full)
     assert fractions == []
+    wider = [  # than a half, narrower than the pair
+        Pictures(settings(full_decode=f, load_size=340, preprocess="scale_width")).levels(
+            str(tmp_path / "x.jpg"), 3, 3
+        )
+        for f in (0, 1)
+    ]
+    assert np.array_equal(*wider)
 
 
 def test_the_crop_does_not_depend_on_how_a_picture_is_decoded(
