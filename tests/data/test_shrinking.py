@@ -77,6 +77,17 @@ def test_a_shrunk_jpeg_is_at_least_40_db_from_the_whole_decode(
     assert not np.array_equal(quick, full)
 
 
+@pytest.mark.parametrize("name", ["coffee_101x147.png", "astronaut_140x90.png"])
+def test_no_fraction_is_taken_that_leaves_too_little_of_a_picture_full_of_detail(
+    name: str, fractions: list[int], tmp_path: Path
+) -> None:
+    Image.open(GOLDEN / "images" / name).convert("RGB").save(tmp_path / "x.jpg", quality=95)
+    for load in range(16, 61):
+        quick, full = both(tmp_path / "x.jpg", load_size=load, crop_size=16)
+        assert decibels(quick, full) >= 40, load
+    assert 2 in fractions
+
+
 def test_the_case_of_1024x768_to_286_is_decoded_at_half_its_size(
     fractions: list[int], tmp_path: Path
 ) -> None:
