@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 from argparse import Namespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import PIL
@@ -47,9 +47,11 @@ class Pictures:
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
-        self.quick: bool = opt.isTrain and not getattr(opt, "full_decode", True)
-        self.cache = _cache(opt)
-        self._counts = multiprocessing.Array("q", [0, 0, 0])  # reads, of these served, refused
+        training: bool = getattr(opt, "isTrain", False)
+        self.quick = training and not getattr(opt, "full_decode", True)
+        self.cache = _cache(opt) if training else None
+        # reads, of these served, refused
+        self._counts: Any = multiprocessing.Array("q", [0, 0, 0]) if self.cache else None
         self._said_full = False
 
     def levels(self, path: str, *channels: int) -> Levels:
@@ -72,6 +74,8 @@ class Pictures:
 
     def warm(self) -> bool:
         """Whether the cache served nearly all that was read since the last call."""
+        if self.cache is None:
+            return False
         with self._counts.get_lock():
             reads, served = self._counts[0], self._counts[1]
             self._counts[0] = self._counts[1] = 0
@@ -132,7 +136,7 @@ def size_of(levels: Levels) -> tuple[int, int]:
 
 
 def _cache(opt: Namespace) -> Cache | None:
-    kind = getattr(opt, "cache", "none") if opt.isTrain else "none"
+    kind = getattr(opt, "cache", "none")
     if kind == "ram":
         return ram_cache(opt.cache_gb)
     return disk_cache(opt.cache_dir, opt.cache_gb) if kind == "disk" else None

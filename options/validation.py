@@ -97,6 +97,8 @@ def _check_cache(opt: Namespace) -> None:
             f"--cache_gb {opt.cache_gb:g} bounds a cache, and there is none: "
             "add --cache ram or --cache disk, or leave it out"
         )
+    if opt.cache_gb is not None and math.isinf(opt.cache_gb):
+        raise UsageError("--cache_gb inf: leave it out for half of what is free")
     if "cache_dir" in opt.given and opt.cache != "disk":
         raise UsageError(
             f"--cache_dir {opt.cache_dir} is the folder of --cache disk, not of --cache {opt.cache}"

@@ -171,6 +171,7 @@ def test_the_cache_lies_beside_the_runs_unless_it_is_told_where(
         (["--cache_gb", "4"], r"--cache_gb 4 bounds a cache, .* add --cache ram or --cache disk"),
         (["--cache", "ram", "--cache_gb", "0"], r"--cache_gb 0.0: must be above 0"),
         (["--cache", "ram", "--cache_dir", "x"], r"--cache_dir x is the folder of --cache disk"),
+        (["--cache", "ram", "--cache_gb", "inf"], r"--cache_gb inf: leave it out"),
         (["--cache", "tape"], r"choose from .*none.*ram.*disk"),
     ],
 )
