@@ -4,12 +4,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from util.errors import UserError
-
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .image_reading import read_image
-from .transforms import draw_placement, load_tensor
+from .pictures import placed, size_of
+from .transforms import draw_placement
 
 
 class AlignedDataset(BaseDataset):
@@ -32,16 +30,12 @@ class AlignedDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
-        pair = read_image(path)
-        if pair.width < 2:
-            raise UserError(f"{path} is {pair.width} pixel wide: it holds no A beside a B")
-        half = pair.width // 2
-        A = pair.crop((0, 0, half, pair.height))
-        B = pair.crop((half, 0, 2 * half, pair.height))
-        placement = draw_placement(self.opt, A.size, self.random(index), path)
+        pair = self.pictures.levels(path, self.A_nc, self.B_nc)
+        A, B = pair[: self.A_nc], pair[self.A_nc :]
+        placement = draw_placement(self.opt, size_of(A), self.random(index), path)
         return {
-            "A": load_tensor(A, self.opt, self.A_nc, placement),
-            "B": load_tensor(B, self.opt, self.B_nc, placement),
+            "A": placed(A, self.opt, placement),
+            "B": placed(B, self.opt, placement),
             "A_paths": path,
             "B_paths": path,
         }

@@ -9,18 +9,22 @@ import torch.utils.data
 
 from util.random_streams import stream
 
+from .pictures import Pictures
+
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     """A data set whose item is a pure function of (opt.seed, self.epoch, index).
 
     A plug-in implements `__len__` and `__getitem__`; what it draws, it draws from
-    `self.random(index)`. The loader sets `epoch` (from 1) before it asks for items.
+    `self.random(index)`; what it reads through `self.pictures` may come from the cache. The loader
+    sets `epoch` (from 1) before it asks for items.
     """
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.root: str = opt.dataroot
         self.epoch = 1
+        self.pictures = Pictures(opt)
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:

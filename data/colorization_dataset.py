@@ -9,8 +9,8 @@ from util.lab import rgb_to_lab
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .image_reading import read_image
-from .transforms import draw_placement, load_tensor
+from .pictures import placed, size_of
+from .transforms import draw_placement
 
 
 class ColorizationDataset(BaseDataset):
@@ -38,7 +38,7 @@ class ColorizationDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (1, H, W), `B` (2, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
-        image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index), path)
-        lightness, colour = rgb_to_lab(load_tensor(image, self.opt, 3, placement).unsqueeze(0))
+        levels = self.pictures.levels(path, 3)
+        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
+        lightness, colour = rgb_to_lab(placed(levels, self.opt, placement).unsqueeze(0))
         return {"A": lightness[0], "B": colour[0], "A_paths": path, "B_paths": path}

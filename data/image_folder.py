@@ -1,11 +1,15 @@
 """Finding the image files of a folder."""
 
+import heapq
 import os
+import sys
 from pathlib import Path
 
 from util.errors import UserError
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+FEW = 1000
+"""To pick more than so many takes longer than to sort all."""
 
 
 def is_image_file(name: str) -> bool:
@@ -13,15 +17,20 @@ def is_image_file(name: str) -> bool:
     return name.lower().endswith(IMG_EXTENSIONS)
 
 
-def find_images(folder: str | Path) -> list[str]:
-    """Paths of all image files in a folder and below it, links followed, sorted by path."""
-    found = [
+def find_images(folder: str | Path, most: float = float("inf")) -> list[str]:
+    """Paths of the image files in a folder and below it, links followed, sorted by path.
+
+    Only the first `most`, if that is a number.
+    """
+    found = (
         os.path.join(where, name)  # noqa: PTH118 - a million Path objects are slow
         for where, _, names in os.walk(folder, followlinks=True)
         for name in names
         if is_image_file(name) and not name.startswith(".")
-    ]
-    return sorted(found)
+    )
+    if most <= FEW:
+        return heapq.nsmallest(int(most), found)  # without a list of all
+    return sorted(found)[: int(min(most, sys.maxsize))]
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
@@ -32,12 +41,12 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
-    paths = find_images(folder)
+    paths = find_images(folder, max_dataset_size)
     if not paths:
         raise UserError(
             f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
         )
-    return paths[: int(min(max_dataset_size, len(paths)))]
+    return paths
 
 
 def _neighbours(folder: Path) -> str:

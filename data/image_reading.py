@@ -1,6 +1,7 @@
 """Reading image files."""
 
 import struct
+from collections.abc import Callable
 
 from PIL import Image, UnidentifiedImageError
 
@@ -13,13 +14,16 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, st
 """What Pillow raises for damaged files."""
 
 
-def read_image(path: str) -> Image.Image:
+def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
     """An image file as an upright 8-bit RGB picture (util.images.upright_rgb).
 
-    Raises UserError naming the file where it cannot be read.
+    `before` is called with the opened file, whose size is known and whose pixels are not decoded
+    yet. Raises UserError naming the file where it cannot be read.
     """
     try:
         with Image.open(path) as image:
+            if before is not None:
+                before(image)
             image.load()
             return upright_rgb(image)
     except DAMAGE as error:

@@ -7,18 +7,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch.utils.data
+from torch import Tensor
 
 from util.errors import UserError
 from util.random_streams import permutation
 from util.stopping import WorkerStops
+from util.threads import in_threads
 
 from .base_dataset import BaseDataset
+from .packing import pack, unpack
+from .pictures import Pictures
 from .transforms import batch_of
 
 log = logging.getLogger(__name__)
 
 Key = tuple[int, int]
 """(epoch, index) of an item."""
+
+WARM_AHEAD = 4
+"""Batches read ahead by threads; they take far less time than a step."""
 
 
 class CustomDatasetDataLoader:
@@ -38,7 +45,7 @@ class CustomDatasetDataLoader:
             batch_size=opt.batch_size,
             sampler=self._order,
             num_workers=workers,
-            collate_fn=_collate,
+            collate_fn=_collate_packed if workers else _collate,
             persistent_workers=workers > 0,
             worker_init_fn=WorkerStops() if workers else None,
             # its own stream: starting an epoch must not move the one that dropout draws from
@@ -61,10 +68,29 @@ class CustomDatasetDataLoader:
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
-        for batch in self._loader:
+        pictures: Pictures | None = getattr(self.dataset, "pictures", None)
+        for batch in self._warm_batches() if pictures and pictures.warm() else self._loader:
             if isinstance(batch, UserError):
                 raise batch
-            yield batch
+            if pictures:
+                pictures.say_if_full()
+            yield unpack(batch)
+
+    def _warm_batches(self) -> Iterator[dict[str, Any] | UserError]:
+        """The batches of the epoch, read by threads of this process instead of by workers.
+
+        With all pictures in the cache, to send a batch takes longer than to make it.
+        """
+        keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
+
+        def batch_at(keys: list[Key]) -> dict[str, Any] | UserError:
+            batch = _collate([keyed[key] for key in keys])
+            if isinstance(batch, UserError) or not self._loader.pin_memory:
+                return batch
+            return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+        batches: Any = self._loader.batch_sampler
+        return in_threads(batch_at, batches, ahead=WARM_AHEAD)
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
@@ -107,6 +133,11 @@ def _collate(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserEr
         return batch_of(good) if len(good) == len(items) else _first_error(items)
     except UserError as error:
         return UserError(str(error))
+
+
+def _collate_packed(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserError:
+    batch = _collate(items)
+    return batch if isinstance(batch, UserError) else pack(batch)
 
 
 def _first_error(items: list[dict[str, Any] | UserError]) -> UserError:

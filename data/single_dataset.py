@@ -6,8 +6,8 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .image_reading import read_image
-from .transforms import draw_placement, load_tensor
+from .pictures import placed, size_of
+from .transforms import draw_placement
 
 
 class SingleDataset(BaseDataset):
@@ -26,6 +26,6 @@ class SingleDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (input_nc, H, W) and `A_paths`."""
         path = self.A_paths[index]
-        image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index), path)
-        return {"A": load_tensor(image, self.opt, self.opt.input_nc, placement), "A_paths": path}
+        levels = self.pictures.levels(path, self.opt.input_nc)
+        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
+        return {"A": placed(levels, self.opt, placement), "A_paths": path}

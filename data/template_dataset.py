@@ -9,8 +9,8 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .image_reading import read_image
-from .transforms import draw_placement, load_tensor
+from .pictures import placed, size_of
+from .transforms import draw_placement
 
 
 class TemplateDataset(BaseDataset):
@@ -36,8 +36,8 @@ class TemplateDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` and `B` (input_nc, H, W), `A_paths`, `B_paths`."""
         path = self.image_paths[index]
-        image = read_image(path)
-        placement = draw_placement(self.opt, image.size, self.random(index), path)
-        A = load_tensor(image, self.opt, self.opt.input_nc, placement)
+        levels = self.pictures.levels(path, self.opt.input_nc)
+        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
+        A = placed(levels, self.opt, placement)
         B = (A * self.opt.new_dataset_option).clamp(-1, 1)
         return {"A": A, "B": B, "A_paths": path, "B_paths": path}

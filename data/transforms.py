@@ -53,15 +53,21 @@ def resized(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
     return width, height
 
 
+def crops(opt: Namespace) -> bool:
+    """Whether pictures are cut to --crop_size."""
+    return "crop" in PREPROCESS[opt.preprocess]
+
+
 def draw_placement(
     opt: Namespace, size: tuple[int, int], rng: random.Random, path: str
 ) -> Placement:
     """A random placement in training, the centre at test, for a picture of (width, height).
 
+    The size may be that before or after the resize: to resize twice is to resize once.
     Raises UserError naming `path` where the picture is too small to crop.
     """
     room_x = room_y = 0
-    if "crop" in PREPROCESS[opt.preprocess]:
+    if crops(opt):
         width, height = resized(size, opt)
         room_x, room_y = width - opt.crop_size, height - opt.crop_size
         if room_x < 0 or room_y < 0:
@@ -75,12 +81,16 @@ def draw_placement(
     return Placement(x, y, flip=mirrored and not opt.no_flip)
 
 
+def resize(image: Image.Image, opt: Namespace) -> Image.Image:
+    """The picture before the crop (bicubic); itself where it has that size."""
+    size = resized(image.size, opt)
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+
+
 def preprocess(image: Image.Image, opt: Namespace, placement: Placement) -> Image.Image:
     """Resize (bicubic), crop and mirror a picture."""
-    size = resized(image.size, opt)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    if "crop" in PREPROCESS[opt.preprocess] and image.size != (opt.crop_size, opt.crop_size):
+    image = resize(image, opt)
+    if crops(opt) and image.size != (opt.crop_size, opt.crop_size):
         x, y = placement.x, placement.y
         image = image.crop((x, y, x + opt.crop_size, y + opt.crop_size))
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if placement.flip else image

@@ -6,8 +6,8 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .image_reading import read_image
-from .transforms import draw_placement, load_tensor
+from .pictures import placed, size_of
+from .transforms import draw_placement
 
 
 class UnalignedDataset(BaseDataset):
@@ -34,12 +34,13 @@ class UnalignedDataset(BaseDataset):
         other = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
         A_path = self.A_paths[index % len(self.A_paths)]
         B_path = self.B_paths[other % len(self.B_paths)]
-        A, B = read_image(A_path), read_image(B_path)
-        place_A = draw_placement(self.opt, A.size, rng, A_path)
-        place_B = draw_placement(self.opt, B.size, rng, B_path)
+        A = self.pictures.levels(A_path, self.A_nc)
+        B = self.pictures.levels(B_path, self.B_nc)
+        place_A = draw_placement(self.opt, size_of(A), rng, A_path)
+        place_B = draw_placement(self.opt, size_of(B), rng, B_path)
         return {
-            "A": load_tensor(A, self.opt, self.A_nc, place_A),
-            "B": load_tensor(B, self.opt, self.B_nc, place_B),
+            "A": placed(A, self.opt, place_A),
+            "B": placed(B, self.opt, place_B),
             "A_paths": A_path,
             "B_paths": B_path,
         }

@@ -27,6 +27,7 @@ BREAKING = {
 OWN = {
     *("name", "checkpoints_dir", "dataroot", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
+    *("cache", "cache_gb", "cache_dir"),
 }
 """What belongs to the command, not to the run."""
 

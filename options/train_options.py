@@ -1,8 +1,10 @@
 """Options of 01_train.py."""
 
 import argparse
+from pathlib import Path
 
 from models.networks import GAN_MODES, LR_POLICIES
+from util.frozen_options import Options
 
 from .base_options import BaseOptions
 
@@ -20,10 +22,45 @@ class TrainOptions(BaseOptions):
             help="folder with trainA, trainB, ... (or train, for aligned pairs)",
         )
         super().initialize(parser)
+        _add_reading_flags(parser)
         _add_schedule_flags(parser)
         _add_memory_flags(parser)
         _add_record_flags(parser)
         _add_dashboard_flags(parser)
+
+    def finish(self, opt: Options) -> Options:
+        """The folder of the cache beside the runs, unless the command line names one."""
+        opt = super().finish(opt)
+        return opt.replace(cache_dir=opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache"))
+
+
+def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("reading (see docs/performance.md)").add_argument
+    add(
+        "--full_decode",
+        action="store_true",
+        help="decode JPEG pictures in full and resize them exactly, though they are shrunk; else "
+        "at a half or a quarter of their size where that is hard to tell apart",
+    )
+    add(
+        "--cache",
+        type=str,
+        default="none",
+        choices=("none", "ram", "disk"),
+        help="keep pictures as they are after the resize, in memory or in a folder for later runs",
+    )
+    add(
+        "--cache_gb",
+        type=float,
+        default=None,
+        help="at most so many GB of them; when not given, half of what is free",
+    )
+    add(
+        "--cache_dir",
+        type=str,
+        default=None,
+        help="folder of --cache disk; when not given, <checkpoints_dir>/cache",
+    )
 
 
 def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:

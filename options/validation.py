@@ -12,7 +12,7 @@ POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
     *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
     *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
-    *("max_size", "quality", "together", "accumulate"),
+    *("max_size", "quality", "together", "accumulate", "cache_gb"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
 }
 NOT_NEGATIVE = {
@@ -38,6 +38,7 @@ def validate(opt: Namespace) -> None:
         raise UsageError("--preprocess keep is for inference: to train on whole pictures use none")
     _check_epochs(opt)
     _check_sizes(opt)
+    _check_cache(opt)
     if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
         raise UsageError(
             f"--lambda_identity {opt.lambda_identity:g} compares input and output, but --input_nc "
@@ -87,6 +88,20 @@ def _check_epochs(opt: Namespace) -> None:
         raise UsageError(
             f"--epoch_count {opt.epoch_count} is beyond the last epoch, {last} (--n_epochs "
             f"{opt.n_epochs} + --n_epochs_decay {opt.n_epochs_decay}); raise one of these"
+        )
+
+
+def _check_cache(opt: Namespace) -> None:
+    if opt.cache_gb is not None and opt.cache == "none":
+        raise UsageError(
+            f"--cache_gb {opt.cache_gb:g} bounds a cache, and there is none: "
+            "add --cache ram or --cache disk, or leave it out"
+        )
+    if opt.cache_gb is not None and math.isinf(opt.cache_gb):
+        raise UsageError("--cache_gb inf: leave it out for half of what is free")
+    if "cache_dir" in opt.given and opt.cache != "disk":
+        raise UsageError(
+            f"--cache_dir {opt.cache_dir} is the folder of --cache disk, not of --cache {opt.cache}"
         )
 
 

@@ -10,9 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 import benchmark_inference
 import benchmark_load
 import benchmark_train

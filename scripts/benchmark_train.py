@@ -1,7 +1,7 @@
 """Steps of training on random pictures, each way in a process of its own.
 
-Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain way
-is float32 in single passes, with PyTorch's own instance norm and an Adam that is not fused.
+Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain
+way is float32 in single passes, with PyTorch's own instance norm and an Adam that is not fused.
 """
 
 import argparse
@@ -11,7 +11,11 @@ import statistics
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 PLAIN = "plain"
 WAYS: dict[str, list[str]] = {
@@ -242,7 +246,9 @@ def synchronize(device: Any) -> None:
     import torch
 
     if device.type != "cpu":
-        torch.accelerator.synchronize() if hasattr(torch, "accelerator") else torch.cuda.synchronize()
+        torch.accelerator.synchronize() if hasattr(
+            torch, "accelerator"
+        ) else torch.cuda.synchronize()
 
 
 def count_operations(step: Any) -> int:
@@ -252,7 +258,9 @@ def count_operations(step: Any) -> int:
     class Calls(TorchDispatchMode):
         count = 0
 
-        def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: Any, _types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             self.count += 1
             return func(*args, **(kwargs or {}))
 

@@ -1,6 +1,7 @@
 """Writing files whole or not at all."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,8 @@ def write_atomically(
     before the rename, so that this holds through a power cut too. Raises UserError where the disk
     is full or the folder cannot be written; the old file is then untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    writer = f"{os.getpid()}.{threading.get_ident()}"
+    temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("wb") as file:
             write(file)

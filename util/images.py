@@ -13,24 +13,46 @@ from .files import write_atomically
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
 
+Levels = npt.NDArray[np.uint8]
+"""(..., C, H, W) uint8."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag."""
+
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """A picture of any mode as 8-bit RGB, turned upright by its EXIF orientation.
 
-    16-bit gray is scaled to 8 bits; transparency is dropped.
+    16-bit gray is scaled to 8 bits; transparency is dropped. What is so already is not copied.
     """
-    upright = ImageOps.exif_transpose(image)
+    turned = image.getexif().get(ORIENTATION, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     if upright.mode.startswith("I;16"):
         levels = np.asarray(upright).astype(np.uint16)
         upright = Image.fromarray((levels // 257).astype(np.uint8))
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB or gray picture -> (3 or 1, H, W)."""
-    levels = np.asarray(image, dtype=np.float32)
-    planes = torch.from_numpy(levels).view(image.height, image.width, -1).permute(2, 0, 1)
-    return planes.contiguous().div_(255).sub_(0.5).div_(0.5)
+    return as_floats(to_levels(image))
+
+
+def to_levels(image: Image.Image) -> Levels:
+    """An RGB or gray picture, its colours interleaved in memory."""
+    return np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
+
+
+def as_floats(levels: Levels) -> Tensor:
+    """Levels -> float32 of the same shape: 0 -> -1, 255 -> 1.
+
+    In NumPy: PyTorch would share so small a task among threads, and wait for busy cores.
+    """
+    values = levels.astype(np.float32, order="C")
+    values /= 255
+    values -= 0.5
+    values /= 0.5
+    return torch.from_numpy(values)
 
 
 def tensor2im(images: Tensor) -> Picture:

@@ -1,6 +1,7 @@
 """opt is checked, frozen, and made without side effects; mistakes are one line and exit code 2."""
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +156,29 @@ def test_an_older_run_of_the_same_name_is_moved_aside(train_opt: Callable[..., O
     assert [(runs / name / "mark").read_text() for name in ("twice", "twice.1", "twice.2")] == [
         "2", "0", "1",
     ]  # fmt: skip
+
+
+def test_the_cache_lies_beside_the_runs_unless_it_is_told_where(
+    train_opt: Callable[..., Options], tmp_path: Path
+) -> None:
+    assert train_opt("--cache", "disk").cache_dir == str(tmp_path / "runs" / "cache")
+    assert train_opt("--cache", "disk", "--cache_dir", "x").cache_dir == "x"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cache_gb", "4"], r"--cache_gb 4 bounds a cache, .* add --cache ram or --cache disk"),
+        (["--cache", "ram", "--cache_gb", "0"], r"--cache_gb 0.0: must be above 0"),
+        (["--cache", "ram", "--cache_dir", "x"], r"--cache_dir x is the folder of --cache disk"),
+        (["--cache", "ram", "--cache_gb", "inf"], r"--cache_gb inf: leave it out"),
+        (["--cache", "tape"], r"choose from .*none.*ram.*disk"),
+    ],
+)
+def test_flags_of_a_cache_that_is_not_there_are_refused(
+    words: list[str], message: str, train_opt: Callable[..., Options], capsys
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train_opt(*words)
+    assert stop.value.code == 2
+    assert re.search(message, capsys.readouterr().err)

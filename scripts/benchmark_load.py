@@ -1,0 +1,161 @@
+"""Pairs per second of the loader, against reading pictures the straightforward way.
+
+Imported by scripts/benchmark.py. The pictures are made here, photo-like and always the same:
+1024x768 JPEG for two workers, and 256x256 JPEG read in the main process, where the batch is made
+while the training waits. All rows are measured in turns; medians are given.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data import create_dataset
+from options.train_options import TrainOptions
+
+Row = dict[str, float | str]
+LARGE, SMALL = (1024, 768), (256, 256)
+WAYS: dict[str, tuple[tuple[int, int], bool, list[str]]] = {
+    "full decode": (LARGE, True, ["--full_decode"]),
+    "draft": (LARGE, True, []),
+    "cache ram": (LARGE, True, ["--cache", "ram", "--cache_gb", "1"]),
+    "cache disk": (LARGE, True, ["--cache", "disk", "--cache_gb", "1"]),
+    "256 px in process": (SMALL, False, []),
+    "256 px in process, cache ram": (SMALL, False, ["--cache", "ram", "--cache_gb", "1"]),
+}
+"""Name -> size of the pictures, whether worker processes read them, flags."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `run`."""
+    parser.add_argument("--load_pictures", type=int, default=100, help="pictures in each domain")
+    parser.add_argument("--load_rounds", type=int, default=5, help="measurements of each row")
+    parser.add_argument("--load_workers", type=int, default=2, help="worker processes")
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """A row for each way: name, pairs_per_s, ratio to the plain way of that size, ms_per_pair."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        place = Path(folder)
+        for size in (LARGE, SMALL):
+            make_pictures(place / str(size[0]), args.load_pictures, size)
+        readers: dict[str, Callable[[], Iterable[Any]]] = {}
+        for name, size, workers in (("plain", LARGE, True), ("256 px plain", SMALL, False)):
+            plain = PlainPairs(place / str(size[0]))
+            count = args.load_workers if workers else 0
+            readers[name] = _repeated(plain_loader(plain, count))
+        for name, (size, workers, flags) in WAYS.items():
+            count = args.load_workers if workers else 0
+            where = ["--dataroot", str(place / str(size[0])), "--checkpoints_dir", str(place)]
+            words = [*where, "--num_threads", str(count), "--gpu_ids", "-1", "--seed", "1", *flags]
+            readers[name] = _repeated(create_dataset(TrainOptions().parse(words)))
+        stack.callback(readers.clear)  # ends the workers before the folder goes
+        seconds = _measure(readers, args.load_rounds)
+    return _rows(seconds, args.load_pictures)
+
+
+def make_pictures(folder: Path, count: int, size: tuple[int, int]) -> None:
+    """`count` JPEG pictures for each of trainA and trainB: smooth, with texture at every scale."""
+    rng = np.random.default_rng(0)
+    for side in ("trainA", "trainB"):
+        (folder / side).mkdir(parents=True)
+        for number in range(count):
+            picture = photo_like(rng, size)
+            picture.save(folder / side / f"{number:05}.jpg", quality=90)
+
+
+def photo_like(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Noise whose strength falls with its frequency, as in photographs."""
+    levels = np.full((size[1], size[0], 3), 128, np.float32)
+    for cells, strength in ((4, 55), (16, 30), (64, 15), (256, 8)):
+        coarse = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+        layer = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        levels += (np.asarray(layer, dtype=np.float32) - 128) * (strength / 74)
+    levels += rng.normal(0, 3, levels.shape[:2])[..., None]
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+class PlainPairs(torch.utils.data.Dataset[dict[str, Any]]):
+    """Open, decode, resize to 286, crop 256, mirror, make a tensor: nothing clever."""
+
+    def __init__(self, folder: Path) -> None:
+        self.A, self.B = (sorted((folder / side).iterdir()) for side in ("trainA", "trainB"))
+
+    def __len__(self) -> int:
+        """Pictures of A."""
+        return len(self.A)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`A`, `B` (3, 256, 256) in [-1, 1] and their paths."""
+        a, b = self.A[index], random.choice(self.B)
+        return {"A": plain_tensor(a), "B": plain_tensor(b), "A_paths": str(a), "B_paths": str(b)}
+
+
+def plain_tensor(path: Path) -> torch.Tensor:
+    """A picture as it is read in most programs."""
+    picture = Image.open(path).convert("RGB").resize((286, 286), Image.Resampling.BICUBIC)
+    x, y = random.randint(0, 30), random.randint(0, 30)
+    picture = picture.crop((x, y, x + 256, y + 256))
+    if random.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    levels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return levels.to(torch.float32).div(255).sub(0.5).div(0.5)
+
+
+def plain_loader(pairs: PlainPairs, workers: int) -> Iterable[Any]:
+    """PyTorch's loader with its defaults, its workers kept."""
+    return torch.utils.data.DataLoader(
+        pairs, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+    )
+
+
+def _repeated(loader: Iterable[Any]) -> Callable[[], Iterable[Any]]:
+    return lambda: iter(loader)
+
+
+def _measure(
+    readers: dict[str, Callable[[], Iterable[Any]]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of an epoch, in turns, once workers run and caches are filled."""
+    for name, epoch in readers.items():
+        for _ in range(6 if "cache" in name else 1):  # B comes by chance
+            _take(epoch())
+    seconds: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(rounds):
+        for name, epoch in readers.items():
+            began = time.perf_counter()
+            _take(epoch())
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def _take(batches: Iterable[Any]) -> None:
+    for batch in batches:
+        for side in ("A", "B"):
+            batch[side].numpy().sum()  # touches what came, in this thread alone
+
+
+def _rows(seconds: dict[str, list[float]], pairs: int) -> list[Row]:
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return [
+        {
+            "name": name,
+            "pairs_per_s": pairs / median,
+            "ratio": medians["256 px plain" if name.startswith("256") else "plain"] / median,
+            "ms_per_pair": 1000 * median / pairs,
+        }
+        for name, median in medians.items()
+    ]

@@ -1,0 +1,37 @@
+"""Batches arrive as they were sent."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data.packing import Packed, pack, unpack
+from util.images import as_floats
+
+LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+
+
+def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
+    sent = {"A": as_floats(LEVELS), "A_paths": ["x"]}
+    packed = pack(sent)
+    assert isinstance(packed["A"], Packed)
+    assert packed["A"].levels.nbytes == 256
+    assert torch.equal(unpack(packed)["A"], sent["A"])
+    assert unpack(packed)["A_paths"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        as_floats(LEVELS) * 0.7,
+        as_floats(LEVELS) + 1e-7,
+        torch.full((1, 1, 2, 2), float("nan")),
+        torch.full((1, 1, 2, 2), -0.0),
+        torch.full((1, 1, 2, 2), 1e9),
+        as_floats(LEVELS).double(),
+        torch.arange(3),
+    ],
+)
+def test_what_is_not_made_of_levels_is_sent_as_it_is(value: Any) -> None:
+    assert pack({"x": value})["x"] is value
