@@ -1,7 +1,5 @@
 """Pictures per second of 02_inference.py, start-up included, against a plain loop.
 
-python scripts/benchmark_inference.py [--pictures 200] [--rounds 1]
-
 The plain loop reads a picture, translates it in float32 with PyTorch's instance norm and writes
 input and output as PNG, one after the other. All ways run on the same pictures and weights,
 interleaved; medians are printed.
@@ -16,38 +14,46 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PLAIN = "plain loop"
 WAYS = {
-    "plain loop": [],
+    PLAIN: [],
     "fp32": ["--precision", "fp32"],
     "bf16": ["--precision", "bf16"],
     "bf16 + compile": ["--precision", "bf16", "--compile"],
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print a row for each way."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `benchmark.py infer`."""
+    parser.add_argument("--ways", nargs="+", choices=WAYS, help="which rows; the plain one always")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--ngf", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    if args.plain:
-        return plain_loop(args.plain)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+
+
+def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
+    """A row for each way."""
+    chosen = [name for name in WAYS if name == PLAIN or name in (args.ways or WAYS)]
+    seconds: dict[str, list[float]] = {name: [] for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         prepare(place, args.pictures, args.size, args.ngf)
-        seconds: dict[str, list[float]] = {name: [] for name in WAYS}
         for round_ in range(args.rounds):
-            for name, words in WAYS.items():
-                seconds[name].append(measure(place, name, words, round_))
-                print(f"{name}: {seconds[name][-1]:.1f} s", flush=True)
-        base = statistics.median(seconds["plain loop"])
-        for name, values in seconds.items():
-            median = statistics.median(values)
-            print(f"{name:16} {args.pictures / median:6.2f} pictures/s {base / median:6.2f}x")
-    return 0
+            for name in chosen:
+                seconds[name].append(measure(place, name, round_, args.device))
+                print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return [
+        {
+            "way": name,
+            "s": medians[name],
+            "pictures/s": args.pictures / medians[name],
+            "speed": f"{medians[PLAIN] / medians[name]:.2f}x",
+        }
+        for name in chosen
+    ]
 
 
 def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
@@ -69,20 +75,21 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
     save_weights(net, place / "runs" / "run" / "latest_net_G.pth")
 
 
-def measure(place: Path, name: str, words: list[str], round_: int) -> float:
+def measure(place: Path, name: str, round_: int, device: str) -> float:
     """Seconds of one way, as a process of its own."""
-    if name == "plain loop":
-        command = [str(ROOT / "scripts/benchmark_inference.py"), "--plain", str(place)]
+    if name == PLAIN:
+        command = [str(ROOT / "scripts/benchmark_inference.py"), str(place), device]
     else:
         where = ["--checkpoints_dir", str(place / "runs"), "--name", "run"]
         out = ["--input", str(place / "in"), "--output", str(place / f"out{name}{round_}")]
-        command = [str(ROOT / "02_inference.py"), *where, *out, *words]
+        gpu = ["--gpu_ids", "-1" if device == "cpu" else device.partition(":")[2] or "0"]
+        command = [str(ROOT / "02_inference.py"), *where, *out, *gpu, *WAYS[name]]
     began = time.perf_counter()
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
-def plain_loop(place: Path) -> int:
+def plain_loop(place: Path, device: str) -> None:
     """Read, translate, write, one picture after the other."""
     sys.path.insert(0, str(ROOT))
     import numpy as np
@@ -100,16 +107,16 @@ def plain_loop(place: Path) -> int:
     NORMS["instance"] = torch.nn.InstanceNorm2d
     net = define_G(found.input_nc, found.output_nc, found.ngf, found.netG, found.norm)
     load_into(net, weights, path)
+    net.to(device)
     (place / "plain").mkdir(exist_ok=True)
     for picture in sorted((place / "in").iterdir()):
         levels = np.asarray(Image.open(picture).convert("RGB"), dtype=np.float32)
         real = torch.from_numpy(levels).permute(2, 0, 1).unsqueeze(0) / 127.5 - 1
         with torch.no_grad():
-            fake = net(real)
+            fake = net(real.to(device))
         save_image(tensor2im(real), place / "plain" / f"{picture.stem}_real.png")
         save_image(tensor2im(fake), place / "plain" / f"{picture.stem}_fake.png")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__":  # `measure` starts it
+    plain_loop(Path(sys.argv[1]), sys.argv[2])

@@ -5,6 +5,7 @@ way is float32 in single passes, with PyTorch's own instance norm and an Adam th
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
             facts[name].update(worker.ask("finish"))
     finally:
         for worker in workers.values():
-            worker.process.kill()
+            worker.end()
     rates = {
         kind: statistics.median(one[kind] for one in workers[CONVOLUTIONS].seconds)
         for kind in ("float32", "half")
@@ -114,15 +115,21 @@ class Worker:
         self.process = context.Process(target=answer, args=(other, name, words, threads))
         self.process.daemon = True
         self.process.start()
+        other.close()
 
     def ask(self, what: str) -> Any:
         """`prepare`, `step` or `finish`; the answer."""
         print(f"\r{self.name}: {what} ...".ljust(40), end="\r", file=sys.stderr, flush=True)
-        self.pipe.send(what)
         try:
+            self.pipe.send(what)
             return self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise SystemExit(f"{self.name}: the process ended; what it said is above") from None
+
+    def end(self) -> None:
+        """Let the process go."""
+        self.pipe.close()
+        self.process.join(10)
 
 
 def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
@@ -131,8 +138,9 @@ def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
 
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
     way: Steps | Convolutions = (Convolutions if name == CONVOLUTIONS else Steps)(name, words)
-    while True:
-        pipe.send(getattr(way, pipe.recv())())
+    with contextlib.suppress(EOFError):  # until the other end is closed
+        while True:
+            pipe.send(getattr(way, pipe.recv())())
 
 
 class Steps:
@@ -144,9 +152,7 @@ class Steps:
         from models import create_model
         from models.networks import NORMS
         from options.train_options import TrainOptions
-        from util.logs import start_logging
 
-        start_logging()
         torch.manual_seed(0)
         self.plain = name == PLAIN
         if self.plain:
