@@ -6,6 +6,7 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 from torch import Tensor, nn
 
 from .norms import NormFactory, conv_needs_bias
+from .output_conv import OutputConv2d
 
 
 class ResnetBlock(nn.Module):
@@ -65,7 +66,7 @@ class ResnetGenerator(nn.Module):
             *_double(4 * f, 2 * f, norm, bias),
             *_double(2 * f, f, norm, bias),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(f, output_nc, kernel_size=7),
+            OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
         )
 

@@ -1,7 +1,7 @@
 """Steps of training on random pictures, each way in a process of its own.
 
 Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain
-way is float32 in single passes, with PyTorch's own instance norm and an Adam that is not fused.
+way is float32 in single passes, with PyTorch's own layers and an Adam that is not fused.
 """
 
 import argparse
@@ -151,12 +151,17 @@ class Steps:
 
         from models import create_model
         from models.networks import NORMS
+        from models.output_conv import OutputConv2d
         from options.train_options import TrainOptions
+        from util.freed_memory import FOR_TRAINING, keep_freed_memory
 
         torch.manual_seed(0)
         self.plain = name == PLAIN
         if self.plain:
             NORMS["instance"] = torch.nn.InstanceNorm2d
+            OutputConv2d.by_rows = False
+        else:
+            keep_freed_memory(FOR_TRAINING)
         opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *words])
         self.opt, self.model = opt, create_model(opt)
         if self.plain:

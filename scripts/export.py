@@ -23,6 +23,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.architecture import Generator
+from models.output_conv import OutputConv2d
 from models.picture_translator import build_generator, find_weights
 from util.checkpoints import bare_state_dict, load_into
 from util.errors import UserError
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     weights = find_weights(args.name, args.checkpoints_dir, args.epoch, args.model_suffix)
     net, found = build_generator(weights)
     net.eval()
+    OutputConv2d.by_rows = False  # other programs have kernels of their own
     write, ending = FORMATS[args.to]
     path = args.output or weights.with_suffix(ending)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .errors import UsageError, UserError
+from .freed_memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from .frozen_options import Options
 from .logs import start_logging
 from .random_streams import draw_seed
@@ -28,6 +29,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         opt = opt.replace(seed=draw_seed())
         if opt.isTrain:
             log.info("--seed %d was drawn", opt.seed)
+    keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
     random.seed(opt.seed)
     np.random.seed(opt.seed % 2**32)
     torch.manual_seed(opt.seed)

@@ -9,6 +9,7 @@ from torch import nn
 
 from models import networks
 from models.discriminators import patch_map_size
+from models.output_conv import OutputConv2d
 
 CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 MULTIPLE = {"unet_256": 256, "unet_128": 128}
@@ -131,3 +132,19 @@ def test_instance_norm_is_that_of_pytorch_with_its_gradient(dtype: torch.dtype) 
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
     for own, reference in zip(*results, strict=True):
         torch.testing.assert_close(own, reference, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_output_convolution_by_rows_is_the_convolution(layout: torch.memory_format) -> None:
+    net = OutputConv2d(5, 3, kernel_size=7).double()
+    x = torch.randn(2, 5, 11, 14, dtype=torch.float64).to(memory_format=layout)
+    results = []
+    for by_rows in (True, False):
+        net.by_rows = by_rows
+        leaf = x.clone().requires_grad_()
+        output = net(leaf)
+        output.square().sum().backward()
+        results.append((output, leaf.grad, net.weight.grad, net.bias.grad))
+        net.zero_grad()
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-10)
