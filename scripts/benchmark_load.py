@@ -41,30 +41,30 @@ WAYS: dict[str, tuple[tuple[int, int], bool, list[str]]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `run`."""
-    parser.add_argument("--load_pictures", type=int, default=100, help="pictures in each domain")
-    parser.add_argument("--load_rounds", type=int, default=5, help="measurements of each row")
-    parser.add_argument("--load_workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--pictures", type=int, default=100, help="pictures in each domain")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each row")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes")
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """A row for each way: name, pairs_per_s, ratio to the plain way of that size, ms_per_pair."""
+    """A row for each way; its speed is against the plain way of that size."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = Path(folder)
         for size in (LARGE, SMALL):
-            make_pictures(place / str(size[0]), args.load_pictures, size)
+            make_pictures(place / str(size[0]), args.pictures, size)
         readers: dict[str, Callable[[], Iterable[Any]]] = {}
         for name, size, workers in (("plain", LARGE, True), ("256 px plain", SMALL, False)):
             plain = PlainPairs(place / str(size[0]))
-            count = args.load_workers if workers else 0
+            count = args.workers if workers else 0
             readers[name] = _repeated(plain_loader(plain, count))
         for name, (size, workers, flags) in WAYS.items():
-            count = args.load_workers if workers else 0
+            count = args.workers if workers else 0
             where = ["--dataroot", str(place / str(size[0])), "--checkpoints_dir", str(place)]
             words = [*where, "--num_threads", str(count), "--gpu_ids", "-1", "--seed", "1", *flags]
             readers[name] = _repeated(create_dataset(TrainOptions().parse(words)))
         stack.callback(readers.clear)  # ends the workers before the folder goes
-        seconds = _measure(readers, args.load_rounds)
-    return _rows(seconds, args.load_pictures)
+        seconds = _measure(readers, args.rounds)
+    return _rows(seconds, args.pictures)
 
 
 def make_pictures(folder: Path, count: int, size: tuple[int, int]) -> None:
@@ -152,10 +152,15 @@ def _rows(seconds: dict[str, list[float]], pairs: int) -> list[Row]:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return [
         {
-            "name": name,
-            "pairs_per_s": pairs / median,
-            "ratio": medians["256 px plain" if name.startswith("256") else "plain"] / median,
-            "ms_per_pair": 1000 * median / pairs,
+            "way": name,
+            "pairs/s": pairs / median,
+            "ms/pair": 1000 * median / pairs,
+            "speed": f"{medians[plain_of(name)] / median:.2f}x",
         }
         for name, median in medians.items()
     ]
+
+
+def plain_of(name: str) -> str:
+    """The plain way for pictures of the same size."""
+    return "256 px plain" if name.startswith("256") else "plain"

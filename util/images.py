@@ -65,11 +65,11 @@ def tensor2im(images: Tensor) -> Picture:
 
 
 def to_picture(image: Tensor) -> Picture:
-    """(C, H, W) in [-1, 1] -> (H, W, 3) uint8."""
+    """(C, H, W) in [-1, 1] -> (H, W, 3) uint8. In NumPy, as `as_floats` is."""
     if image.shape[0] != 3:
         image = image[:1].expand(3, -1, -1)
-    levels = image.detach().to("cpu", torch.float32).add(1).mul(127.5).round().clamp(0, 255)
-    return levels.to(torch.uint8).permute(1, 2, 0).numpy()
+    levels = (image.detach().to("cpu", torch.float32).numpy() + 1) * 127.5
+    return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def save_image(picture: Picture, path: Path | str, aspect_ratio: float = 1.0) -> None:
