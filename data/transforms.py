@@ -117,7 +117,8 @@ def batch_of(items: list[dict[str, Any]]) -> dict[str, Any]:
                     f"--batch_size {len(values)}: pictures of {w1}x{h1} and {w2}x{h2} do not "
                     "stack; use --batch_size 1, or a --preprocess that crops"
                 )
-            batch[key] = torch.stack(values)
+            # one is not copied
+            batch[key] = torch.stack(values) if len(values) > 1 else values[0].unsqueeze(0)
         else:
             batch[key] = values
     return batch
