@@ -43,7 +43,8 @@ class Descent:
 
     def _step(self, optimizer: Optimizer) -> None:
         scaler = self._scaler(optimizer)
-        scaler.scale(torch.zeros((), device=self.device))  # a restored one needs a first call
+        if self.scaled:  # a restored scaler needs a first call
+            scaler.scale(torch.zeros((), device=self.device))
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()  # their memory is free for the next forward pass

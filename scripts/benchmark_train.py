@@ -7,7 +7,6 @@ way is float32 in single passes, with PyTorch's own layers and an Adam that is n
 import argparse
 import contextlib
 import multiprocessing
-import os
 import statistics
 import sys
 import time
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ways", nargs="+", choices=every, help="which rows; the plain one always")
     parser.add_argument("--rounds", type=int, default=3, help="measured steps of each way")
     parser.add_argument("--device", default="", help="cpu, cuda, cuda:1; not given: a GPU if any")
-    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: one for each core")
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: as PyTorch does")
 
 
 def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
@@ -136,7 +135,8 @@ def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
     """The life of a worker."""
     import torch
 
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    if threads:
+        torch.set_num_threads(threads)
     way: Steps | Convolutions = (Convolutions if name == CONVOLUTIONS else Steps)(name, words)
     with contextlib.suppress(EOFError):  # until the other end is closed
         while True:
