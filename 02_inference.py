@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     store_options(run_folder(opt), opt, option_defaults(options, opt))
     if opt.eval:
         model.eval()
-    make_translators(model, opt)
+    make_translators(model, opt, pictures.bar["total"])
     log.info("translating %s", pictures.how_many)
 
     with make_results(opt, model.visual_names) as results, tqdm(**pictures.bar) as bar:

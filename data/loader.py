@@ -12,7 +12,6 @@ from torch import Tensor
 from util.errors import UserError
 from util.random_streams import permutation
 from util.stopping import WorkerStops
-from util.threads import in_threads
 
 from .base_dataset import BaseDataset
 from .packing import pack, unpack
@@ -23,9 +22,6 @@ log = logging.getLogger(__name__)
 
 Key = tuple[int, int]
 """(epoch, index) of an item."""
-
-WARM_AHEAD = 4
-"""Batches read ahead by threads; they take far less time than a step."""
 
 
 class CustomDatasetDataLoader:
@@ -77,20 +73,16 @@ class CustomDatasetDataLoader:
             yield unpack(batch)
 
     def _warm_batches(self) -> Iterator[dict[str, Any] | UserError]:
-        """The batches of the epoch, read by threads of this process instead of by workers.
+        """The batches of the epoch, made when they are asked for instead of by workers.
 
-        With all pictures in the cache, to send a batch takes longer than to make it.
+        With all pictures in the cache, to hand a batch over takes longer than to make it.
         """
         keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
-
-        def batch_at(keys: list[Key]) -> dict[str, Any] | UserError:
-            batch = _collate([keyed[key] for key in keys])
-            if isinstance(batch, UserError) or not self._loader.pin_memory:
-                return batch
-            return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
-
         batches: Any = self._loader.batch_sampler
-        return in_threads(batch_at, batches, ahead=WARM_AHEAD)
+        for keys in batches:
+            batch = _collate([keyed[key] for key in keys])
+            pinned = self._loader.pin_memory and not isinstance(batch, UserError)
+            yield _pinned(batch) if pinned else batch
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
@@ -138,6 +130,11 @@ def _collate(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserEr
 def _collate_packed(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserError:
     batch = _collate(items)
     return batch if isinstance(batch, UserError) else pack(batch)
+
+
+def _pinned(batch: dict[str, Any]) -> dict[str, Any]:
+    """With its tensors in memory that a GPU copies from while it computes."""
+    return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 def _first_error(items: list[dict[str, Any] | UserError]) -> UserError:

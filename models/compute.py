@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.checkpoint import checkpoint
 
-from .compilation import compile_network, compiler_errors_for_users
+from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
 from .precision import autocast, full, use_precision
 
 
@@ -30,6 +30,7 @@ class Compute:
         self.device = device
         self.precision = use_precision(getattr(opt, "precision", "fp32"), device)
         self.compile_mode: str = getattr(opt, "compile", "off") if opt.isTrain else "off"
+        self.graphs = self.compile_mode in CUDA_GRAPH_MODES
         self.checkpoints: bool = getattr(opt, "grad_checkpoint", False)
         # computed together, the batches would also need their memory together
         self.together = not (getattr(opt, "separate_passes", False) or self.checkpoints)
@@ -47,7 +48,7 @@ class Compute:
 
     def begin_step(self) -> None:
         """Let CUDA graphs write over the results of the step before."""
-        if self.compile_mode in ("reduce-overhead", "max-autotune"):
+        if self.graphs:
             torch.compiler.cudagraph_mark_step_begin()
 
     def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
@@ -67,7 +68,8 @@ class Compute:
                 output = checkpoint(net, images, use_reentrant=False, context_fn=contexts)
             else:
                 output = net(images)
-            return full(output)
+            # graphs write over their outputs, and some are shown later
+            return full(output.clone() if self.graphs else output)
 
 
 def best_memory_format(

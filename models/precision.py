@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from util.errors import UserError
 
@@ -53,6 +53,16 @@ def use_precision(name: str, device: torch.device) -> Precision:
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context that networks compute in; what they return is to be taken `full`."""
     return torch.autocast(device.type, precision.half, enabled=precision.half is not None)
+
+
+def round_weights(net: nn.Module, precision: Precision) -> None:
+    """Round the weights of convolutions once, which autocast would do at each call.
+
+    For inference: what trains needs them in float32.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and precision.half is not None:
+            layer.weight.data = layer.weight.data.to(precision.half)
 
 
 def full(x: Tensor) -> Tensor:

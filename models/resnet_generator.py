@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .norms import NormFactory, conv_needs_bias
 from .output_conv import OutputConv2d
+from .padding import ReflectionPad2d
 
 
 class ResnetBlock(nn.Module):
@@ -17,12 +18,12 @@ class ResnetBlock(nn.Module):
         bias = conv_needs_bias(norm)
         dropout = [nn.Dropout(0.5)] if use_dropout else []
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1),
+            ReflectionPad2d(1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
             norm(channels),
             nn.ReLU(inplace=True),
             *dropout,
-            nn.ReflectionPad2d(1),
+            ReflectionPad2d(1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
             norm(channels),
         )
@@ -55,7 +56,7 @@ class ResnetGenerator(nn.Module):
         f, bias = ngf, conv_needs_bias(norm)
         self.model = nn.Sequential(
             # (N, input_nc, H, W) -> (N, f, H, W) -> (N, 2f, H/2, W/2) -> (N, 4f, H/4, W/4)
-            nn.ReflectionPad2d(3),
+            ReflectionPad2d(3),
             nn.Conv2d(input_nc, f, kernel_size=7, bias=bias),
             norm(f),
             nn.ReLU(inplace=True),
@@ -65,7 +66,7 @@ class ResnetGenerator(nn.Module):
             # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
             *_double(4 * f, 2 * f, norm, bias),
             *_double(2 * f, f, norm, bias),
-            nn.ReflectionPad2d(3),
+            ReflectionPad2d(3),
             OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
         )

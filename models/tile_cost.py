@@ -23,7 +23,7 @@ class Cost:
 
 def measure(net: nn.Module, shape: tuple[int, ...]) -> Cost:
     """The cost of images of that shape, (N, C, H, W)."""
-    net = copy.deepcopy(net).to("meta")
+    net = copy.deepcopy(net).to("meta", torch.float32)
     largest, total, work = 0, 0, 0
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

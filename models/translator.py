@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from util.memory import available_bytes
 
 from .base_model import BaseModel
-from .compilation import compile_network, compiler_errors_for_users
+from .compilation import WORTH_COMPILING, CompilationThatPays, compiler_errors_for_users
 from .compute import best_memory_format
-from .precision import autocast, use_precision
+from .precision import autocast, round_weights, use_precision
 from .tile_cost import measure
 from .tiling import can_be_tiled, run_in_tiles
 
@@ -34,6 +34,8 @@ class Working:
     tile: int | None = None
     """Side of a tile in pixels; 0: never in tiles; None: where the memory is too small."""
     compile: str = "off"
+    images: int | None = None
+    """How many are to come, which decides whether compiling pays; None: it is done at once."""
 
 
 class Translator(nn.Module):
@@ -49,10 +51,11 @@ class Translator(nn.Module):
         compiled, half = working.compile != "off", self.precision.half is not None
         self.layout = best_memory_format(device, half, compiled, trains=False)
         self.module = net = net.to(memory_format=self.layout)
+        round_weights(net, self.precision)
         self.device, self.working = device, working
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
-        compile_network(net, working.compile, fixed_shapes=False)
+        self.compilation = CompilationThatPays(net, working.compile, working.images)
         self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
         self._said = False
 
@@ -66,8 +69,11 @@ class Translator(nn.Module):
             if tile:
                 output = run_in_tiles(self.module, padded, tile, self.device)
             else:
+                self.compilation.before_call(len(padded))
                 output = self._whole(padded)
-        return output[..., top : top + height, left : left + width].float()
+        # a copy, since CUDA graphs write over their outputs
+        output = output[..., top : top + height, left : left + width]
+        return output.to(torch.float32, copy=True)
 
     def _whole(self, images: Tensor) -> Tensor:
         images = images.to(self.device, memory_format=self.layout)
@@ -120,9 +126,12 @@ def _before_and_after(side: int, multiple: int, smallest: int) -> tuple[int, int
     return missing // 2, missing - missing // 2
 
 
-def make_translators(model: BaseModel, opt: Namespace) -> None:
-    """Replace every network of a model by a Translator, and say in one line how they compute."""
-    working = Working(opt.precision, opt.tile, opt.compile)
+def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> None:
+    """Replace every network of a model by a Translator, and say in one line how they compute.
+
+    `images` are to come, None: it is not known how many.
+    """
+    working = Working(opt.precision, opt.tile, opt.compile, images)
     nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
     for net in nets.values():
         translator = Translator(net, model.device, working)
@@ -130,6 +139,8 @@ def make_translators(model: BaseModel, opt: Namespace) -> None:
             if value is net:
                 setattr(model, attribute, translator)
     log.info("%s", describe(list(nets.values())))
+    if opt.compile != "off" and images is not None:
+        log.info("--compile: begins where it pays, with %.0f s of work left", WORTH_COMPILING)
 
 
 def describe(nets: list[nn.Module]) -> str:

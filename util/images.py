@@ -49,9 +49,8 @@ def as_floats(levels: Levels) -> Tensor:
     In NumPy: PyTorch would share so small a task among threads, and wait for busy cores.
     """
     values = levels.astype(np.float32, order="C")
-    values /= 255
-    values -= 0.5
-    values /= 0.5
+    values /= 127.5  # to the last bit what (x / 255 - 0.5) / 0.5 gives, in fewer passes
+    values -= 1
     return torch.from_numpy(values)
 
 

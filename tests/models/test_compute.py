@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 from golden_figures import image
+from tiny_runs import WritesOver
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
 from models.compute import Compute, treats_images_alone
 from models.networks import define_D, define_G
+from models.padding import ReflectionPad2d
 from util.frozen_options import Options
 from util.health import Health
 from util.progress import Progress
@@ -185,3 +187,22 @@ def test_the_compiled_network_keeps_its_keys(train_opt: Make, monkeypatch: Any) 
     assert asked == 4 * [{"mode": "reduce-overhead", "dynamic": False}]
     assert not any("_orig_mod" in key for key in model.netG_A.state_dict())
     assert model.netG_A.model[1].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_outputs_outlive_the_next_call_of_a_cuda_graph(train_opt: Make, precision: str) -> None:
+    compute = Compute(train_opt("--compile", "reduce-overhead", "--precision", precision), CPU)
+    net = WritesOver()
+    (first,) = compute.apply(net, torch.ones(1, 3, 8, 8))
+    compute.apply(net, torch.zeros(1, 3, 8, 8))
+    assert first.eq(1).all()
+
+
+def test_padding_keeps_the_type_under_autocast() -> None:
+    x = torch.rand(1, 2, 5, 6, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        padded = ReflectionPad2d(1)(x)
+    assert padded.dtype == torch.bfloat16
+    assert torch.equal(padded, nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"))
+    padded.float().sum().backward()
+    assert x.grad is not None and float(x.grad.float().sum()) == 2 * 7 * 8

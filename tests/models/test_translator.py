@@ -1,8 +1,10 @@
 """Any size in, the same size out; pictures do not depend on those beside them."""
 
+import copy
+
 import pytest
 import torch
-from tiny_runs import tiny_generator
+from tiny_runs import WritesOver, tiny_generator
 
 from models.translator import Translator, Working, describe, pad_to_size
 
@@ -60,3 +62,21 @@ def test_what_decides_the_output_is_said() -> None:
         "generator: dropout off (--eval), batch norm by the statistics of the training (--eval)"
     )
     assert describe([tiny_generator()]).startswith("generator: no dropout, instance norm")
+
+
+def test_weights_are_rounded_once_and_give_what_autocast_gives() -> None:
+    net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
+    layout = {"memory_format": torch.channels_last}
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = copy.deepcopy(net).to(**layout)(x.to(**layout)).float()
+    assert torch.equal(Translator(net, CPU, Working(precision="bf16"))(x), expected)
+    assert net.model[1].weight.dtype == torch.bfloat16
+    assert net.model[1].bias.dtype == torch.float32
+
+
+def test_what_a_call_gave_outlives_the_next() -> None:
+    """Networks compiled into CUDA graphs write over their outputs."""
+    translate = Translator(WritesOver(), CPU, Working())
+    first = translate(torch.ones(1, 3, 8, 8))
+    translate(torch.zeros(1, 3, 8, 8))
+    assert first.eq(1).all()
