@@ -81,8 +81,9 @@ class CustomDatasetDataLoader:
         batches: Any = self._loader.batch_sampler
         for keys in batches:
             batch = _collate([keyed[key] for key in keys])
-            pinned = self._loader.pin_memory and not isinstance(batch, UserError)
-            yield _pinned(batch) if pinned else batch
+            if self._loader.pin_memory and not isinstance(batch, UserError):
+                batch = _pinned(batch)
+            yield batch
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
