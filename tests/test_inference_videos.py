@@ -10,6 +10,8 @@ from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, optional_package
 
+from util.video_files import VideoWriter
+
 FRAMES, RATE = 12, 25
 WIDTH, HEIGHT = 62, 46
 
@@ -81,6 +83,32 @@ def test_frames_are_those_that_the_generator_gives(film: Path) -> None:
 
 def luma(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L")).astype(int)
+
+
+@pytest.mark.parametrize("tag", [1, 6, None])  # ITU-R BT.709, BT.601
+def test_colours_and_the_shape_of_pixels_stay(tag: int | None, tmp_path: Path) -> None:
+    av = optional_package("av")
+    colour, shape = (200, 40, 60), Fraction(4, 3)
+    source, written = tmp_path / "old.mp4", tmp_path / "new.mp4"
+    with av.open(str(source), "w") as film:
+        video = film.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.sample_aspect_ratio = shape
+        if tag is not None:
+            video.codec_context.colorspace = tag
+            video.codec_context.color_primaries = video.codec_context.color_trc = tag
+        film.mux(video.encode(av.VideoFrame.from_image(Image.new("RGB", (WIDTH, HEIGHT), colour))))
+        film.mux(video.encode(None))
+    writer = VideoWriter(source, written)
+    writer.add(Image.new("RGB", (WIDTH, HEIGHT), colour), 0)
+    writer.close()
+    with av.open(str(written)) as film:
+        context = film.streams.video[0].codec_context
+        shown = np.asarray(next(film.decode(video=0)).to_image())[10, 10].astype(int)
+        tags = context.colorspace, context.color_primaries, context.color_trc
+    assert tags == ((2, 2, 2) if tag is None else (tag, tag, tag))  # 2: not said
+    assert np.abs(shown - colour).max() <= 4
+    assert context.sample_aspect_ratio == shape
 
 
 def test_some_frames_only(film: Path) -> None:

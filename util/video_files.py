@@ -18,6 +18,11 @@ CODECS = {".webm": "libvpx-vp9"}
 USUAL_CODEC = "libx264"
 QUALITY = {"crf": "18"}
 """Of both codecs; 0 is lossless, 18 looks like the frames that went in."""
+COLOUR_TAGS = ("colorspace", "color_primaries", "color_trc")
+"""Of a stream (ITU-T H.273): how a player turns its YUV into colours."""
+MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
+"""The `colorspace` of a stream -> PyAV's name. Without one, reading and writing take ITU601."""
+LIMITED_RANGE = 1
 
 
 def is_video(opt: Namespace) -> bool:
@@ -75,6 +80,7 @@ class VideoWriter:
             if self._output is None:
                 self._open(picture)
             frame = self._av.VideoFrame.from_image(picture)
+            frame = frame.reformat(format=self._stream.pix_fmt, dst_colorspace=self._matrix)
             frame.pts, frame.time_base = time, self._time_base
             self._copy_sound(until=float(time * self._time_base))
             self._output.mux(self._stream.encode(frame))
@@ -122,12 +128,23 @@ class VideoWriter:
         even = picture.width % 2 == picture.height % 2 == 0
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"
         self._stream.codec_context.time_base = old.time_base
+        self._keep_look(old.codec_context, self._stream.codec_context, picture.size)
         self._sounds = {
             sound.index: self._output.add_stream_from_template(sound)
             for sound in self._input.streams.audio
         }
         self._packets: Iterator[Any] = iter(self._input.demux(*self._input.streams.audio))
         self._waiting = next(self._packets, None) if self._sounds else None
+
+    def _keep_look(self, old: Any, new: Any, size: tuple[int, int]) -> None:
+        """The colours of the source as its stream tags them, and the shape of its pixels."""
+        self._matrix = MATRICES.get(old.colorspace)
+        if self._matrix is not None:
+            new.color_range = LIMITED_RANGE
+            for tag in COLOUR_TAGS:
+                setattr(new, tag, getattr(old, tag))
+        if old.sample_aspect_ratio and size == (old.width, old.height):
+            new.sample_aspect_ratio = old.sample_aspect_ratio
 
     def _copy_sound(self, until: float) -> None:
         """Copy the packets that begin before `until` seconds."""
