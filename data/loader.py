@@ -1,7 +1,6 @@
 """Batches of a data set, read ahead by worker processes."""
 
 import logging
-import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from util.errors import UserError
 from util.random_streams import permutation
 from util.stopping import WorkerStops
+from util.threads import cpu_cores
 
 from .base_dataset import BaseDataset
 from .packing import pack, unpack
@@ -143,8 +143,7 @@ def _first_error(items: list[dict[str, Any] | UserError]) -> UserError:
 
 
 def _workers(opt: Namespace) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(opt.num_threads, cores or 1)
+    workers = min(opt.num_threads, cpu_cores())
     if workers < opt.num_threads and "num_threads" in getattr(opt, "given", ()):
         log.info("--num_threads %d: using %d, one for each core", opt.num_threads, workers)
     return workers

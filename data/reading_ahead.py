@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
+AHEAD_BYTES = 2**29
+"""Of pictures that were read and wait, about; huge ones are not read far ahead."""
+
 
 class Results(Protocol):
     """What is asked of the place that results go to (util.results.Results)."""
@@ -38,6 +41,7 @@ class PicturesAhead:
         self.count = min(opt.num_test, len(dataset)) if limited else len(dataset)
         self.failures: list[str] = []
         self.there = 0
+        self._largest = 0
 
     @property
     def how_many(self) -> str:
@@ -56,7 +60,7 @@ class PicturesAhead:
         others of their size.
         """
         groups: dict[Any, list[Item]] = {}
-        for item in in_threads(self._read, self._wanted(results), ahead=self.together + 4):
+        for item in in_threads(self._read, self._wanted(results), self._ahead):
             if isinstance(item, UserError):
                 self.failures.append(str(item))
                 log.warning("skipped: %s", item)
@@ -98,8 +102,16 @@ class PicturesAhead:
             f"--skip_existing: {type(self.dataset).__name__} lists no A_paths; leave the flag out"
         )
 
+    def _ahead(self) -> int:
+        """How many pictures are read before they are needed; one, while their size is unknown."""
+        fit = AHEAD_BYTES // self._largest if self._largest else 1
+        return max(1, min(self.together + 4, fit))
+
     def _read(self, index: int) -> Item | UserError:
         try:
-            return self.dataset[index]
+            item = self.dataset[index]
         except UserError as error:
             return error
+        size = sum(value.nbytes for value in item.values() if isinstance(value, Tensor))
+        self._largest = max(self._largest, size)
+        return item

@@ -45,7 +45,7 @@ class VideoFrames:
         if self.opt.skip_existing and results.has(str(self.path)):
             log.info("the translated video is there already (--skip_existing)")
             return
-        items = in_threads(self._item, islice(self._decoded(), self.most), ahead=8)
+        items = in_threads(self._item, islice(self._decoded(), self.most), ahead=lambda: 8)
         while together := list(islice(items, self.opt.together)):
             yield batch_of(together)
 

@@ -14,10 +14,11 @@ from .files import make_folder
 from .html import HTML
 from .images import save_image, stretched, to_picture
 from .picture_files import ending, save_picture
-from .threads import Threads
+from .threads import Threads, cpu_cores
 from .video_files import VideoWriter, is_video, time_of_frame
 
 ROWS_PER_PAGE = 100
+MOST_WRITERS = 8
 TRANSLATION = "fake"
 """The label that `--model test` gives to its output."""
 
@@ -45,7 +46,7 @@ class Results:
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
-        self.threads = Threads()
+        self.threads = Threads(min(MOST_WRITERS, max(2, cpu_cores() // 2)))
 
     def has(self, path: str) -> bool:
         """Whether the picture `path` has its results already."""

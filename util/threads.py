@@ -1,5 +1,6 @@
 """Work for other threads, in bounded numbers."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +9,13 @@ from typing import Any, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+def cpu_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Threads:
@@ -47,15 +55,21 @@ class Threads:
 
 
 def in_threads(
-    function: Callable[[Key], Value], keys: Iterable[Key], threads: int = 2, ahead: int = 8
+    function: Callable[[Key], Value],
+    keys: Iterable[Key],
+    ahead: Callable[[], int],
+    threads: int = 2,
 ) -> Iterator[Value]:
-    """`map(function, keys)` in the same order, computed up to `ahead` keys ahead by threads."""
+    """`map(function, keys)` in the same order, computed up to `ahead()` keys ahead by threads.
+
+    `ahead` is asked before each key is taken.
+    """
     pool = ThreadPoolExecutor(threads)
     calls: deque[Future[Value]] = deque()
     try:
         for key in keys:
             calls.append(pool.submit(function, key))
-            if len(calls) > ahead:
+            while len(calls) > ahead():
                 yield calls.popleft().result()
         while calls:
             yield calls.popleft().result()

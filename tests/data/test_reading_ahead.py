@@ -63,6 +63,16 @@ def test_waiting_pictures_are_bounded() -> None:
     assert sum(len(batch["A_paths"]) for batch in batches) == 59
 
 
+def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
+    monkeypatch.setattr("data.reading_ahead.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
+    dataset = Sizes([8] * 20)
+    batches = PicturesAhead(dataset, options(together=1)).batches(Folder())
+    for number in range(1, 10):
+        next(batches)
+        assert number <= len(dataset.read) <= number + 3
+    assert sum(1 for _ in batches) == 11
+
+
 def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
     pictures = PicturesAhead(Sizes([4, 0, 4]), options())
     assert [batch["A_paths"] for batch in pictures.batches(Folder())] == [["0.png"], ["2.png"]]

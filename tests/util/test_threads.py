@@ -20,7 +20,7 @@ def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
         time.sleep(0.002 * (key % 3))
         return 2 * key
 
-    values = in_threads(double, keys(), ahead=4)
+    values = in_threads(double, keys(), ahead=lambda: 4)
     assert [next(values) for _ in range(5)] == [0, 2, 4, 6, 8]
     assert len(taken) <= 10
     values.close()
