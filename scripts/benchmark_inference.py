@@ -21,9 +21,8 @@ WAYS = {
     "fp32": ["--precision", "fp32"],
     "bf16": ["--precision", "bf16"],
     "bf16 + compile": ["--precision", "bf16", "--compile"],
-    "bf16 + compile, again": ["--precision", "bf16", "--compile"],
 }
-"""Way -> flags; "again" finds what the run before has compiled."""
+"""Way -> flags."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ way is float32 in single passes, with PyTorch's own layers and an Adam that is n
 import argparse
 import contextlib
 import multiprocessing
+import os
 import statistics
 import sys
 import time
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     """A row for each way: seconds, pictures, operations and memory of a step."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's, which tells of itself
     where = ["--gpu_ids", gpu_ids(args.device)]
     ways = {**WAYS, **({} if where[1] == "-1" else GPU_WAYS)}
     chosen = {name: ways[name] for name in ways if name == PLAIN or name in (args.ways or ways)}
@@ -85,9 +87,8 @@ def row(
         "peak GB": own["peak"] / 1e9,
         "memory": f"{own['peak'] / plain['peak']:.2f}x",
     }
-    if own["operations"]:
-        shown["operations"] = own["operations"]
-        shown["of plain"] = f"{own['operations'] / plain['operations']:.2f}x"
+    shown["operations"] = own["operations"]
+    shown["of plain"] = f"{own['operations'] / plain['operations']:.2f}x"
     for key in ("kernels", "GPU idle"):
         if key in own:
             shown[key] = own[key]
@@ -180,6 +181,8 @@ class Steps:
 
     def one(self) -> float:
         """Seconds of a step."""
+        from benchmark_counts import synchronize
+
         began = time.perf_counter()
         self.model.set_input(self.batch)
         self.model.optimize_parameters()
@@ -188,13 +191,12 @@ class Steps:
 
     def prepare(self) -> dict[str, Any]:
         """Some steps to warm up; counts operations, and floating-point operations if plain."""
+        from benchmark_counts import count_operations
         from torch.utils.flop_counter import FlopCounterMode
 
-        facts: dict[str, Any] = {"first": self.one(), "operations": 0}
-        facts["batch"], facts["half"] = self.opt.batch_size, self.model.compute.precision.half
-        facts["half"] = facts["half"] is not None
-        if self.opt.compile == "off":
-            facts["operations"] = count_operations(self.one)
+        facts: dict[str, Any] = {"first": self.one(), "batch": self.opt.batch_size}
+        facts["half"] = self.model.compute.precision.half is not None
+        facts["operations"] = count_operations(self.one)
         if self.plain:
             with FlopCounterMode(display=False) as counter:
                 self.one()
@@ -204,10 +206,12 @@ class Steps:
 
     def finish(self) -> dict[str, Any]:
         """Peak memory; on a GPU kernels of a step, and the share of it without any."""
+        from benchmark_counts import gpu_use
+
         from util.out_of_memory import peak_bytes
 
         facts: dict[str, Any] = {"peak": peak_bytes(self.model.device) or 0}
-        return facts | (profile(self.one) if self.model.device.type == "cuda" else {})
+        return facts | (gpu_use(self.one) if self.model.device.type == "cuda" else {})
 
 
 class Convolutions:
@@ -234,6 +238,7 @@ class Convolutions:
     def step(self) -> dict[str, float]:
         """FLOP/s by precision, of the faster layout."""
         import torch
+        from benchmark_counts import synchronize
 
         rates: dict[str, float] = {}
         with torch.no_grad():
@@ -255,44 +260,3 @@ class Convolutions:
     def finish(self) -> dict[str, Any]:
         """Nothing more."""
         return {}
-
-
-def synchronize(device: Any) -> None:
-    """Wait for what a GPU has been given to do."""
-    import torch
-
-    if device.type != "cpu":
-        torch.accelerator.synchronize() if hasattr(
-            torch, "accelerator"
-        ) else torch.cuda.synchronize()
-
-
-def count_operations(step: Any) -> int:
-    """Operations that PyTorch dispatches in a call of `step`."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Calls(TorchDispatchMode):
-        count = 0
-
-        def __torch_dispatch__(
-            self, func: Any, _types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            self.count += 1
-            return func(*args, **(kwargs or {}))
-
-    with Calls() as calls:
-        step()
-    return calls.count
-
-
-def profile(step: Any) -> dict[str, float | str]:
-    """Kernels that a step launches on a GPU, and the share of its time in which none runs."""
-    import torch
-    from torch.profiler import ProfilerActivity
-
-    activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profiler:
-        seconds = step()
-    kernels = [e for e in profiler.events() if e.device_type == torch.autograd.DeviceType.CUDA]
-    busy = sum(event.device_time_total for event in kernels) / 1e6
-    return {"kernels": len(kernels), "GPU idle": f"{100 * max(0.0, 1 - busy / seconds):.0f} %"}

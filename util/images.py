@@ -1,6 +1,7 @@
 """Between tensors in [-1, 1] and 8-bit pictures."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ Levels = npt.NDArray[np.uint8]
 
 ORIENTATION = 0x0112
 """The EXIF tag."""
+
+PNG_LEVEL = 4
+"""Of compression, 0 to 9: Pillow's 6 takes up to twice as long for files 1 % smaller."""
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -79,7 +83,11 @@ def save_image(picture: Picture, path: Path | str, aspect_ratio: float = 1.0) ->
     image = stretched(Image.fromarray(picture), aspect_ratio)
     path = Path(path)
     file_format = Image.registered_extensions()[path.suffix.lower()]
-    write_atomically(path, lambda file: image.save(file, format=file_format))
+
+    def write(file: BinaryIO) -> None:
+        image.save(file, format=file_format, compress_level=PNG_LEVEL)  # others pass it over
+
+    write_atomically(path, write)
 
 
 def stretched(image: Image.Image, aspect_ratio: float) -> Image.Image:

@@ -11,6 +11,8 @@ from .errors import UserError
 
 SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
 """What PyTorch's allocators say, on CPUs and on Apple GPUs, in a plain RuntimeError."""
+ONEDNN_SAYS = ("could not create a primitive", "could not create a memory object")
+"""The whole message of the CPU's convolutions where they find no memory for themselves."""
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that an allocation failed."""
     known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-    return known or any(sign in str(error) for sign in SIGNS)
+    return known or str(error) in ONEDNN_SAYS or any(sign in str(error) for sign in SIGNS)
 
 
 def peak_bytes(device: torch.device) -> int | None:

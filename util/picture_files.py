@@ -8,6 +8,7 @@ from PIL import Image
 
 from .errors import UserError
 from .files import make_folder, write_atomically
+from .images import PNG_LEVEL
 
 FORMATS = ("same", "png", "jpg", "tiff", "webp")
 """What `--format` accepts; same is that of the input."""
@@ -38,6 +39,8 @@ def save_picture(image: Image.Image, path: Path, quality: int, source: Path | No
     extra: dict[str, Any] = metadata_of(source) if source else {}
     if file_format in LOSSY:
         extra["quality"] = quality
+    elif file_format == "PNG":
+        extra["compress_level"] = PNG_LEVEL
     content = io.BytesIO()  # encoded first: a failure leaves no file behind
     image.save(content, format=file_format, **extra)
     make_folder(path.parent)

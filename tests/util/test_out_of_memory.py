@@ -42,6 +42,7 @@ def said(error: Exception, **changes: object) -> str:
             "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
         ),
         RuntimeError("MPS backend out of memory"),
+        RuntimeError("could not create a primitive"),
         MemoryError(),
     ],
 )
