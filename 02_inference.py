@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             bar.update(len(model.get_image_paths()))
 
     log.info("results: %s", results.close())
-    return pictures.report()
+    return pictures.report(results.failures)
 
 
 if __name__ == "__main__":

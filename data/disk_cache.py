@@ -22,6 +22,10 @@ HEADER = struct.Struct("<8s16sIIII")
 MARK = b"levels01"
 LEFT_FREE = 0.1
 """Of what is free on the disk when a run begins; weights must find room too."""
+LEFT_ALWAYS = GB
+"""Bytes; other runs may fill the disk meanwhile."""
+LOOK_EVERY = 256
+"""Puts, in each process."""
 
 
 def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
@@ -52,6 +56,7 @@ class DiskCache:
         )
         self.folder, self.most = folder, most
         self.used = multiprocessing.Value("q", used)
+        self._puts, self._room = 0, True
 
     def get(self, key: bytes) -> Levels | None:
         """See data.pictures.Cache; None too for a file that is damaged."""
@@ -72,6 +77,11 @@ class DiskCache:
 
     def put(self, key: bytes, levels: Levels) -> bool:
         """See data.pictures.Cache; a disk that cannot be written is one without room."""
+        if self._puts % LOOK_EVERY == 0:
+            self._room = shutil.disk_usage(self.folder).free > LEFT_ALWAYS
+        self._puts += 1
+        if not self._room:
+            return False
         pixels = levels.data
         size = HEADER.size + pixels.nbytes
         with self.used.get_lock():

@@ -11,7 +11,7 @@ from torch import Tensor
 from util.errors import UserError
 from util.random_streams import permutation
 from util.stopping import WorkerStops
-from util.threads import cpu_cores
+from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
 from .packing import pack, unpack
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 Key = tuple[int, int]
 """(epoch, index) of an item."""
+
+
+WARM_AHEAD = 4
+"""Batches read ahead by threads from a cache on disk."""
 
 
 class CustomDatasetDataLoader:
@@ -35,6 +39,7 @@ class CustomDatasetDataLoader:
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = getattr(opt, "epoch_count", 1)
         self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
+        self.cache: str = getattr(opt, "cache", "none")
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
             _Keyed(dataset),
@@ -73,17 +78,22 @@ class CustomDatasetDataLoader:
             yield unpack(batch)
 
     def _warm_batches(self) -> Iterator[dict[str, Any] | UserError]:
-        """The batches of the epoch, made when they are asked for instead of by workers.
+        """The batches of the epoch, made by this process instead of by workers.
 
-        With all pictures in the cache, to hand a batch over takes longer than to make it.
+        With all pictures in the cache, to send a batch takes longer than to make it. In memory
+        even to hand it over from another thread does; a disk can be slow, and is read ahead.
         """
         keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
-        batches: Any = self._loader.batch_sampler
-        for keys in batches:
+
+        def batch_at(keys: list[Key]) -> dict[str, Any] | UserError:
             batch = _collate([keyed[key] for key in keys])
-            if self._loader.pin_memory and not isinstance(batch, UserError):
-                batch = _pinned(batch)
-            yield batch
+            pinned = self._loader.pin_memory and not isinstance(batch, UserError)
+            return _pinned(batch) if pinned else batch
+
+        keys_of_batches: Any = self._loader.batch_sampler
+        if self.cache == "ram":
+            return map(batch_at, keys_of_batches)
+        return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_AHEAD)
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
@@ -133,7 +143,7 @@ def _collate_packed(items: list[dict[str, Any] | UserError]) -> dict[str, Any] |
     return batch if isinstance(batch, UserError) else pack(batch)
 
 
-def _pinned(batch: dict[str, Any]) -> dict[str, Any]:
+def _pinned(batch: Any) -> dict[str, Any]:
     """With its tensors in memory that a GPU copies from while it computes."""
     return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
 

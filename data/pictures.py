@@ -21,7 +21,7 @@ from util.images import Levels, as_floats, to_levels
 from .disk_cache import disk_cache
 from .image_reading import read_image
 from .ram_cache import ram_cache
-from .shrinking import QUICK_RESIZE, Shrinking
+from .shrinking import LIMITS, QUICK_RESIZE, Shrinking
 from .transforms import Placement, crops, resize, resized
 
 log = logging.getLogger(__name__)
@@ -117,8 +117,10 @@ class Pictures:
             return None
         opt = self.opt
         how = (opt.preprocess, opt.load_size, opt.crop_size, channels, PIL.__version__)
-        quick = (torch.__version__, QUICK_RESIZE) if self.quick else None
-        text = repr((os.path.abspath(path), stamp.st_size, stamp.st_mtime_ns, how, quick))  # noqa: PTH100
+        quick = (torch.__version__, QUICK_RESIZE, LIMITS) if self.quick else None
+        # the time of the last change too: tar, cp -p and rsync -t set the other one back
+        file = (os.path.abspath(path), stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)  # noqa: PTH100
+        text = repr((file, how, quick))
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -56,8 +56,8 @@ class PicturesAhead:
     def batches(self, results: Results) -> Iterator[Item]:
         """Batches of up to `together` items of equal size: (N, C, H, W), all else in lists.
 
-        With --skip_existing without those that `results` has. At most 4 * together items wait for
-        others of their size.
+        With --skip_existing without those that `results` has. At most 4 * together items, and
+        about AHEAD_BYTES, wait for others of their size.
         """
         groups: dict[Any, list[Item]] = {}
         for item in in_threads(self._read, self._wanted(results), self._ahead):
@@ -69,13 +69,17 @@ class PicturesAhead:
             groups.setdefault(shape, []).append(item)
             if len(groups[shape]) == self.together:
                 yield batch_of(groups.pop(shape))
-            elif sum(map(len, groups.values())) == 4 * self.together:
+            elif self._too_many(groups.values()):
                 yield batch_of(groups.pop(max(groups, key=lambda shape: len(groups[shape]))))
         for group in groups.values():
             yield batch_of(group)
 
-    def report(self) -> int:
-        """Sum up what was left out; the exit code, 1 where a picture could not be read."""
+    def report(self, not_written: Sequence[str] = ()) -> int:
+        """Sum up what was left out; the exit code, 1 where a picture could not be read or written.
+
+        `not_written` are the messages of the latter.
+        """
+        self.failures.extend(not_written)
         if self.there:
             log.info("%d of %d had their results already (--skip_existing)", self.there, self.count)
         if self.failures:
@@ -95,7 +99,7 @@ class PicturesAhead:
                 yield index
 
     def _paths(self) -> list[str]:
-        for name in ("A_paths", "AB_paths", "image_paths"):
+        for name in ("image_paths", "A_paths", "AB_paths"):
             if hasattr(self.dataset, name):
                 return getattr(self.dataset, name)
         raise UsageError(
@@ -107,11 +111,18 @@ class PicturesAhead:
         fit = AHEAD_BYTES // self._largest if self._largest else 1
         return max(1, min(self.together + 4, fit))
 
+    def _too_many(self, groups: Collection[list[Item]]) -> bool:
+        waiting = [item for group in groups for item in group]
+        return len(waiting) >= 4 * self.together or sum(map(_bytes, waiting)) > AHEAD_BYTES
+
     def _read(self, index: int) -> Item | UserError:
         try:
             item = self.dataset[index]
         except UserError as error:
             return error
-        size = sum(value.nbytes for value in item.values() if isinstance(value, Tensor))
-        self._largest = max(self._largest, size)
+        self._largest = max(self._largest, _bytes(item))
         return item
+
+
+def _bytes(item: Item) -> int:
+    return sum(value.nbytes for value in item.values() if isinstance(value, Tensor))

@@ -22,6 +22,7 @@ FRACTIONS = (4, 2)
 """1 / what Pillow may decode; at 1/8 photographs fall below 40 dB."""
 AREA_LEFT, SIDE_LEFT = 2.4, 1.3
 """How many times the final area, and the final side, the decoded picture has at least."""
+LIMITS = (FRACTIONS, AREA_LEFT, SIDE_LEFT)
 QUICK_RESIZE = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 """Elsewhere Pillow resizes faster than PyTorch."""
 

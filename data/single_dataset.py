@@ -1,5 +1,6 @@
 """One folder of pictures, or one picture."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,17 @@ from .pictures import placed, size_of
 from .transforms import draw_placement
 
 
+def without_results(paths: list[str], opt: Namespace) -> list[str]:
+    """The paths that are not in a folder of results that lies in the input folder."""
+    root = Path(opt.dataroot).resolve()
+    named = (getattr(opt, flag, None) for flag in ("output", "results_dir"))
+    for folder in (Path(name).resolve() for name in named if name is not None):
+        if folder != root and folder.is_relative_to(root):
+            inside = os.path.join(opt.dataroot, folder.relative_to(root), "")  # noqa: PTH118
+            paths = [path for path in paths if not path.startswith(inside)]
+    return paths
+
+
 class SingleDataset(BaseDataset):
     """The pictures of the folder `<dataroot>`, sorted by path, or the picture `<dataroot>`."""
 
@@ -17,7 +29,8 @@ class SingleDataset(BaseDataset):
         super().__init__(opt)
         root = opt.dataroot
         is_file = Path(root).is_file()
-        self.A_paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
+        paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
+        self.A_paths = without_results(paths, opt)
 
     def __len__(self) -> int:
         """The number of pictures."""

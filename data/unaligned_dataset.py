@@ -13,7 +13,9 @@ from .transforms import draw_placement
 class UnalignedDataset(BaseDataset):
     """A by index from `<dataroot>/{phase}A`, B by chance from `<dataroot>/{phase}B`.
 
-    `--serial_batches` takes B by index too; the shorter side starts again from its beginning.
+    `--serial_batches` takes B by index too; the shorter side starts again from its beginning. In
+    inference an item is named after its picture of the side that does not (`image_paths`); where
+    both are as long, of the side that is translated.
     """
 
     def __init__(self, opt: Namespace) -> None:
@@ -23,6 +25,8 @@ class UnalignedDataset(BaseDataset):
         forward = opt.direction == "AtoB"
         self.A_nc = opt.input_nc if forward else opt.output_nc
         self.B_nc = opt.output_nc if forward else opt.input_nc
+        both = (self.A_paths, self.B_paths) if forward else (self.B_paths, self.A_paths)
+        self.image_paths = max(both, key=len)
 
     def __len__(self) -> int:
         """The length of the longer side."""
@@ -38,9 +42,11 @@ class UnalignedDataset(BaseDataset):
         B = self.pictures.levels(B_path, self.B_nc)
         place_A = draw_placement(self.opt, size_of(A), rng, A_path)
         place_B = draw_placement(self.opt, size_of(B), rng, B_path)
+        name = {} if self.opt.isTrain else {"image_paths": self.image_paths[index]}
         return {
             "A": placed(A, self.opt, place_A),
             "B": placed(B, self.opt, place_B),
             "A_paths": A_path,
             "B_paths": B_path,
+            **name,
         }

@@ -3,7 +3,7 @@
 import logging
 import random
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class VideoFrames:
         while together := list(islice(items, self.opt.together)):
             yield batch_of(together)
 
-    def report(self) -> int:
+    def report(self, _not_written: Sequence[str] = ()) -> int:
         """The exit code, 1 where the video could not be decoded to its end."""
         return 1 if self.failures else 0
 
@@ -63,7 +63,7 @@ class VideoFrames:
                 log.warning("%s cannot be decoded any further (%s)", self.path, error)
 
     def _item(self, frame: Any) -> Item:
-        name = name_of_frame(self.path, frame.pts)
+        name = name_of_frame(self.path, frame.dts if frame.pts is None else frame.pts)
         image = frame.to_image()
         if frame.rotation:
             image = image.rotate(frame.rotation, expand=True)

@@ -240,9 +240,12 @@ class BaseModel(ABC):
         """The two domains of a batch on the device, swapped by --direction BtoA."""
         self.compute.begin_step()
         first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
-        self.image_paths = input[f"{first}_paths"]
-        one, other = (input[key].to(self.device, non_blocking=True) for key in (first, second))
-        return one, other
+        self.image_paths = input.get("image_paths") or input[f"{first}_paths"]
+        return self.to_device(input[first]), self.to_device(input[second])
+
+    def to_device(self, images: Tensor) -> Tensor:
+        """Images on the device; a GPU of CUDA copies pinned ones while it computes."""
+        return images.to(self.device, non_blocking=self.device.type == "cuda")
 
     def make_generator(self, input_nc: int, output_nc: int) -> nn.Module:
         """The generator that the flags describe, on the device."""

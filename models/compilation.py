@@ -38,8 +38,16 @@ def add_compile_flag(parser: argparse._ActionsContainer) -> None:
 
 def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:
     """Have calls of `net` compiled; its class, keys and weights stay as they are."""
-    if mode != "off":
-        net.compile(mode=mode, dynamic=False if fixed_shapes else None)
+    if mode == "off":
+        return
+    import torch._dynamo.config  # slow to import
+    import torch._inductor.config
+
+    # the networks share code, and each size, each number of images and each mode is compiled
+    torch._dynamo.config.cache_size_limit = max(64, torch._dynamo.config.cache_size_limit)
+    if not fixed_shapes:  # a graph of its own for every size would fill the memory of a GPU
+        torch._inductor.config.triton.cudagraph_skip_dynamic_graphs = True
+    net.compile(mode=mode, dynamic=False if fixed_shapes else None)
 
 
 class CompilationThatPays:

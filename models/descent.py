@@ -62,6 +62,7 @@ class Descent:
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
+                "window": [self.accumulate, self.scaled],
                 "pending": self._pending.get(optimizer, 0),
                 "gradients": [w.grad for w in _weights(optimizer)]
                 if self._pending.get(optimizer)
@@ -73,14 +74,26 @@ class Descent:
     def load_state_dict(
         self, optimizers: Sequence[Optimizer], state: Sequence[dict[str, Any]]
     ) -> None:
-        """The inverse of `state_dict`; with another `accumulate` the window begins anew."""
+        """The inverse of `state_dict`.
+
+        With another `accumulate` or scale the gradients that waited no longer fit: the window
+        begins anew.
+        """
         for optimizer, stored in zip(optimizers, state, strict=True):
             if self.scaled and stored["scaler"]:
                 self._scaler(optimizer).load_state_dict(stored["scaler"])
-            if stored["pending"] < self.accumulate:
+            if stored.get("window", [self.accumulate, self.scaled]) == [
+                self.accumulate,
+                self.scaled,
+            ]:
                 self._pending[optimizer] = stored["pending"]
                 for weight, gradient in zip(_weights(optimizer), stored["gradients"], strict=False):
-                    weight.grad = None if gradient is None else gradient.to(weight)
+                    weight.grad = None if gradient is None else laid_out_as(weight, gradient)
+
+
+def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+    """The value in the memory layout, on the device and in the type of a weight of its shape."""
+    return torch.empty_like(weight, requires_grad=False).copy_(value)
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

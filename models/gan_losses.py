@@ -49,14 +49,13 @@ def gradient_penalty(
 ) -> Tensor:
     """weight * E[(|grad D(x)| - 1)^2], x between real and fake (arXiv 1704.00028, equation 3).
 
-    (N, C, H, W) twice -> scalar. The norm is over all values of one image. In float32, as these
-    gradients are too small for half precision, and not compiled, as compiled networks can be
+    (N, C, H, W) twice -> scalar. The norm is over all values of one image. Outside autocast, as
+    these gradients are too small for half precision, and not compiled, as compiled networks can be
     differentiated once only.
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
-    with torch.autocast(real.device.type, enabled=False):
-        scores = discriminator.forward(between).sum()
+    scores = discriminator.forward(between).sum()
     (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
     return weight * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

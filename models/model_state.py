@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from util.checkpoints import bare_state_dict, load_into
 from util.image_pool import ImagePool
 from util.training_state import state_path
+
+from .descent import laid_out_as
 
 if TYPE_CHECKING:
     from .base_model import BaseModel
@@ -33,7 +37,7 @@ def restore(model: "BaseModel", state: dict[str, Any]) -> None:
         load_into(getattr(model, f"net{name}"), state["networks"].get(name, {}), path)
     rates = [[g["lr"] for g in optimizer.param_groups] for optimizer in model.optimizers]
     for optimizer, stored in zip(model.optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(stored)
+        _load_optimizer(optimizer, stored)
     if "descent" in state:  # not in states of the first version
         model.descent.load_state_dict(model.optimizers, state["descent"])
     plateaus = [s for s in model.schedulers if isinstance(s, ReduceLROnPlateau)]
@@ -47,6 +51,21 @@ def restore(model: "BaseModel", state: dict[str, Any]) -> None:
             pool.load_state_dict(state["pools"][name], model.device)
     model.observed_sum, model.observed_steps = state["observed"]
     model.best_metric = state["best_metric"]
+
+
+def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Restore it as it computes now: fused or not, its moments in the layout of the weights.
+
+    A fused step takes both as they lie in memory, and the run may go on in another layout.
+    """
+    fused = [group.get("fused") for group in optimizer.param_groups]
+    optimizer.load_state_dict(stored)
+    for group, value in zip(optimizer.param_groups, fused, strict=True):
+        group["fused"] = value
+    for weight, of_weight in optimizer.state.items():
+        for name, value in of_weight.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                of_weight[name] = laid_out_as(weight, value)
 
 
 def _set_rates(model: "BaseModel", rates: list[list[float]]) -> None:

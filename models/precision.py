@@ -1,5 +1,6 @@
 """The precision that networks are computed in, by the name that `--precision` takes."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -50,9 +51,11 @@ def use_precision(name: str, device: torch.device) -> Precision:
     return precision
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context that networks compute in; what they return is to be taken `full`."""
-    return torch.autocast(device.type, precision.half, enabled=precision.half is not None)
+    if precision.half is None:
+        return nullcontext()
+    return torch.autocast(device.type, precision.half)
 
 
 def round_weights(net: nn.Module, precision: Precision) -> None:

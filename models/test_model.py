@@ -41,7 +41,7 @@ class TestModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A` (N, C, H, W) and `A_paths`."""
-        self.real: Tensor = input["A"].to(self.device, non_blocking=True)
+        self.real: Tensor = self.to_device(input["A"])
         self.image_paths = input["A_paths"]
 
     def forward(self) -> None:

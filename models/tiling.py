@@ -9,6 +9,7 @@ Legend: C channels, H W height and width of a whole activation, h w of a tile.
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,16 +58,24 @@ def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device
         )
     cost = measure(net, (1, *images.shape[1:]))
     free = available_bytes(torch.device("cpu"))
-    in_files = free is not None and cost.peak_bytes > free / 2
+    in_files = free is None or cost.peak_bytes > free / 2
     outputs = []
     for image in images:
         with (
-            tempfile.TemporaryDirectory(prefix="tiles-", ignore_cleanup_errors=True) as folder,
+            tempfile.TemporaryDirectory(
+                prefix="tiles-", dir=_disk_folder(), ignore_cleanup_errors=True
+            ) as folder,
             _bar(cost.multiply_adds) as bar,
         ):
             store = Store(tile, image.shape[1], Path(folder) if in_files else None)
             outputs.append(_Runner(store, device, bar.update).run(net, image.cpu()))
     return torch.stack(outputs)
+
+
+def _disk_folder() -> str | None:
+    """A folder for large temporary files. /tmp may lie in memory; /var/tmp does not (FHS 3.0)."""
+    named = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
+    return None if named or not os.access("/var/tmp", os.W_OK) else "/var/tmp"
 
 
 def _bar(multiply_adds: int) -> Any:
@@ -128,17 +137,17 @@ class _Runner:
     def normed(self, layer: Any, value: Value) -> Value:
         """Instance or batch norm, by the statistics that the whole image would give it."""
         if not layer.training and layer.running_mean is not None:
-            mean, variance = layer.running_mean.double().cpu(), layer.running_var.double().cpu()
+            mean, variance = layer.running_mean.cpu().double(), layer.running_var.cpu().double()
         else:
             value = value if value.statistics else self.stored(value)
             assert value.statistics is not None
             mean, variance = value.statistics.mean, value.statistics.variance
         scale = torch.rsqrt(variance + layer.eps)
         if layer.weight is not None:
-            scale = scale * layer.weight.double().cpu()
+            scale = scale * layer.weight.cpu().double()
         shift = -mean * scale
         if layer.bias is not None:
-            shift = shift + layer.bias.double().cpu()
+            shift = shift + layer.bias.cpu().double()
         a, b = (x.float().view(1, -1, 1, 1).to(self.device) for x in (scale, shift))
         return Value(value.shape, lambda region: torch.addcmul(b, value.read(region), a))
 

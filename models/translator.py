@@ -65,42 +65,41 @@ class Translator(nn.Module):
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
         with autocast(self.precision, self.device), compiler_errors_for_users(self.working.compile):
-            tile = self._tile_for(padded)
-            if tile:
-                output = run_in_tiles(self.module, padded, tile, self.device)
+            together = self._together(padded)
+            if self.working.tile or not together:
+                tile = self.working.tile or USUAL_TILE
+                output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
             else:
-                self.compilation.before_call(len(padded))
-                output = self._whole(padded)
-        # a copy, since CUDA graphs write over their outputs
-        output = output[..., top : top + height, left : left + width]
-        return output.to(torch.float32, copy=True)
+                output = torch.cat([self._whole(part) for part in padded.split(together)])
+        return output[..., top : top + height, left : left + width]
 
     def _whole(self, images: Tensor) -> Tensor:
-        images = images.to(self.device, memory_format=self.layout)
-        if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
-            # what a picture becomes must not depend on those beside it
-            return torch.cat([self.module(image) for image in images.split(1)])
-        return self.module(images)
+        """(N, C, H, W) -> (N, C', H, W) float32, a copy: CUDA graphs write over their outputs."""
+        self.compilation.before_call(len(images))
+        output = self.module(images.to(self.device, memory_format=self.layout))
+        return output.to(torch.float32, copy=True)
 
-    def _tile_for(self, images: Tensor) -> int:
-        """The side of the tiles, 0 for the whole picture at once."""
-        if self.working.tile is not None:
-            return self.working.tile
+    def _together(self, images: Tensor) -> int:
+        """How many of the images are computed at once; 0: not even one fits into the memory."""
+        if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
+            together = 1  # what a picture becomes must not depend on those beside it
+        else:
+            together = len(images)
         there = available_bytes(self.device)
-        small = images.shape[0] * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
-        if small or there is None or not can_be_tiled(self.module):
-            return 0
-        needed = self._needed(tuple(images.shape))
+        small = together * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
+        if small or there is None or self.working.tile == 0 or not can_be_tiled(self.module):
+            return together
+        needed = self._needed((1, *images.shape[1:]))
         if needed <= there:
-            return 0
-        if not self._said:
+            return min(together, there // needed)
+        if not self._said and self.working.tile is None:
             log.info(
                 "%d x %d pixels need about %.1f GB of memory at once and %.1f GB are free: "
                 "computing in tiles of %d (--tile)",
                 *(images.shape[-1], images.shape[-2], needed / 1e9, there / 1e9, USUAL_TILE),
             )
             self._said = True
-        return USUAL_TILE
+        return 0
 
 
 def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:

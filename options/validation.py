@@ -2,8 +2,10 @@
 
 import math
 from argparse import Namespace
+from pathlib import Path
 
 from data.transforms import PREPROCESS
+from models.compilation import CUDA_GRAPH_MODES
 from models.discriminators import patch_map_size
 from util.errors import UsageError
 from util.video_files import is_video
@@ -39,6 +41,11 @@ def validate(opt: Namespace) -> None:
     _check_epochs(opt)
     _check_sizes(opt)
     _check_cache(opt)
+    if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
+        raise UsageError(
+            f"--compile {opt.compile}: CUDA graphs write over the gradients that --accumulate "
+            f"{opt.accumulate} adds up; use --compile default"
+        )
     if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
         raise UsageError(
             f"--lambda_identity {opt.lambda_identity:g} compares input and output, but --input_nc "
@@ -73,11 +80,27 @@ def _check_inference(opt: Namespace) -> None:
             f"--output takes the pictures of one generator: use --model test, not {opt.model}, "
             "or leave it out for the gallery"
         )
+    if opt.output is not None and opt.dataroot is not None:
+        _check_output(opt)
     if is_video(opt) and opt.model != "test":
         raise UsageError(f"a video is translated with --model test, not {opt.model}")
     for name in ("format", "quality"):
         if name in opt.given and (opt.output is None or is_video(opt)):
             raise UsageError(f"--{name} is for pictures in --output DIR; the gallery is PNG")
+
+
+def _check_output(opt: Namespace) -> None:
+    source, output = Path(opt.dataroot).resolve(), Path(opt.output).resolve()
+    if source.is_dir():
+        clash = output == source
+    else:
+        same_ending = opt.format == "same" or source.suffix.lower() == f".{opt.format}"
+        clash = output == source.parent and (same_ending or is_video(opt))
+    if clash:
+        raise UsageError(
+            f"--output {opt.output}: results would take the place of the input there; "
+            "choose another folder"
+        )
 
 
 def _check_epochs(opt: Namespace) -> None:

@@ -26,13 +26,16 @@ def count_operations(step: Callable[[], object]) -> int:
 
 
 def gpu_use(step: Callable[[], float]) -> dict[str, float | str]:
-    """Kernels that a step launches on a GPU, and the share of its seconds in which none runs."""
+    """Launches of kernels and graphs in a step, and the share of its seconds in which none runs."""
     activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profiler:
         seconds = step()
-    kernels = [e for e in profiler.events() if e.device_type == torch.autograd.DeviceType.CUDA]
+    events = profiler.events()
+    on_gpu = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+    kernels = [event for event in on_gpu if not getattr(event, "is_user_annotation", False)]
     busy = sum(event.device_time_total for event in kernels) / 1e6
-    return {"kernels": len(kernels), "GPU idle": f"{100 * max(0.0, 1 - busy / seconds):.0f} %"}
+    launches = sum("Launch" in event.name and event.name.startswith("cu") for event in events)
+    return {"launches": launches, "GPU idle": f"{100 * max(0.0, 1 - busy / seconds):.0f} %"}
 
 
 def _is_operation(event: Any) -> bool:

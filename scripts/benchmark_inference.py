@@ -39,13 +39,17 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     """A row for each way."""
     chosen = [name for name in WAYS if name == PLAIN or name in (args.ways or WAYS)]
     seconds: dict[str, list[float]] = {name: [] for name in chosen}
+    peaks: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         prepare(place, args.pictures, args.size, args.ngf)
         for round_ in range(args.rounds):
             for name in chosen:
-                seconds[name].append(measure(place, name, round_, args.device))
+                duration, peak = measure(place, name, round_, args.device)
+                seconds[name].append(duration)
+                peaks[name] = max(peaks.get(name, 0), peak)
                 print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    flop = flop_of_picture(args.size, args.ngf)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return [
         {
@@ -53,6 +57,8 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
             "s": medians[name],
             "pictures/s": args.pictures / medians[name],
             "speed": f"{medians[PLAIN] / medians[name]:.2f}x",
+            "TFLOP/s": flop * args.pictures / medians[name] / 1e12,
+            **({"peak GB": peaks[name] / 1e9} if peaks[name] else {}),
         }
         for name in chosen
     ]
@@ -77,8 +83,17 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
     save_weights(net, place / "runs" / "run" / "latest_net_G.pth")
 
 
-def measure(place: Path, name: str, round_: int, device: str) -> float:
-    """Seconds of one way, as a process of its own."""
+def flop_of_picture(size: int, ngf: int) -> int:
+    """Floating-point operations of the convolutions for a picture."""
+    from models.networks import define_G
+    from models.tile_cost import measure as cost_of
+
+    net = define_G(3, 3, ngf, "resnet_9blocks", "instance")
+    return 2 * cost_of(net, (1, 3, size, size)).multiply_adds
+
+
+def measure(place: Path, name: str, round_: int, device: str) -> tuple[float, int]:
+    """Seconds of one way, as a process of its own, and its peak memory (0 on Windows)."""
     if name == PLAIN:
         command = [str(ROOT / "scripts/benchmark_inference.py"), str(place), device]
     else:
@@ -89,10 +104,17 @@ def measure(place: Path, name: str, round_: int, device: str) -> float:
     began = time.perf_counter()
     compiled = {"TORCHINDUCTOR_CACHE_DIR": str(place / f"compiled{round_}")}
     environment = {**os.environ, **compiled}
-    subprocess.run(
-        [sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=environment
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, env=environment
     )
-    return time.perf_counter() - began
+    peak = 0
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if process.wait():
+        sys.exit(f"{name}: the program ended with {process.returncode}; what it said is above")
+    return time.perf_counter() - began, peak
 
 
 def plain_loop(place: Path, device: str) -> None:

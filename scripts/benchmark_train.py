@@ -89,7 +89,7 @@ def row(
     }
     shown["operations"] = own["operations"]
     shown["of plain"] = f"{own['operations'] / plain['operations']:.2f}x"
-    for key in ("kernels", "GPU idle"):
+    for key in ("launches", "GPU idle"):
         if key in own:
             shown[key] = own[key]
     shown["first step s"] = own["first"]
@@ -142,6 +142,8 @@ def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
     with contextlib.suppress(EOFError):  # until the other end is closed
         while True:
             pipe.send(getattr(way, pipe.recv())())
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # the ways share the GPU
 
 
 class Steps:
@@ -190,12 +192,16 @@ class Steps:
         return time.perf_counter() - began
 
     def prepare(self) -> dict[str, Any]:
-        """Some steps to warm up; counts operations, and floating-point operations if plain."""
+        """Some steps to warm up; peak memory, operations, floating-point operations if plain."""
         from benchmark_counts import count_operations
         from torch.utils.flop_counter import FlopCounterMode
 
+        from util.out_of_memory import peak_bytes
+
         facts: dict[str, Any] = {"first": self.one(), "batch": self.opt.batch_size}
         facts["half"] = self.model.compute.precision.half is not None
+        self.one()
+        facts["peak"] = peak_bytes(self.model.device) or 0  # before what is counted takes its own
         facts["operations"] = count_operations(self.one)
         if self.plain:
             with FlopCounterMode(display=False) as counter:
@@ -205,13 +211,10 @@ class Steps:
         return facts
 
     def finish(self) -> dict[str, Any]:
-        """Peak memory; on a GPU kernels of a step, and the share of it without any."""
+        """On a GPU launches of a step, and the share of it without any kernel."""
         from benchmark_counts import gpu_use
 
-        from util.out_of_memory import peak_bytes
-
-        facts: dict[str, Any] = {"peak": peak_bytes(self.model.device) or 0}
-        return facts | (gpu_use(self.one) if self.model.device.type == "cuda" else {})
+        return gpu_use(self.one) if self.model.device.type == "cuda" else {}
 
 
 class Convolutions:
@@ -220,11 +223,16 @@ class Convolutions:
     def __init__(self, _name: str, words: list[str]) -> None:
         import torch
 
+        from models.precision import use_precision
         from options.train_options import TrainOptions
         from util.devices import pick_device
 
         opt = TrainOptions().parse(["--dataroot", "unused", *words])
         self.device = pick_device(opt.gpu_ids, True)
+        use_precision(opt.precision, self.device)
+        torch.backends.cudnn.benchmark = True
+        self.calls = 1 if self.device.type == "cpu" else 50
+        """Between two waits for the device, which would be most of the time of one call."""
         channels, side = 4 * opt.ngf, opt.crop_size // 4
         self.cases = {}
         for kind, dtype in (("float32", torch.float32), ("half", torch.bfloat16)):
@@ -246,9 +254,10 @@ class Convolutions:
                 seconds = []
                 for _ in range(7):
                     began = time.perf_counter()
-                    net(images)
+                    for _ in range(self.calls):
+                        net(images)
                     synchronize(self.device)
-                    seconds.append(time.perf_counter() - began)
+                    seconds.append((time.perf_counter() - began) / self.calls)
                 rates[kind] = max(rates.get(kind, 0.0), self.flop / statistics.median(seconds))
         return rates
 

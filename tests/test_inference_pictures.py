@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import picture
 from PIL import Image
-from tiny_runs import infer, make_run, pixels
+from tiny_runs import infer, make_run, names, pixels
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,10 +28,6 @@ def folder(tmp_path: Path) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         picture(number, 30 + 7 * number, 41).save(source / name)
     return source
-
-
-def names(where: Path) -> list[str]:
-    return sorted(path.relative_to(where).as_posix() for path in where.rglob("*.*"))
 
 
 def test_output_has_the_names_sizes_and_formats_of_the_input(folder: Path, caplog) -> None:

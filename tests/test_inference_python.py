@@ -56,12 +56,18 @@ def test_a_run_is_found_by_name_folder_or_file(tmp_path: Path) -> None:
         load_generator("other", checkpoints_dir=tmp_path / "checkpoints")
 
 
-def test_the_documented_snippet_runs(tmp_path: Path, monkeypatch) -> None:
-    text = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "run", "result"),
+    [("README.md", "NAME", "painting.png"), ("docs/inference.md", "photo2monet", "monet.png")],
+)
+def test_the_documented_snippets_run(
+    page: str, run: str, result: str, tmp_path: Path, monkeypatch
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     snippets = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(snippets) == 1
-    make_run(tmp_path, "_A").rename(tmp_path / "checkpoints" / "photo2monet")
+    make_run(tmp_path, "_A").rename(tmp_path / "checkpoints" / run)
     picture(0, 50, 33).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     exec(snippets[0], {})
-    assert pixels(tmp_path / "monet.png").shape == (33, 50, 3)
+    assert pixels(tmp_path / result).shape == (33, 50, 3)

@@ -113,8 +113,12 @@ def test_colours_and_the_shape_of_pixels_stay(tag: int | None, tmp_path: Path) -
 
 def test_some_frames_only(film: Path) -> None:
     av = optional_package("av")
-    assert infer(film.parent, "--input", film, "--output", film.parent, "--num_test", "5") == 0
-    assert len(describe(film, av)["times"]) == 5
+    out = film.parent / "out"
+    assert infer(film.parent, "--input", film, "--output", out, "--num_test", "5") == 0
+    assert len(describe(out / film.name, av)["times"]) == 5
+    with pytest.raises(SystemExit, match="2"):
+        infer(film.parent, "--input", film, "--output", film.parent)
+    assert len(describe(film, av)["times"]) == FRAMES
 
 
 def test_a_stopped_film_leaves_no_file(film: Path, monkeypatch) -> None:

@@ -65,3 +65,8 @@ def pixels(path: Path) -> np.ndarray:
     """(H, W, 3) int, so that differences may be negative."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
+
+
+def names(where: Path) -> list[str]:
+    """The files below a folder."""
+    return sorted(path.relative_to(where).as_posix() for path in where.rglob("*.*"))

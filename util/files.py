@@ -55,8 +55,8 @@ def remove_half_written(folder: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` for UTF-8 text with `\\n` line ends."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """`write_atomically` for UTF-8 text with `\\n` line ends; what is no Unicode becomes `?`."""
+    write_atomically(path, lambda file: file.write(text.encode(errors="replace")))
 
 
 def make_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Pages of pictures, written with dominate."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -72,10 +73,10 @@ class HTML:
         with self.doc, table(), tr():
             for image, text, target in zip(ims, txts, links, strict=True):
                 with td(), p():
-                    with a(href=f"images/{quote(target)}"):
+                    with a(href=_address(target)):
                         img(
                             style=f"width:{width}px",
-                            src=f"images/{quote(image)}",
+                            src=_address(image),
                             alt=text,
                             loading="lazy",
                         )
@@ -96,3 +97,8 @@ class HTML:
     def save(self) -> None:
         """Write the page, whole or not at all."""
         write_text_atomically(self.web_dir / self.file_name, self.doc.render())
+
+
+def _address(image: str) -> str:
+    """The address of a file in `images/`, whose name need not be valid Unicode."""
+    return f"images/{quote(os.fsencode(image))}"

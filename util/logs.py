@@ -1,5 +1,6 @@
 """Console output: one line per message, above the progress bar."""
 
+import io
 import logging
 import sys
 
@@ -15,6 +16,8 @@ class _Console(logging.Handler):
 
 def start_logging() -> None:
     """Send messages from INFO upwards to the console; safe to call again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
     root = logging.getLogger()
     if not any(isinstance(handler, _Console) for handler in root.handlers):
         root.addHandler(_Console())

@@ -9,8 +9,11 @@ import torch
 
 from .errors import UserError
 
-SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
-"""What PyTorch's allocators say, on CPUs and on Apple GPUs, in a plain RuntimeError."""
+SIGNS = (
+    *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
+    *("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
+"""What allocators and the libraries of GPUs say in a plain RuntimeError."""
 ONEDNN_SAYS = ("could not create a primitive", "could not create a memory object")
 """The whole message of the CPU's convolutions where they find no memory for themselves."""
 
@@ -23,10 +26,11 @@ def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        advice = _advice_for_training(opt) if opt.isTrain else _advice_for_inference(opt)
+        half = "fp16" if _is_old_gpu(device) else "bf16"
+        advise = _advice_for_training if opt.isTrain else _advice_for_inference
         raise UserError(
             f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
-            f"{'; '.join(advice[:3])}"
+            f"{'; '.join(advise(opt, half)[:3])}"
         ) from error
 
 
@@ -62,25 +66,32 @@ def _sizes(opt: Namespace) -> str:
     return f"--batch_size {opt.together}, {opt.precision}"
 
 
-def _advice_for_training(opt: Namespace) -> list[str]:
+def _is_old_gpu(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+
+
+def _advice_for_training(opt: Namespace, half: str) -> list[str]:
     found = []
     if opt.precision in ("fp32", "tf32"):
-        found.append("--precision bf16 (about two thirds of the memory, and faster)")
+        found.append(f"--precision {half} (about two thirds of the memory, and faster)")
     if opt.batch_size > 1:
         batches = opt.accumulate * opt.batch_size
         found.append(f"--batch_size 1 --accumulate {batches} (the same steps, somewhat slower)")
     if not opt.grad_checkpoint:
         found.append("--grad_checkpoint (half the memory or less, a third slower)")
-    smaller = max(64, opt.crop_size // 2 // 4 * 4)
-    found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+    smaller = opt.crop_size // 2 // 4 * 4
+    if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
+        found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+    elif "crop" not in opt.preprocess:
+        found.append("--preprocess crop (parts of --crop_size pixels, not whole pictures)")
     found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
     return found
 
 
-def _advice_for_inference(opt: Namespace) -> list[str]:
+def _advice_for_inference(opt: Namespace, half: str) -> list[str]:
     found = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
     if opt.precision in ("fp32", "tf32"):
-        found.append("--precision bf16 (faster; colours differ by some levels)")
+        found.append(f"--precision {half} (faster; colours differ by some levels)")
     found.append("--tile 512 (the same pictures, slower)")
     found.append("--max_size 1024 (smaller pictures)")
     return found

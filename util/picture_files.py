@@ -1,6 +1,8 @@
 """Translated pictures as files: the format that is asked for, with the metadata that matters."""
 
 import io
+import logging
+import struct
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -10,13 +12,22 @@ from .errors import UserError
 from .files import make_folder, write_atomically
 from .images import PNG_LEVEL
 
+log = logging.getLogger(__name__)
+
 FORMATS = ("same", "png", "jpg", "tiff", "webp")
 """What `--format` accepts; same is that of the input."""
+
+METADATA_DAMAGE = (OSError, ValueError, TypeError, LookupError, SyntaxError, struct.error)
+"""What Pillow raises where metadata cannot be read, or not be written in another format."""
 
 LOSSY = {"JPEG", "WEBP"}
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
 CAMERA_TAGS = {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
 """EXIF: description, make, model, resolution (3), software, date, artist, copyright."""
+
+
+class EncodeError(UserError):
+    """A picture that its format has no place for."""
 
 
 def ending(path: PurePath, picture_format: str) -> str:
@@ -28,7 +39,9 @@ def save_picture(image: Image.Image, path: Path, quality: int, source: Path | No
     """Write an upright RGB picture, whole or not at all, with the metadata of `source`.
 
     The ending of `path` decides the format; `quality` (1 to 100) counts for JPEG and WebP. Raises
-    UserError where the format cannot be written.
+    UserError where the format or the file cannot be written, EncodeError where the format has no
+    place for this picture (JPEG and WebP have a largest size). Metadata without a place are left
+    out.
     """
     file_format = Image.registered_extensions().get(path.suffix.lower(), "")
     if file_format not in Image.SAVE:
@@ -36,15 +49,27 @@ def save_picture(image: Image.Image, path: Path, quality: int, source: Path | No
             f"{path}: pictures of the format {path.suffix or '(none)'} cannot be written; "
             "choose another with --format"
         )
-    extra: dict[str, Any] = metadata_of(source) if source else {}
+    how: dict[str, Any] = {"format": file_format}
     if file_format in LOSSY:
-        extra["quality"] = quality
+        how["quality"] = quality
     elif file_format == "PNG":
-        extra["compress_level"] = PNG_LEVEL
-    content = io.BytesIO()  # encoded first: a failure leaves no file behind
-    image.save(content, format=file_format, **extra)
+        how["compress_level"] = PNG_LEVEL
+    try:  # encoded first: a failure leaves no file behind
+        content = _encoded(image, **how, **(metadata_of(source) if source else {}))
+    except METADATA_DAMAGE as error:
+        try:
+            content = _encoded(image, **how)
+        except (OSError, ValueError) as reason:
+            raise EncodeError(f"{path} cannot be written ({reason}); try --format png") from reason
+        log.warning("%s is written without metadata (%s)", path, error)
     make_folder(path.parent)
     write_atomically(path, lambda file: file.write(content.getbuffer()))
+
+
+def _encoded(image: Image.Image, **how: Any) -> io.BytesIO:
+    content = io.BytesIO()
+    image.save(content, **how)
+    return content
 
 
 def metadata_of(source: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where translated pictures go: the pages in `--results_dir`, or the folder `--output`."""
 
+import logging
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,11 @@ from torch import Tensor
 from .files import make_folder
 from .html import HTML
 from .images import save_image, stretched, to_picture
-from .picture_files import ending, save_picture
+from .picture_files import EncodeError, ending, save_picture
 from .threads import Threads, cpu_cores
 from .video_files import VideoWriter, is_video, time_of_frame
+
+log = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 100
 MOST_WRITERS = 8
@@ -47,6 +50,8 @@ class Results:
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.threads = Threads(min(MOST_WRITERS, max(2, cpu_cores() // 2)))
+        self.failures: list[str] = []
+        """What was said of pictures that could not be encoded."""
 
     def has(self, path: str) -> bool:
         """Whether the picture `path` has its results already."""
@@ -101,7 +106,11 @@ class OutputFolder(Results):
 
     def _save(self, image: Tensor, path: str) -> None:
         picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
-        save_picture(picture, self.place(path), self.opt.quality, Path(path))
+        try:
+            save_picture(picture, self.place(path), self.opt.quality, Path(path))
+        except EncodeError as error:  # the others can perhaps
+            self.failures.append(str(error))
+            log.warning("skipped: %s", error)
 
 
 class VideoResult(Results):
@@ -128,8 +137,12 @@ class VideoResult(Results):
 
     def close(self) -> Path:
         """Finish the video; returns it."""
-        self.threads.finish()
-        self.writer.close()
+        try:
+            self.threads.finish()
+            self.writer.close()
+        except BaseException:
+            self.writer.discard()
+            raise
         return self.path
 
     def _encode(self, image: Tensor, path: str) -> None:
@@ -240,9 +253,9 @@ def _stems(folder: str) -> dict[str, str]:
     taken: set[str] = set()
     for name in names:
         stem = Path(name).stem
-        while stem in taken:
+        while stem.lower() in taken:  # a.png and A.jpg are one file on Windows and macOS
             stem = f"{stem}_{Path(name).suffix[1:]}"
-        taken.add(stem)
+        taken.add(stem.lower())
         stems[name] = stem
     return stems
 

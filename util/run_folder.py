@@ -48,14 +48,18 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any]) -> Path:
 
 
 def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
-    """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs."""
+    """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs.
+
+    `train_opt` is the training's alone, whatever the phase: a run goes on from it.
+    """
+    kind = "train" if opt.isTrain else "test" if opt.phase == "train" else opt.phase
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--checkpoints_dir: cannot make {folder}: {error.strerror}") from error
-    write_text_atomically(folder / f"{opt.phase}_opt.txt", options_text(opt, defaults))
+    write_text_atomically(folder / f"{kind}_opt.txt", options_text(opt, defaults))
     values = json.dumps(opt.values(), indent=1, sort_keys=True, default=str)
-    write_text_atomically(folder / f"{opt.phase}_opt.json", values + "\n")
+    write_text_atomically(folder / f"{kind}_opt.json", values + "\n")
 
 
 def options_text(opt: Options, defaults: Mapping[str, Any]) -> str:

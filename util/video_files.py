@@ -44,7 +44,7 @@ def open_video(path: Path) -> Any:
     av = import_av()
     try:
         container = av.open(str(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         raise UserError(f"cannot read the video {path} ({error})") from error
     if not container.streams.video:
         container.close()

@@ -4,6 +4,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
     before = where.levels(str(path), 3).copy()
     stamp = path.stat()
     picture(77, 40, 48).save(path)
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as tar and cp -p do
     after = where.levels(str(path), 3)
     assert not np.array_equal(after, before)
     assert np.array_equal(after, Pictures(train_opt()).levels(str(path), 3))
@@ -284,3 +285,12 @@ def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> Non
 def test_the_fixed_pictures_take_no_cache(train_opt: Make, tmp_path: Path) -> None:
     assert fixed_samples(cached(train_opt, "disk"))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_that_others_fill_is_left_some_room(tmp_path: Path, monkeypatch) -> None:
+    cache = DiskCache(str(tmp_path), 10**9)
+    levels = np.zeros((3, 4, 4), np.uint8)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    assert not cache.put(b"k" * 16, levels)
+    assert cache.get(b"k" * 16) is None

@@ -1,5 +1,6 @@
 """How a step is computed does not change what is computed."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -206,3 +207,33 @@ def test_padding_keeps_the_type_under_autocast() -> None:
     assert torch.equal(padded, nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"))
     padded.float().sum().backward()
     assert x.grad is not None and float(x.grad.float().sum()) == 2 * 7 * 8
+
+
+def test_a_run_goes_on_in_another_memory_layout(train_opt: Make) -> None:
+    """Fused Adam takes weights and moments as they lie in memory."""
+    first, straight, later = (model_of(train_opt("--pool_size", "0")) for _ in range(3))
+    for model in (first, straight):
+        model.set_input(pictures(1))
+        model.optimize_parameters()
+    for net in ("netG_A", "netG_B", "netD_A", "netD_B"):
+        getattr(later, net).to(memory_format=torch.channels_last)
+    later.load_training_state(copy.deepcopy(first.training_state()))
+    moment = later.optimizer_G.state[later.netG_A.model[4].weight]["exp_avg"]
+    assert moment.stride() == later.netG_A.model[4].weight.stride()
+    for model in (straight, later):
+        model.set_input(pictures(1, first=5))
+        model.optimize_parameters()
+    assert_same_weights(straight, later, 1e-6)
+
+
+@pytest.mark.parametrize("words", [["--accumulate", "4"], ["--precision", "fp16"]])
+def test_gradients_that_no_longer_fit_are_not_taken_over(train_opt: Make, words: list[str]) -> None:
+    first = model_of(train_opt("--accumulate", "3"))
+    first.set_input(pictures(1))
+    first.optimize_parameters()
+    state = copy.deepcopy(first.training_state())
+    same, other = (model_of(train_opt("--accumulate", "3", *more)) for more in ([], words))
+    for model in (same, other):
+        model.load_training_state(copy.deepcopy(state))
+    assert same.netG_A.model[1].weight.grad is not None
+    assert other.netG_A.model[1].weight.grad is None

@@ -44,6 +44,7 @@ def test_tiles_give_the_whole_picture(
 def test_files_of_activations_go_when_they_are_done(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tiling, "available_bytes", lambda device: 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     most = []
     save = torch.Tensor.numpy
 

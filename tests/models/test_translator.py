@@ -5,7 +5,10 @@ import copy
 import pytest
 import torch
 from tiny_runs import WritesOver, tiny_generator
+from torch import nn
 
+from models import translator
+from models.tile_cost import measure
 from models.translator import Translator, Working, describe, pad_to_size
 
 CPU = torch.device("cpu")
@@ -80,3 +83,22 @@ def test_what_a_call_gave_outlives_the_next() -> None:
     first = translate(torch.ones(1, 3, 8, 8))
     translate(torch.zeros(1, 3, 8, 8))
     assert first.eq(1).all()
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_parts(monkeypatch) -> None:
+    monkeypatch.setattr(translator, "NEVER_TOO_LARGE", 0)
+    net, x = tiny_generator(), torch.rand(5, 3, 32, 32) * 2 - 1
+    expected = Translator(net, CPU, Working())(x)
+    room = 2 * measure(net, (1, 3, 32, 32)).peak_bytes
+    monkeypatch.setattr(translator, "available_bytes", lambda device: room)
+    sizes: list[int] = []
+    net.register_forward_pre_hook(lambda _net, images: sizes.append(len(images[0])))
+    assert torch.allclose(Translator(net, CPU, Working())(x), expected, atol=1e-5)
+    assert sizes == [1, 2, 2, 1]  # the first measures
+
+
+def test_pictures_with_their_own_statistics_outlive_each_other() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(3), WritesOver())
+    x = torch.stack([torch.linspace(0, number, 192).view(3, 8, 8) for number in (1, 2)])
+    first, second = Translator(net, CPU, Working())(x)
+    assert not torch.equal(first, second)

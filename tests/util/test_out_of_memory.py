@@ -14,7 +14,8 @@ from util.out_of_memory import memory_advice
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = {
     **{"isTrain": True, "precision": "tf32", "batch_size": 4, "accumulate": 2},
-    **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64},
+    **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64, "netG": "resnet_9blocks"},
+    "preprocess": "resize_and_crop",
 }
 RUN_OUT = """
 import importlib, resource, sys, torch
@@ -60,6 +61,13 @@ def test_what_is_in_use_already_is_not_advised() -> None:
     for flag in ("--precision", "--accumulate", "--grad_checkpoint"):
         assert flag not in text
     assert text.index("--crop_size 256") < text.index("--ngf 32")
+
+
+def test_only_what_the_run_can_follow_is_advised() -> None:
+    used = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
+    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **used)
+    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **used)
+    assert "(sees less" not in said(MemoryError(), crop_size=64, **used)
 
 
 def test_inference_advises_tiles() -> None:

@@ -1,0 +1,111 @@
+"""02_inference.py never loses a picture: neither inputs nor results, nor the run itself."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+from tiny_runs import infer, make_run, names, pixels
+
+BOTH = ["--model", "cycle_gan"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, and a run with G, G_A and G_B."""
+    make_run(tmp_path, "", "_A", "_B")
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        picture(number, 40, 40).save(tmp_path / "in" / f"{number}.png")
+    return tmp_path / "in"
+
+
+def test_the_options_of_the_training_stay_those_of_the_training(folder: Path) -> None:
+    stored = folder.parent / "checkpoints/run/train_opt.json"
+    stored.write_text(json.dumps({"model": "cycle_gan", "n_epochs": 7}))
+    (folder / "train").mkdir()
+    picture(0, 20, 20).save(folder / "train/x.png")
+    assert infer(folder.parent, "--input", folder, "--phase", "train") == 0
+    assert json.loads(stored.read_text()) == {"model": "cycle_gan", "n_epochs": 7}
+    assert (stored.parent / "test_opt.json").is_file()
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+@pytest.mark.parametrize(("in_A", "in_B"), [(2, 5), (5, 2), (3, 3)])
+def test_no_pair_takes_the_name_of_another(
+    folder: Path, direction: str, in_A: int, in_B: int, caplog
+) -> None:
+    for side, count in (("A", in_A), ("B", in_B)):
+        (folder / f"test{side}").mkdir()
+        for number in range(count):
+            picture(10 * count + number, 32, 32).save(folder / f"test{side}/{side}{number}.png")
+    words = [*BOTH, "--dataroot", folder, "--direction", direction]
+    assert infer(folder.parent, *words) == 0
+    images = folder.parent / "results/run/test_latest/images"
+    most = max(in_A, in_B)
+    first = "A" if direction == "AtoB" else "B"
+    side = first if in_A == in_B else "A" if in_A > in_B else "B"
+    stems = [f"{side}{number}" for number in range(most)]
+    labels = ["real_A", "fake_B", "rec_A", "real_B", "fake_A", "rec_B"]
+    assert names(images) == sorted(f"{stem}_{label}.png" for stem in stems for label in labels)
+    real = f"real_{'A' if side == first else 'B'}"  # the domains are swapped by --direction
+    for stem in stems:
+        shown = pixels(images / f"{stem}_{real}.png")
+        assert np.array_equal(shown, pixels(folder / f"test{side}/{stem}.png"))
+    caplog.set_level("INFO")
+    assert infer(folder.parent, *words, "--skip_existing") == 0
+    assert f"{most} of {most} had their results already" in caplog.text
+
+
+@pytest.mark.parametrize("words", [[], ["--format", "jpg"], ["--skip_existing"]])
+def test_results_never_take_the_place_of_the_input(folder: Path, words: list[str], capsys) -> None:
+    before = {name: (folder / name).read_bytes() for name in names(folder)}
+    for source in (folder, folder / "0.png"):
+        more = words if source == folder else []
+        with pytest.raises(SystemExit, match="2"):
+            infer(folder.parent, "--input", source, "--output", folder / ".", *more)
+        assert "would take the place of the input" in capsys.readouterr().err
+    assert {name: (folder / name).read_bytes() for name in names(folder)} == before
+    one = ["--input", folder / "0.png", "--output", folder, "--format", "jpg"]
+    assert infer(folder.parent, *one) == 0
+    assert (folder / "0.jpg").is_file()
+
+
+def test_results_inside_the_input_are_no_input(folder: Path, caplog) -> None:
+    words = ["--input", folder, "--output", folder / "monet"]
+    assert infer(folder.parent, *words) == 0
+    caplog.set_level("INFO")
+    assert infer(folder.parent, *words) == 0
+    assert "translating 3 of 3 pictures" in caplog.text
+    assert names(folder / "monet") == ["0.png", "1.png", "2.png"]
+
+
+def test_a_picture_too_large_for_its_format_is_skipped_and_named(folder: Path, caplog) -> None:
+    picture(9, 16400, 8).save(folder / "1wide.png")
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", out, "--format", "webp") == 1
+    assert names(out) == ["0.webp", "1.webp", "2.webp"]
+    assert "1 of 4 pictures were skipped" in caplog.text
+    assert "1wide.webp cannot be written" in caplog.text
+
+
+def test_metadata_without_a_place_are_left_out(folder: Path, caplog) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a prompt " * 9000  # more than JPEG has room for
+    picture(0, 16, 16).save(folder / "0.png", exif=exif.tobytes())
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", out, "--format", "jpg") == 0
+    assert names(out) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert "0.jpg is written without metadata" in caplog.text
+
+
+def test_names_that_differ_in_case_alone_stay_two(tmp_path: Path) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for name in ("x.jpg", "X.png"):
+        picture(0, 16, 16).save(tmp_path / "in" / name)
+    out = tmp_path / "out"
+    assert infer(tmp_path, "--input", tmp_path / "in", "--output", out, "--format", "png") == 0
+    assert len({name.lower() for name in names(out)}) == 2
