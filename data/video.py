@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoFrames:
-    """The frames of the video `--dataroot` in batches, decoded while others are computed."""
+    """The frames of the video `--dataroot` in batches, some of them ahead of their use."""
 
     def __init__(self, opt: Namespace) -> None:
         self.opt, self.path = opt, Path(opt.dataroot)

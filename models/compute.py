@@ -79,7 +79,7 @@ def best_memory_format(
 
     On CPUs channels_last, but for the training of networks that are not compiled: PyTorch's own
     backward of instance norm is several times slower in it. On GPUs channels_last in half
-    precision, the layout of their matrix units.
+    precision, the layout of their matrix units (not measured).
     """
     fast = (compiled or not trains) if device.type == "cpu" else device.type == "cuda" and half
     return torch.channels_last if fast else torch.contiguous_format

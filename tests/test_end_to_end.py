@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,14 @@ def test_every_level_of_a_picture_survives_inference(tmp_path: Path) -> None:
     assert import_module("02_inference").main([*words, "--results_dir", str(tmp_path / "out")]) == 0
     with Image.open(tmp_path / "out/run/test_latest/images/x_real.png") as back:
         assert np.array_equal(np.asarray(back), original)
+
+
+@pytest.mark.slow
+def test_help_comes_within_a_second_of_the_import_of_torch() -> None:
+    def seconds(*words: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    imported = min(seconds("-c", "import torch, torchvision") for _ in range(2))
+    assert min(seconds("01_train.py", "--help") for _ in range(2)) <= imported + 1

@@ -1,6 +1,7 @@
 """How much memory is free."""
 
 import ctypes
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def available_bytes(device: torch.device) -> int | None:
 def _free_host_memory() -> int | None:
     if sys.platform == "win32":
         return _free_on_windows()
+    if sys.platform == "darwin":  # which tells only how much there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     found = [_meminfo(), _control_group()]
     return min((value for value in found if value is not None), default=None)
 

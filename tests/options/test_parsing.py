@@ -69,6 +69,7 @@ def test_finished_values() -> None:
         (["--dataset_mode", "x"], "unaligned"),
         (["--model", "test"], "02_inference.py"),
         (["--n_epochs", "0", "--n_epochs_decay", "0"], "no epoch to train"),
+        (["--accumulate", "2", "--compile", "reduce-overhead"], "use --compile default"),
         (["--epoch_count", "201"], "beyond the last epoch, 200"),
         (["--n_epochs", "-1"], "--n_epochs -1: must not be negative"),
         (["--crop_size", "512"], "--crop_size 512 is larger than --load_size 286"),

@@ -1,6 +1,9 @@
 """Pages of pictures, the training gallery, whole-or-nothing files, log rewinding."""
 
+import io
 import json
+import logging
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from util.errors import UserError
 from util.files import write_atomically, write_text_atomically
 from util.html import HTML
 from util.log_rewind import rewind_logs
+from util.logs import start_logging
 from util.records import LossRecord, PictureRecord
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.log_files import LogFiles, loss_line
@@ -106,3 +110,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot write .*missing"):
         write_text_atomically(tmp_path / "missing" / "x.txt", "new")
+
+
+def test_names_that_are_no_unicode_do_not_end_a_run(tmp_path: Path, monkeypatch) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    page = HTML(tmp_path, "results")
+    page.add_images([name], [name], [name])
+    page.save()
+    assert 'src="images/caf%E9.png"' in (tmp_path / "index.html").read_text(encoding="utf-8")
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", console)
+    start_logging()
+    logging.getLogger("test").warning("skipped: %s, %s", name, "日本.png")
+    console.flush()
+    written = console.buffer.getvalue().decode("ascii")
+    assert written.startswith("warning: skipped: caf\\udce9.png, \\u65e5")
