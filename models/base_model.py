@@ -166,7 +166,7 @@ class BaseModel(ABC):
         self.observed_steps += 1
 
     def epoch_metric(self) -> float:
-        """The mean of what steps observed since the last call; of nothing, the sum of the losses."""
+        """The mean of what steps observed since the last call; if nothing, the sum of losses."""
         if self.observed_steps == 0:
             return sum(self.get_current_losses().values())
         mean = float(self.observed_sum) / self.observed_steps
