@@ -70,7 +70,8 @@ class Translator(nn.Module):
                 tile = self.working.tile or USUAL_TILE
                 output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
             else:
-                output = torch.cat([self._whole(part) for part in padded.split(together)])
+                outputs = [self._whole(part) for part in padded.split(together)]
+                output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return output[..., top : top + height, left : left + width]
 
     def _whole(self, images: Tensor) -> Tensor:
@@ -139,7 +140,11 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
                 setattr(model, attribute, translator)
     log.info("%s", describe(list(nets.values())))
     if opt.compile != "off" and images is not None:
-        log.info("--compile: begins where it pays, with %.0f s of work left", WORTH_COMPILING)
+        log.info(
+            "--compile: networks are compiled once more than %.0f s of work are left at the speed "
+            "so far, as compiling takes about a minute",
+            WORTH_COMPILING,
+        )
 
 
 def describe(nets: list[nn.Module]) -> str:
