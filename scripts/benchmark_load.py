@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=int, default=100, help="pictures in each domain")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each row")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--device", default="cpu", help="cuda: into pinned memory")
 
 
 def run(args: argparse.Namespace) -> list[Row]:
@@ -58,11 +59,12 @@ def run(args: argparse.Namespace) -> list[Row]:
         for name, size, workers in (("plain", LARGE, True), ("256 px plain", SMALL, False)):
             plain = PlainPairs(place / str(size[0]))
             count = args.workers if workers else 0
-            readers[name] = _repeated(plain_loader(plain, count))
+            readers[name] = _repeated(plain_loader(plain, count, pinned=args.device != "cpu"))
         for name, (size, workers, flags) in WAYS.items():
             count = args.workers if workers else 0
             where = ["--dataroot", str(place / str(size[0])), "--checkpoints_dir", str(place)]
-            words = [*where, "--num_threads", str(count), "--gpu_ids", "-1", "--seed", "1", *flags]
+            device = ["--gpu_ids", "-1" if args.device == "cpu" else "0"]
+            words = [*where, "--num_threads", str(count), *device, "--seed", "1", *flags]
             readers[name] = _repeated(create_dataset(TrainOptions().parse(words)))
         stack.callback(readers.clear)  # ends the workers before the folder goes
         seconds = _measure(readers, args.rounds)
@@ -117,10 +119,14 @@ def plain_tensor(path: Path) -> torch.Tensor:
     return levels.to(torch.float32).div(255).sub(0.5).div(0.5)
 
 
-def plain_loader(pairs: PlainPairs, workers: int) -> Iterable[Any]:
+def plain_loader(pairs: PlainPairs, workers: int, pinned: bool) -> Iterable[Any]:
     """PyTorch's loader with its defaults, its workers kept."""
     return torch.utils.data.DataLoader(
-        pairs, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        pairs,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pinned,
     )
 
 
