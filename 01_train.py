@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     model.setup(opt)
     progress = Progress(opt, dataset)
     resume(opt, model, progress)
-    visualizer = Visualizer(opt, samples=fixed_samples(opt))
+    visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
     exit_code = train(opt, model, progress, visualizer)
     progress.close()
     visualizer.close()

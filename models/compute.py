@@ -15,6 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.checkpoint import checkpoint
 
+from util.errors import UserError
+
 from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
 from .precision import autocast, full, use_precision
 
@@ -32,6 +34,11 @@ class Compute:
         self.compile_mode: str = getattr(opt, "compile", "off") if opt.isTrain else "off"
         self.graphs = self.compile_mode in CUDA_GRAPH_MODES
         self.checkpoints: bool = getattr(opt, "grad_checkpoint", False)
+        if self.checkpoints and device.type == "mps" and not opt.no_dropout:
+            raise UserError(
+                "--grad_checkpoint: on an Apple GPU dropout cannot be drawn twice alike; "
+                "add --no_dropout, or compute with --gpu_ids -1"
+            )
         # computed together, the batches would also need their memory together
         self.together = not (getattr(opt, "separate_passes", False) or self.checkpoints)
         self.fixed_shapes = "crop" in opt.preprocess

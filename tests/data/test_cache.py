@@ -283,7 +283,8 @@ def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> Non
 
 
 def test_the_fixed_pictures_take_no_cache(train_opt: Make, tmp_path: Path) -> None:
-    assert fixed_samples(cached(train_opt, "disk"))
+    opt = cached(train_opt, "disk")
+    assert fixed_samples(opt, find_dataset_using_name("unaligned")(train_opt()))
     assert not (tmp_path / "runs").exists()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
+from data import create_dataset
 from data.fixed_samples import fixed_samples
 from models import create_model
 from options.train_options import TrainOptions
@@ -33,8 +35,12 @@ def options(folder: Path, *more: str) -> Options:
     return TrainOptions().parse(words)
 
 
+def samples(opt: Options) -> list[dict[str, Any]]:
+    return fixed_samples(opt, create_dataset(opt).dataset)
+
+
 def test_the_first_test_pictures_without_chance(folder: Path) -> None:
-    first, second = (fixed_samples(options(folder)) for _ in range(2))
+    first, second = (samples(options(folder)) for _ in range(2))
     assert len(first) == 4
     for one, two in zip(first, second, strict=True):
         assert torch.equal(one["A"], two["A"]) and torch.equal(one["B"], two["B"])
@@ -42,21 +48,32 @@ def test_the_first_test_pictures_without_chance(folder: Path) -> None:
     assert first[1]["A"].shape == (1, 3, 32, 32)
 
 
-def test_training_pictures_where_there_is_no_test_folder(folder: Path) -> None:
+def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypatch) -> None:
     shutil.rmtree(folder / "testA")
-    assert "trainA" in fixed_samples(options(folder))[0]["A_paths"][0]
+    shutil.rmtree(folder / "testB")
+    opt = options(folder)
+    training = create_dataset(opt).dataset
+    walked: list[object] = []
+    monkeypatch.setattr("os.walk", lambda *where, **_: walked.append(where) or iter(()))
+    found = fixed_samples(opt, training)
+    paths = [f"{folder}/trainA/{number}.png" for number in range(4)]
+    assert [sample["A_paths"][0] for sample in found] == paths
+    assert not walked
+    assert training.opt.isTrain
+    (placed,) = {sample["A"].shape for sample in found}
+    assert placed == (1, 3, 32, 32)
 
 
 def test_none_where_nothing_can_be_read(folder: Path) -> None:
     for path in folder.glob("*/*.png"):
         path.write_bytes(b"no picture")
-    assert fixed_samples(options(folder)) == []
+    assert samples(options(folder)) == []
 
 
 @pytest.mark.parametrize("model_flags", ["", "--norm batch"])
 def test_translating_leaves_no_trace(folder: Path, model_flags: str) -> None:
     opt = options(folder, *model_flags.split()).replace(no_dropout=False)
-    model, batches = create_model(opt), fixed_samples(opt)
+    model, batches = create_model(opt), samples(opt)
     model.setup(opt)
     model.set_input(batches[0])
     model.forward()
