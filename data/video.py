@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoFrames:
-    """The frames of the video `--dataroot` in batches, some of them ahead of their use."""
+    """The frames of the video `--dataroot` in batches, decoded while others are computed."""
 
     def __init__(self, opt: Namespace) -> None:
         self.opt, self.path = opt, Path(opt.dataroot)
@@ -56,6 +56,7 @@ class VideoFrames:
     def _decoded(self) -> Iterator[Any]:
         damage = import_av().error.FFmpegError
         with open_video(self.path) as container:
+            container.streams.video[0].thread_type = "AUTO"  # frames ahead, in other threads
             try:
                 yield from container.decode(video=0)
             except damage as error:
