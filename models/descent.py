@@ -62,7 +62,7 @@ class Descent:
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
-                "window": [self.accumulate, self.scaled],
+                "window": self._window(),
                 "pending": self._pending.get(optimizer, 0),
                 "gradients": [w.grad for w in _weights(optimizer)]
                 if self._pending.get(optimizer)
@@ -82,13 +82,14 @@ class Descent:
         for optimizer, stored in zip(optimizers, state, strict=True):
             if self.scaled and stored["scaler"]:
                 self._scaler(optimizer).load_state_dict(stored["scaler"])
-            if stored.get("window", [self.accumulate, self.scaled]) == [
-                self.accumulate,
-                self.scaled,
-            ]:
+            if stored.get("window") == self._window():
                 self._pending[optimizer] = stored["pending"]
                 for weight, gradient in zip(_weights(optimizer), stored["gradients"], strict=False):
                     weight.grad = None if gradient is None else laid_out_as(weight, gradient)
+
+    def _window(self) -> list[int | bool]:
+        """What gradients that wait depend on."""
+        return [self.accumulate, self.scaled]
 
 
 def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from util.devices import lacks_bfloat16
 from util.errors import UserError
 
 
@@ -40,12 +41,12 @@ def use_precision(name: str, device: torch.device) -> Precision:
     Raises UserError where the device computes it by detours only.
     """
     precision = PRECISIONS[name]
+    if precision.half == torch.bfloat16 and lacks_bfloat16(device):
+        raise UserError(
+            f"--precision bf16: {torch.cuda.get_device_name(device)} has no bfloat16 units; "
+            "use --precision fp16"
+        )
     if device.type == "cuda":
-        if precision.half == torch.bfloat16 and torch.cuda.get_device_capability(device) < (8, 0):
-            raise UserError(
-                f"--precision bf16: {torch.cuda.get_device_name(device)} has no bfloat16 units; "
-                "use --precision fp16"
-            )
         torch.backends.cudnn.allow_tf32 = precision.tf32
         torch.backends.cuda.matmul.allow_tf32 = precision.tf32
     return precision

@@ -20,6 +20,11 @@ def parse_gpu_ids(text: str) -> list[int]:
     return [i for i in ids if i >= 0]
 
 
+def lacks_bfloat16(device: torch.device) -> bool:
+    """Whether it is a CUDA GPU without bfloat16 units, older than compute capability 8."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+
+
 def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
     """The device of a run: the first GPU named, else MPS, else the CPU, said in one line.
 

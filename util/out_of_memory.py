@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from .devices import lacks_bfloat16
 from .errors import UserError
 
 SIGNS = (
@@ -26,7 +27,7 @@ def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        half = "fp16" if _is_old_gpu(device) else "bf16"
+        half = "fp16" if lacks_bfloat16(device) else "bf16"
         advise = _advice_for_training if opt.isTrain else _advice_for_inference
         raise UserError(
             f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
@@ -64,10 +65,6 @@ def _sizes(opt: Namespace) -> str:
     if opt.isTrain:
         return f"--crop_size {opt.crop_size} --batch_size {opt.batch_size}"
     return f"--batch_size {opt.together}, {opt.precision}"
-
-
-def _is_old_gpu(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
 
 
 def _advice_for_training(opt: Namespace, half: str) -> list[str]:
