@@ -5,6 +5,8 @@ Writes weights, options, losses and a gallery to <checkpoints_dir>/<name>; --hel
 
 import logging
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from data import create_dataset
 from data.fixed_samples import fixed_samples
@@ -18,7 +20,8 @@ from util.health import Health
 from util.out_of_memory import memory_advice
 from util.progress import Progress
 from util.resume import resume
-from util.run_folder import claim_run_folder
+from util.run_folder import check_run_folder, claim_run_folder
+from util.run_lock import RunLock
 from util.saver import Saver
 from util.session import begin, run_program
 from util.stopping import StopRequest
@@ -31,21 +34,32 @@ def main(argv: list[str] | None = None) -> int:
     """Train as the command line says; returns the exit code."""
     options = TrainOptions()
     opt = begin(options.parse(argv), complete_training)
-    dataset = create_dataset(opt)
-    model = create_model(opt)
-    claim_run_folder(opt, option_defaults(options, opt))
-    model.setup(opt)
-    progress = Progress(opt, dataset)
-    resume(opt, model, progress)
-    visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
-    exit_code = train(opt, model, progress, visualizer)
-    progress.close()
-    visualizer.close()
+    check_run_folder(opt)
+    with RunLock(opt):
+        dataset = create_dataset(opt)
+        model = create_model(opt)
+        model.setup(opt)
+        progress = Progress(opt, dataset)
+        resumes = resume(opt, model, progress)
+        claim = partial(claim_run_folder, opt, option_defaults(options, opt), resumes)
+        visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
+        exit_code = train(opt, model, progress, visualizer, claim)
+        progress.close()
+        visualizer.close()
     return exit_code
 
 
-def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer) -> int:
-    """The loop: every epoch that is left, until the end or a stop signal."""
+def train(
+    opt: Options,
+    model: BaseModel,
+    progress: Progress,
+    visualizer: Visualizer,
+    claim_folder: Callable[[], None],
+) -> int:
+    """The loop: every epoch that is left, until the end or a stop signal.
+
+    The run writes nothing before its first step is done: a command that fails changes nothing.
+    """
     health, saver = Health(opt), Saver(opt, model, progress)
     with StopRequest() as stop:
         for epoch in progress.epochs():
@@ -55,6 +69,8 @@ def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visual
                     model.optimize_parameters()
                 if progress.first_step:
                     model.check_declared_names()
+                    claim_folder()
+                    visualizer.open(progress.start)
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
                 if stop.exit_code or progress.due(opt.save_latest_freq):

@@ -12,7 +12,7 @@ from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
 from models.precision import PRECISION_HELP, PRECISIONS
 from util.devices import parse_gpu_ids
 from util.errors import UsageError, did_you_mean
-from util.frozen_options import Options, suffixed_name
+from util.frozen_options import Options, run_name, suffixed_name
 
 from .validation import validate
 
@@ -66,7 +66,7 @@ class BaseOptions:
 
     def finish(self, opt: Options) -> Options:
         """Fill in what follows from other options."""
-        name = suffixed_name(opt.name, opt.suffix, opt.values())
+        name = run_name(suffixed_name(opt.name, opt.suffix, opt.values()))
         return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=parse_gpu_ids(opt.gpu_ids))
 
     def parse(self, argv: list[str] | None = None) -> Options:

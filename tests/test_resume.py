@@ -320,13 +320,22 @@ def test_another_number_of_pictures_is_an_error(pictures: Path) -> None:
         train(words(pictures, "run", "--continue_train"))
 
 
-def test_epoch_count_given_by_hand_wins(pictures: Path) -> None:
+def test_an_earlier_epoch_count_writes_over_nothing(pictures: Path) -> None:
     argv = words(pictures, "run")
     assert train(argv) == 0
     assert train([*argv, "--continue_train", "--epoch_count", "2"]) == 0
-    assert [record[:2] for record in losses(pictures.parent / "runs" / "run")] == [
-        (epoch, i) for epoch in (1, 2, 3) for i in range(1, 6)
-    ]
+    runs = pictures.parent / "runs"
+    for name, epochs in (("run.1", (1, 2, 3)), ("run", (2, 3))):
+        assert [record[:2] for record in losses(runs / name)] == [
+            (epoch, i) for epoch in epochs for i in range(1, 6)
+        ]
+
+
+def test_a_later_epoch_count_writes_on(pictures: Path) -> None:
+    argv = words(pictures, "run")
+    assert train([*argv, "--n_epochs", "1"]) == 0
+    assert train([*argv, "--n_epochs_decay", "3", "--continue_train", "--epoch_count", "4"]) == 0
+    assert [record[0] for record in losses(pictures.parent / "runs" / "run")][::5] == [1, 2, 4, 5]
 
 
 def test_an_old_run_with_weights_alone_goes_on_as_a_warm_start(

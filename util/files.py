@@ -73,7 +73,7 @@ def list_folder(folder: Path, pattern: str = "*", most: int = 12) -> str:
     """What a folder holds, as a phrase for an error message."""
     if not folder.is_dir():
         return f"{folder} does not exist"
-    names = sorted(path.name for path in folder.glob(pattern))
+    names = sorted(path.name for path in folder.glob(pattern) if not path.name.startswith("."))
     if not names:
         return f"{folder} holds no {pattern}" if pattern != "*" else f"{folder} is empty"
     more = f", ... ({len(names)} in all)" if len(names) > most else ""

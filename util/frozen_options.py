@@ -1,6 +1,7 @@
 """The frozen `opt` that every room reads."""
 
 from argparse import Namespace
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .errors import UsageError
@@ -52,3 +53,17 @@ def suffixed_name(name: str, suffix: str, values: dict[str, Any]) -> str:
         raise UsageError(
             f"--suffix {suffix}: {error} is no option; e.g. {{netG}}_{{ngf}}"
         ) from None
+
+
+def run_name(name: str) -> str:
+    """The name of a run: a relative path below --checkpoints_dir, such as `run` or `group/run`.
+
+    Returned without what means nothing, as in `./run/`. Raises UsageError for anything else.
+    """
+    path = PurePath(name.strip())
+    parts = path.parts
+    outside = any(".." in kind(name).parts for kind in (PurePosixPath, PureWindowsPath))
+    if not parts or outside or PureWindowsPath(name).anchor or path.anchor:
+        what = "is empty" if not name.strip() else "is no folder below --checkpoints_dir"
+        raise UsageError(f"--name {name or repr(name)}: {what}; give a name such as monet or a/b")
+    return path.as_posix()

@@ -3,7 +3,7 @@
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tqdm import tqdm
 
@@ -20,6 +20,17 @@ class Batches(Protocol):
         """The batches of an epoch without its first `start` pictures."""
 
 
+class Position(NamedTuple):
+    """A place in a run."""
+
+    epoch: int
+    """From 1."""
+    epoch_iters: int
+    """Images seen in this epoch."""
+    total_iters: int
+    """Images seen in the whole run."""
+
+
 class Progress:
     """Counts the pictures and the seconds of a run; one picture is one iteration."""
 
@@ -31,8 +42,8 @@ class Progress:
         self.total_iters = (opt.epoch_count - 1) * len(dataset)
         self.total_steps = 0
         self.data_time = 0.0
-        self._before = self.total_iters
-        self._began, self._first = time.perf_counter(), self.total_iters
+        self.start = self._start_here()
+        self._began = time.perf_counter()
         self._bar: tqdm[Any] | None = None
 
     def state(self) -> dict[str, int]:
@@ -49,7 +60,12 @@ class Progress:
         """Go to a position that `state` gave."""
         self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
         self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
-        self._before = self._first = self.total_iters
+        self.start = self._start_here()
+
+    def _start_here(self) -> Position:
+        """The position that this process starts from."""
+        self._before = self.total_iters
+        return Position(self.epoch, self.epoch_iters, self.total_iters)
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left, the one in hand included; each is counted when it is over."""
@@ -99,7 +115,7 @@ class Progress:
     @property
     def first_step(self) -> bool:
         """Whether this is the first step that the process computes."""
-        return self._before == self._first
+        return self._before == self.start.total_iters
 
     @property
     def last_step(self) -> bool:
@@ -108,7 +124,9 @@ class Progress:
 
     def images_per_second(self) -> float:
         """Over the whole run of this process so far."""
-        return (self.total_iters - self._first) / max(time.perf_counter() - self._began, 1e-9)
+        return (self.total_iters - self.start.total_iters) / max(
+            time.perf_counter() - self._began, 1e-9
+        )
 
     def loss_record(self, losses: Mapping[str, float], learning_rate: float) -> LossRecord:
         """The losses of the step in hand, with where it stands."""

@@ -5,7 +5,6 @@ from argparse import Namespace
 from typing import Any, Protocol
 
 from .errors import UserError
-from .log_rewind import rewind_logs
 from .progress import Progress
 from .training_state import (
     continues_from_state,
@@ -28,14 +27,16 @@ class Resumable(Protocol):
         """Take over networks, optimizers, schedules and pools."""
 
 
-def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
-    """Restore model, random streams, position and logs from the state of the run, if it goes on.
+def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:
+    """Restore model, random streams and position from the state of the run, if it resumes.
 
-    --epoch_count given by hand wins over the stored position. Raises UserError where the number
-    of pictures has changed.
+    --epoch_count given by hand wins over the stored position. Returns whether the run can write on
+    in its folder: not where it would write over snapshots that are there already, as a start from
+    weights alone or an earlier --epoch_count does. Raises UserError where the number of pictures
+    has changed.
     """
     if not continues_from_state(opt):
-        return
+        return False
     path = state_path(opt)
     state = read_state(path)
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
@@ -48,7 +49,6 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
     restore_random_states(state["random"])
     if "epoch_count" not in opt.given:
         progress.resume(state["progress"])
-    rewind_logs(path.parent, progress.epoch, progress.epoch_iters, progress.total_iters)
     if progress.epoch > progress.last_epoch:
         log.info(
             "this run is finished (%d of %d epochs); a larger --n_epochs or --n_epochs_decay "
@@ -56,7 +56,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
             progress.epoch - 1,
             progress.last_epoch,
         )
-        return
+        return True
     log.info(
         "resuming at epoch %d/%d, step %d, lr %.6f",
         progress.epoch,
@@ -64,3 +64,4 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
         progress.total_steps,
         model.learning_rate,
     )
+    return progress.epoch >= state["progress"]["epoch"]

@@ -13,6 +13,8 @@ from .frozen_options import Options
 
 log = logging.getLogger(__name__)
 
+OPTION_FILES = ("train_opt.json", "train_opt.txt", "opt.txt")
+"""What tells a training run from any other folder; opt.txt is of the reference before 2019."""
 HEAD = "----------------- Options ---------------"
 END = "----------------- End -------------------"
 
@@ -22,29 +24,72 @@ def run_folder(opt: Options) -> Path:
     return Path(opt.checkpoints_dir) / opt.name
 
 
-def claim_run_folder(opt: Options, defaults: Mapping[str, Any]) -> Path:
-    """Make the folder of a training run and store its options.
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a training run: it holds the options of one."""
+    return any((folder / name).is_file() for name in OPTION_FILES)
 
-    An older run of that name is moved aside to `<name>.1`, `<name>.2`, ... unless it is continued.
-    Raises UserError where a run to continue is not there.
+
+def check_run_folder(opt: Options) -> None:
+    """Raise UserError where a training of that name would write into or move what is not its own.
+
+    That is: a folder that is no run, a run that holds other runs, a folder inside another run.
     """
     folder = run_folder(opt)
-    if opt.continue_train:
-        if not folder.is_dir():
-            raise UserError(f"--continue_train: there is no run {folder}; check --name")
+    inside = [parent for parent in _parents_below(folder, opt.checkpoints_dir) if is_run(parent)]
+    if inside:
+        raise UserError(
+            f"--name {opt.name}: {inside[0]} is a run; a run inside it would be moved with it. "
+            "Choose another --name"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--name {opt.name}: {folder} is a file; choose another --name")
+    if opt.continue_train or not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not is_run(folder):
+        raise UserError(
+            f"--name {opt.name}: {folder} is not a run (it holds no {OPTION_FILES[1]}), so nothing "
+            "is written there; choose another --name, or move that folder away"
+        )
+    others = [path.parent for path in folder.glob("*/**/train_opt.txt")]
+    if others:
+        raise UserError(
+            f"--name {opt.name}: {folder} holds another run, {others[0]}, which would be moved "
+            "with it; choose another --name"
+        )
+
+
+def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
+    """Make the folder of a training run and store its options; called once the first step is done.
+
+    `resumes`: the run writes on where it stopped. Otherwise an older run of that name is moved
+    aside to `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the
+    older run cannot be moved.
+    """
+    check_run_folder(opt)
+    folder = run_folder(opt)
+    if resumes:
         remove_half_written(folder)
     elif folder.is_dir() and any(folder.iterdir()):
-        aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
-        try:
-            folder.rename(aside)
-        except OSError as error:
-            raise UserError(
-                f"cannot move the older run {folder} aside ({error.strerror}): "
-                "close what uses it, or choose another --name"
-            ) from error
-        log.info("the older run of that name is now %s", aside)
+        _move_aside(folder)
     store_options(folder, opt, defaults)
-    return folder
+
+
+def _move_aside(folder: Path) -> None:
+    aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise UserError(
+            f"cannot move the older run {folder} aside ({error.strerror}): "
+            "close what uses it, or choose another --name"
+        ) from error
+    log.info("the older run of that name is now %s", aside)
+
+
+def _parents_below(folder: Path, checkpoints_dir: str) -> list[Path]:
+    """The folders between a run and the folder of all runs, for names such as `group/run`."""
+    top = Path(checkpoints_dir)
+    return [parent for parent in folder.parents if parent != top and parent.is_relative_to(top)]
 
 
 def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from .curves import Curves, read_history
 from .images import tensor2im
+from .log_rewind import rewind_logs
+from .progress import Position
 from .records import LossRecord, PictureRecord, SampleRecord
 from .samples import translate_samples
 from .sinks.background import Background
@@ -39,9 +41,23 @@ class Visualizer:
         sinks: list[Sink] | None = None,
         samples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.sinks = make_sinks(opt) if sinks is None else sinks
+        self.opt = opt
+        self.sinks = sinks or []
+        self._is_open = sinks is not None
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes shows its last points too
+
+    def open(self, start: Position | None = None) -> None:
+        """Make the sinks, with the logs taken back to the position that the run resumes from.
+
+        Nothing is written before. What is shown first calls it too.
+        """
+        if self._is_open:
+            return
+        self._is_open = True
+        if start is not None:
+            rewind_logs(Path(self.opt.checkpoints_dir) / self.opt.name, *start)
+        self.sinks = make_sinks(self.opt)
 
     def losses(self, record: LossRecord) -> None:
         """Show the losses of a step."""
@@ -65,6 +81,7 @@ class Visualizer:
 
         The model is left as it was.
         """
+        self.open()
         takers = [sink for sink in self.sinks if _takes_samples(sink, keep)]
         if not self.fixed or not takers:
             return
@@ -84,10 +101,12 @@ class Visualizer:
     def close(self) -> None:
         """Let every sink finish; the second call does nothing."""
         atexit.unregister(self.close)
-        self._each(lambda sink: sink.close())
-        self.sinks = []
+        if self._is_open:
+            self._each(lambda sink: sink.close())
+        self.sinks, self._is_open = [], True
 
     def _each(self, act: Callable[[Sink], None]) -> None:
+        self.open()
         for sink in list(self.sinks):
             try:
                 act(sink)

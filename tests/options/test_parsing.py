@@ -151,7 +151,7 @@ def test_option_files_are_as_users_know_them_and_are_read_again(
 def test_an_older_run_of_the_same_name_is_moved_aside(train_opt: Callable[..., Options]) -> None:
     opt = train_opt("--name", "twice")
     for number in range(3):
-        claim_run_folder(opt, {})
+        claim_run_folder(opt, {}, resumes=False)
         (run_folder(opt) / "mark").write_text(str(number))
     runs = run_folder(opt).parent
     assert [(runs / name / "mark").read_text() for name in ("twice", "twice.1", "twice.2")] == [
