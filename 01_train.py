@@ -35,19 +35,26 @@ def main(argv: list[str] | None = None) -> int:
     model = create_model(opt)
     claim_run_folder(opt, option_defaults(options, opt))
     model.setup(opt)
-    progress = Progress(opt, dataset)
+    progress = Progress(opt, dataset, model.check_sizes)
     resume(opt, model, progress)
     visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
     exit_code = train(opt, model, progress, visualizer)
     progress.close()
     visualizer.close()
+    dataset.report()
     return exit_code
 
 
 def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer) -> int:
     """The loop: every epoch that is left, until the end or a stop signal."""
     health, saver = Health(opt), Saver(opt, model, progress)
-    with StopRequest() as stop:
+
+    def save() -> None:
+        health.check_before_save(model.current_loss_tensors(), model.weights())
+        saver.save_latest()
+        visualizer.saved()
+
+    with StopRequest() as stop, saver.saving_before_data_errors(save):
         for epoch in progress.epochs():
             for batch in progress.batches():
                 with memory_advice(opt, model.device):
@@ -58,9 +65,7 @@ def train(opt: Options, model: BaseModel, progress: Progress, visualizer: Visual
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
                 if stop.exit_code or progress.due(opt.save_latest_freq):
-                    health.check_before_save(model.current_loss_tensors(), model.weights())
-                    saver.save_latest()
-                    visualizer.saved()
+                    save()
                 if stop.exit_code:
                     log.info("stopped; the same command with --continue_train goes on from here")
                     return stop.exit_code
