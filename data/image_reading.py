@@ -10,7 +10,10 @@ from util.images import upright_rgb
 
 Image.MAX_IMAGE_PIXELS = None  # scans are larger than Pillow expects, and the files the user's own
 
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error)
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
+    *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
+)
 """What Pillow raises for damaged files."""
 
 
@@ -47,5 +50,7 @@ def read_image(path: str, before: Callable[[Image.Image], object] | None = None)
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, MemoryError):
+        return "its pixels do not fit into the memory"
     said = isinstance(error, OSError) and error.strerror  # without the path, which is named anyway
     return " ".join(str(said or error).split()) or type(error).__name__
