@@ -39,13 +39,14 @@ def main(argv: list[str] | None = None) -> int:
         dataset = create_dataset(opt)
         model = create_model(opt)
         model.setup(opt)
-        progress = Progress(opt, dataset)
+        progress = Progress(opt, dataset, model.check_sizes)
         resumes = resume(opt, model, progress)
         claim = partial(claim_run_folder, opt, option_defaults(options, opt), resumes)
         visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
         exit_code = train(opt, model, progress, visualizer, claim)
         progress.close()
         visualizer.close()
+        dataset.report()
     return exit_code
 
 
@@ -61,7 +62,13 @@ def train(
     The run writes nothing before its first step is done: a command that fails changes nothing.
     """
     health, saver = Health(opt), Saver(opt, model, progress)
-    with StopRequest() as stop:
+
+    def save() -> None:
+        health.check_before_save(model.current_loss_tensors(), model.weights())
+        saver.save_latest()
+        visualizer.saved()
+
+    with StopRequest() as stop, saver.saving_before_data_errors(save):
         for epoch in progress.epochs():
             for batch in progress.batches():
                 with memory_advice(opt, model.device):
@@ -74,9 +81,7 @@ def train(
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
                 if stop.exit_code or progress.due(opt.save_latest_freq):
-                    health.check_before_save(model.current_loss_tensors(), model.weights())
-                    saver.save_latest()
-                    visualizer.saved()
+                    save()
                 if stop.exit_code:
                     log.info("stopped; the same command with --continue_train goes on from here")
                     return stop.exit_code

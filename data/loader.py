@@ -1,22 +1,26 @@
 """Batches of a data set, read ahead by worker processes."""
 
 import logging
+import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import torch.utils.data
 from torch import Tensor
 
-from util.errors import UserError
+from util.errors import DataError, UserError
 from util.random_streams import permutation
 from util.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
+from .image_reading import UnreadableImageError
 from .packing import pack, unpack
 from .pictures import Pictures
 from .transforms import batch_of
+from .unreadable import UnreadableImages, tries
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,17 @@ WARM_AHEAD = 4
 """Batches read ahead by threads from a cache on disk."""
 
 
+class _Made(NamedTuple):
+    """An item or a batch on its way to the main process.
+
+    Errors travel as values: an exception would reach the user as the worker's traceback.
+    """
+
+    content: dict[str, Any] | DataError
+    unreadable: list[UnreadableImageError]
+    """The images that others took the places of."""
+
+
 class CustomDatasetDataLoader:
     """The batches of a data set: iterating over it is one epoch, each time the next.
 
@@ -36,13 +51,14 @@ class CustomDatasetDataLoader:
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
         self.dataset = dataset
+        self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = getattr(opt, "epoch_count", 1)
         self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
         self.cache: str = getattr(opt, "cache", "none")
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
-            _Keyed(dataset),
+            _Keyed(dataset, opt),
             batch_size=opt.batch_size,
             sampler=self._order,
             num_workers=workers,
@@ -65,19 +81,25 @@ class CustomDatasetDataLoader:
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """The batches of an epoch (from 1), without its first `start` items.
 
-        What is left out is not read. Raises UserError for a picture that cannot be read.
+        What is left out is not read. In training an image that cannot be read is replaced by the
+        next one. Raises DataError where too many cannot be read, or where an item cannot be made.
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
         pictures: Pictures | None = getattr(self.dataset, "pictures", None)
-        for batch in self._warm_batches() if pictures and pictures.warm() else self._loader:
-            if isinstance(batch, UserError):
-                raise batch
+        for made in self._warm_batches() if pictures and pictures.warm() else self._loader:
+            self.unreadable.note(made.unreadable)
+            if isinstance(made.content, DataError):
+                raise made.content
             if pictures:
                 pictures.say_if_full()
-            yield unpack(batch)
+            yield unpack(made.content)
 
-    def _warm_batches(self) -> Iterator[dict[str, Any] | UserError]:
+    def report(self) -> None:
+        """Say how many images were unreadable, once the training has ended."""
+        self.unreadable.report()
+
+    def _warm_batches(self) -> Iterator[_Made]:
         """The batches of the epoch, made by this process instead of by workers.
 
         With all pictures in the cache, to send a batch takes longer than to make it. In memory
@@ -85,10 +107,11 @@ class CustomDatasetDataLoader:
         """
         keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
 
-        def batch_at(keys: list[Key]) -> dict[str, Any] | UserError:
-            batch = _collate([keyed[key] for key in keys])
-            pinned = self._loader.pin_memory and not isinstance(batch, UserError)
-            return _pinned(batch) if pinned else batch
+        def batch_at(keys: list[Key]) -> _Made:
+            made = _collate([keyed[key] for key in keys])
+            if isinstance(made.content, DataError) or not self._loader.pin_memory:
+                return made
+            return made._replace(content=_pinned(made.content))
 
         keys_of_batches: Any = self._loader.batch_sampler
         if self.cache == "ram":
@@ -113,43 +136,73 @@ class _EpochOrder(torch.utils.data.Sampler[Key]):
         return ((self.epoch, index) for index in order[self.start :])
 
 
-class _Keyed(torch.utils.data.Dataset[Any]):
-    """A data set by (epoch, index); a user's mistake is handed over as a value.
+class _Keyed(torch.utils.data.Dataset[_Made]):
+    """A data set by (epoch, index).
 
-    An exception would reach the user as the worker's traceback.
+    Where an item has an unreadable image the next item takes its place, whole, so that what
+    belongs together stays together.
     """
 
-    def __init__(self, dataset: BaseDataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
+        self.dataset, self.replaces, self.tries = dataset, opt.isTrain, tries(opt, len(dataset))
 
-    def __getitem__(self, key: Key) -> dict[str, Any] | UserError:
+    def __getitem__(self, key: Key) -> _Made:
         self.dataset.epoch, index = key
+        unreadable: list[UnreadableImageError] = []
+        for step in range(self.tries):
+            content = self._item((index + step) % len(self.dataset))
+            unreadable += self._passed_over()
+            if not isinstance(content, UnreadableImageError):
+                return _Made(content, unreadable)
+            last = content
+            if self.replaces:
+                unreadable.append(last)
+        return _Made(DataError(str(last)), unreadable)
+
+    def _item(self, index: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
             return self.dataset[index]
+        except UnreadableImageError as error:
+            return error
         except UserError as error:
-            return UserError(str(error))
+            return DataError(str(error))
+        except Exception:  # of a plug-in; the trained weights must not be lost with it
+            name = type(self.dataset).__name__
+            return DataError(f"{name} has no item {index}:\n{traceback.format_exc().rstrip()}")
+
+    def _passed_over(self) -> Iterator[UnreadableImageError]:
+        pictures: Pictures | None = getattr(self.dataset, "pictures", None)
+        with suppress(IndexError):  # none is left, perhaps as another thread took it
+            while pictures:
+                yield pictures.passed_over.popleft()
 
 
-def _collate(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserError:
-    good = [item for item in items if not isinstance(item, UserError)]
+def _collate(items: list[_Made]) -> _Made:
+    unreadable = [error for item in items for error in item.unreadable]
+    contents = []
+    for item in items:
+        if isinstance(item.content, DataError):
+            return _Made(item.content, unreadable)
+        contents.append(item.content)
     try:
-        return batch_of(good) if len(good) == len(items) else _first_error(items)
+        return _Made(batch_of(contents), unreadable)
     except UserError as error:
-        return UserError(str(error))
+        return _Made(DataError(str(error)), unreadable)
+    except Exception:  # items of a plug-in that do not go together
+        text = traceback.format_exc().rstrip()
+        return _Made(DataError(f"items do not make a batch:\n{text}"), unreadable)
 
 
-def _collate_packed(items: list[dict[str, Any] | UserError]) -> dict[str, Any] | UserError:
-    batch = _collate(items)
-    return batch if isinstance(batch, UserError) else pack(batch)
+def _collate_packed(items: list[_Made]) -> _Made:
+    made = _collate(items)
+    if isinstance(made.content, DataError):
+        return made
+    return made._replace(content=pack(made.content))
 
 
 def _pinned(batch: Any) -> dict[str, Any]:
     """With its tensors in memory that a GPU copies from while it computes."""
     return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
-def _first_error(items: list[dict[str, Any] | UserError]) -> UserError:
-    return next(item for item in items if isinstance(item, UserError))
 
 
 def _workers(opt: Namespace) -> int:

@@ -8,6 +8,8 @@ import logging
 import multiprocessing
 import os
 from argparse import Namespace
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,14 +17,15 @@ import PIL
 import torch
 from torch import Tensor
 
-from util.errors import UserError
+from util.errors import DataError, UserError
 from util.images import Levels, as_floats, to_levels
 
 from .disk_cache import disk_cache
-from .image_reading import read_image
+from .image_reading import UnreadableImageError, read_image
 from .ram_cache import ram_cache
 from .shrinking import LIMITS, QUICK_RESIZE, Shrinking
 from .transforms import Placement, crops, resize, resized
+from .unreadable import tries
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ class Pictures:
         training: bool = getattr(opt, "isTrain", False)
         self.quick = training and not getattr(opt, "full_decode", True)
         self.cache = _cache(opt) if training else None
+        self.passed_over: deque[UnreadableImageError] = deque()
+        """What `first_readable` could not read, until the loader takes it from here."""
         # reads, of these served, refused
         self._counts: Any = multiprocessing.Array("q", [0, 0, 0]) if self.cache else None
         self._said_full = False
@@ -59,7 +64,7 @@ class Pictures:
 
         With more than one number of channels the picture holds as many of equal width side by
         side: they come one above the other, (sum of channels, H, W). Not to be written to. Raises
-        UserError naming the file where it cannot be read.
+        UnreadableImageError where the file cannot be read.
         """
         key = self._key(path, channels) if self.cache is not None else None
         if self.cache is None or key is None:
@@ -71,6 +76,26 @@ class Pictures:
             if not self.cache.put(key, found):
                 self._count(0, 0, 1)
         return found
+
+    def first_readable(
+        self, paths: Sequence[str], index: int, *channels: int
+    ) -> tuple[str, Levels]:
+        """`paths[index]` and its levels; in training, where it is unreadable, the next that is not.
+
+        After the last path comes the first. Raises UnreadableImageError at inference, DataError in
+        training after more files in a row than --max_bad_images allows.
+        """
+        message = ""
+        for step in range(tries(self.opt, len(paths))):
+            path = paths[(index + step) % len(paths)]
+            try:
+                return path, self.levels(path, *channels)
+            except UnreadableImageError as error:
+                if not self.opt.isTrain:
+                    raise
+                self.passed_over.append(error)
+                message = str(error)
+        raise DataError(message)
 
     def warm(self) -> bool:
         """Whether the cache served nearly all that was read since the last call."""

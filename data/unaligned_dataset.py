@@ -36,10 +36,8 @@ class UnalignedDataset(BaseDataset):
         """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
         rng = self.random(index)
         other = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
-        A_path = self.A_paths[index % len(self.A_paths)]
-        B_path = self.B_paths[other % len(self.B_paths)]
-        A = self.pictures.levels(A_path, self.A_nc)
-        B = self.pictures.levels(B_path, self.B_nc)
+        A_path, A = self.pictures.first_readable(self.A_paths, index, self.A_nc)
+        B_path, B = self.pictures.first_readable(self.B_paths, other, self.B_nc)
         place_A = draw_placement(self.opt, size_of(A), rng, A_path)
         place_B = draw_placement(self.opt, size_of(B), rng, B_path)
         name = {} if self.opt.isTrain else {"image_paths": self.image_paths[index]}

@@ -25,12 +25,13 @@ from util.training_state import continues_from_state
 from . import model_state
 from .compute import Compute
 from .descent import Descent
+from .image_sizes import ChecksSizes
 from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)
 
 
-class BaseModel(ABC):
+class BaseModel(ChecksSizes, ABC):
     """A model that owns its networks, losses and optimizers.
 
     A plug-in fills three lists of names and sets the attributes that they stand for:
@@ -73,7 +74,7 @@ class BaseModel(ABC):
     def optimize_parameters(self) -> None:
         """One training step: losses, gradients, weights."""
 
-    def compute_visuals(self) -> None:  # noqa: B027 - optional
+    def compute_visuals(self) -> None:
         """Compute further images to show; called before they are shown."""
 
     def setup(self, opt: Namespace) -> None:

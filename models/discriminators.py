@@ -16,6 +16,7 @@ class NLayerDiscriminator(nn.Module):
 
     def __init__(self, input_nc: int, ndf: int, n_layers: int, norm: NormFactory) -> None:
         super().__init__()
+        self.smallest = smallest_image(n_layers)
         bias = conv_needs_bias(norm)
         layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2, bias=True), nn.LeakyReLU(0.2)]
         widths = [ndf * min(2**layer, 8) for layer in range(n_layers + 1)]
@@ -61,6 +62,11 @@ def patch_map_size(size: int, n_layers: int) -> int:
     for _ in range(n_layers):
         size = size // 2
     return size - 2
+
+
+def smallest_image(n_layers: int) -> int:
+    """The least side of an image for which `patch_map_size` is not below 1."""
+    return 3 * 2**n_layers
 
 
 def _conv4(inner: int, outer: int, stride: int, bias: bool) -> nn.Module:

@@ -37,6 +37,14 @@ class TrainOptions(BaseOptions):
 def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("reading (see docs/performance.md)").add_argument
     add(
+        "--max_bad_images",
+        type=float,
+        default=0.01,
+        help="share of the images of a folder that may be unreadable, 0.01 being 1 %%, but always "
+        "one: each is named, and the next image takes its place; with more of them the run saves "
+        "and ends; 0: it does at the first",
+    )
+    add(
         "--full_decode",
         action="store_true",
         help="decode JPEG pictures in full and resize them exactly, though they are shrunk; else "

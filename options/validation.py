@@ -4,9 +4,10 @@ import math
 from argparse import Namespace
 from pathlib import Path
 
-from data.transforms import PREPROCESS
+from data.transforms import PREPROCESS, resized
 from models.compilation import CUDA_GRAPH_MODES
-from models.discriminators import patch_map_size
+from models.discriminators import patch_map_size, smallest_image
+from models.resnet_generator import ResnetGenerator
 from util.errors import UsageError
 from util.video_files import is_video
 
@@ -20,7 +21,7 @@ POSITIVE = {
 NOT_NEGATIVE = {
     *("num_threads", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
     *("display_ncols", "keep_last", "tile"),
-    *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1"),
+    *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1", "max_bad_images"),
 }
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
 
@@ -65,6 +66,9 @@ def _check_ranges(opt: Namespace) -> None:
             raise UsageError(f"--{name} {value}: must be a number")
     if not 0 <= getattr(opt, "beta1", 0) < 1:
         raise UsageError(f"--beta1 {opt.beta1}: must be at least 0 and below 1")
+    share = getattr(opt, "max_bad_images", 0)
+    if share > 1:
+        raise UsageError(f"--max_bad_images {share:g}: is a share, at most 1; 0.05 is 5 %")
 
 
 def _check_inference(opt: Namespace) -> None:
@@ -131,21 +135,29 @@ def _check_cache(opt: Namespace) -> None:
 def _check_sizes(opt: Namespace) -> None:
     steps = PREPROCESS[opt.preprocess]
     if "crop" not in steps:
+        if "scale_width" in steps:  # heights are those of the images, and checked as they are read
+            _check_side(opt, "load_size", resized((opt.load_size, opt.load_size), opt)[0])
         return
     if ("resize" in steps or "scale_width" in steps) and opt.crop_size > opt.load_size:
         raise UsageError(
             f"--crop_size {opt.crop_size} is larger than --load_size {opt.load_size}; "
             f"give --load_size {round(opt.crop_size * 286 / 256)}, or at least {opt.crop_size}"
         )
-    multiple = UNET_MULTIPLES.get(opt.netG, 4)
-    if opt.crop_size % multiple:
+    _check_side(opt, "crop_size", opt.crop_size)
+
+
+def _check_side(opt: Namespace, flag: str, side: int) -> None:
+    given = f"--{flag} {getattr(opt, flag)}"
+    multiple = UNET_MULTIPLES.get(opt.netG, ResnetGenerator.multiple)
+    smallest = UNET_MULTIPLES.get(opt.netG, ResnetGenerator.smallest)
+    if side % multiple or side < smallest:
         raise UsageError(
-            f"--netG {opt.netG} takes sizes that are multiples of {multiple}, not --crop_size "
-            f"{opt.crop_size}; the nearest is {max(1, round(opt.crop_size / multiple)) * multiple}"
+            f"--netG {opt.netG} takes sizes that are multiples of {multiple}, at least {smallest}, "
+            f"not {given}; the nearest is {max(smallest, round(side / multiple) * multiple)}"
         )
     layers = {"basic": 3, "n_layers": opt.n_layers_D}.get(opt.netD)
-    if layers is not None and patch_map_size(opt.crop_size, layers) < 1:
+    if layers is not None and patch_map_size(side, layers) < 1:
         raise UsageError(
-            f"--crop_size {opt.crop_size} is too small for --netD {opt.netD} with {layers} layers; "
-            f"use at least {3 * 2**layers}, or fewer layers: --netD n_layers --n_layers_D"
+            f"{given} is too small for --netD {opt.netD} with {layers} layers; "
+            f"use at least {smallest_image(layers)}, or fewer layers: --netD n_layers --n_layers_D"
         )

@@ -11,6 +11,10 @@ class UserError(ValueError):
     """
 
 
+class DataError(UserError):
+    """A mistake in the data that is found between two steps, so that what was trained is whole."""
+
+
 class UsageError(UserError):
     """A wrong command line: as UserError, with exit code 2."""
 

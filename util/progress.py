@@ -2,7 +2,7 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from tqdm import tqdm
@@ -32,10 +32,19 @@ class Position(NamedTuple):
 
 
 class Progress:
-    """Counts the pictures and the seconds of a run; one picture is one iteration."""
+    """Counts the pictures and the seconds of a run; one picture is one iteration.
 
-    def __init__(self, opt: Namespace, dataset: Batches) -> None:
-        self.dataset = dataset
+    `check` is called with each batch before it is counted, and raises DataError where the model
+    cannot take it.
+    """
+
+    def __init__(
+        self,
+        opt: Namespace,
+        dataset: Batches,
+        check: Callable[[dict[str, Any]], None] = lambda batch: None,
+    ) -> None:
+        self.dataset, self.check = dataset, check
         self.epoch: int = opt.epoch_count
         self.last_epoch: int = opt.n_epochs + opt.n_epochs_decay
         self.epoch_iters = 0
@@ -82,6 +91,7 @@ class Progress:
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
         asked = time.perf_counter()
         for batch in self.dataset.batches(self.epoch, start=self.epoch_iters):
+            self.check(batch)
             self._got = time.perf_counter()
             size = len(batch["A_paths"])
             self._before = self.total_iters
@@ -111,6 +121,11 @@ class Progress:
     def due(self, frequency: int) -> bool:
         """Whether this step crossed a multiple of `frequency` pictures."""
         return self.total_iters // frequency > self._before // frequency
+
+    @property
+    def trained(self) -> bool:
+        """Whether this process has computed a step."""
+        return self.total_iters > self.start.total_iters
 
     @property
     def first_step(self) -> bool:

@@ -22,6 +22,7 @@ def translate_samples(
     rows = []
     with _set_aside(model):
         for batch in batches:
+            model.check_sizes(batch)
             model.set_input(dict(batch))
             model.test()
             visuals = model.get_current_visuals()

@@ -3,10 +3,12 @@
 import logging
 import re
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import UserError
+from .errors import DataError, UserError
 from .progress import Progress
 from .training_state import state_path, write_state
 
@@ -39,6 +41,18 @@ class Saver:
         if self.opt.save_by_iter and self.progress.due(self.opt.save_latest_freq):
             names.append(f"iter_{self.progress.total_iters}")
         self._save(names)
+
+    @contextmanager
+    def saving_before_data_errors(self, save: Callable[[], None]) -> Iterator[None]:
+        """A DataError inside leaves what was trained whole: `save` is called before it goes on."""
+        try:
+            yield
+        except DataError:
+            if self.progress.trained:
+                save()
+                if not self.failed:
+                    log.info("saved; the same command with --continue_train resumes from here")
+            raise
 
     def save_epoch(self, epoch: int) -> None:
         """At the end of an epoch: the state and latest, every --save_epoch_freq its snapshot."""

@@ -69,7 +69,7 @@ def test_a_broken_picture_is_one_line_also_from_a_worker(
 ) -> None:
     (pictures / "trainA" / "trainA_3.png").write_bytes(b"broken")
     with pytest.raises(UserError, match=r"trainA_3\.png") as error:
-        list(create_dataset(train_opt("--num_threads", workers)))
+        list(create_dataset(train_opt("--num_threads", workers, "--max_bad_images", "0")))
     assert "Traceback" not in str(error.value)
 
 

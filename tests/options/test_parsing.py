@@ -77,6 +77,23 @@ def test_finished_values() -> None:
         (["--netG", "unet_128", "--crop_size", "192"], "multiples of 128"),
         (["--crop_size", "62"], "multiples of 4"),
         (["--crop_size", "16"], "too small for --netD basic"),
+        (
+            ["--crop_size", "4", "--netD", "pixel"],
+            "at least 8, not --crop_size 4; the nearest is 8",
+        ),
+        (["--preprocess", "crop", "--netG", "unet_256", "--crop_size", "300"], "nearest is 256"),
+        (
+            ["--preprocess", "scale_width_and_crop", "--netG", "unet_128", "--crop_size", "200"],
+            "multiples of 128",
+        ),
+        (
+            ["--preprocess", "scale_width", "--netG", "unet_256"],
+            "--netG unet_256 takes sizes that are multiples of 256, at least 256, not "
+            "--load_size 286; the nearest is 256",
+        ),
+        (["--preprocess", "scale_width", "--load_size", "16"], "--load_size 16 is too small for"),
+        (["--max_bad_images", "5"], "--max_bad_images 5: is a share, at most 1; 0.05 is 5 %"),
+        (["--max_bad_images", "-0.1"], "--max_bad_images -0.1: must not be negative"),
         (["--output_nc", "1"], "--lambda_identity 0"),
         (["--batch_size", "0"], "--batch_size 0"),
         (["--lr", "nan"], "--lr nan"),
@@ -95,6 +112,20 @@ def test_a_mistake_is_one_line_that_names_the_flag(words: list[str], message: st
     assert message in err
     assert err.count("\n") == 1
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--preprocess", "scale_width", "--netG", "unet_256", "--load_size", "512"],
+        ["--preprocess", "scale_width", "--netG", "unet_128", "--load_size", "127"],  # rounded
+        ["--preprocess", "none", "--netG", "unet_256", "--crop_size", "300"],  # not used
+        ["--max_bad_images", "0"],
+        ["--max_bad_images", "1"],
+    ],
+)
+def test_what_may_fit_is_accepted(words: list[str]) -> None:
+    TrainOptions().parse([*BASE, *words])
 
 
 @pytest.mark.parametrize("crop", [24, 28, 32, 64])
