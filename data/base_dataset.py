@@ -16,8 +16,9 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     """A data set whose item is a pure function of (opt.seed, self.epoch, index).
 
     A plug-in implements `__len__` and `__getitem__`; what it draws, it draws from
-    `self.random(index)`; what it reads through `self.pictures` may come from the cache. The loader
-    sets `epoch` (from 1) before it asks for items.
+    `self.random(index)`; what it reads through `self.pictures` may come from the cache. Where that
+    raises UnreadableImageError, which is to be let through, training takes the next item instead.
+    The loader sets `epoch` (from 1) before it asks for items.
     """
 
     def __init__(self, opt: Namespace) -> None:

@@ -40,9 +40,9 @@ def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
         "--max_bad_images",
         type=float,
         default=0.01,
-        help="share of the images of a folder that may be unreadable, 0.01 being 1 %%, but always "
-        "one: each is named, and the next image takes its place; with more of them the run saves "
-        "and ends; 0: it does at the first",
+        help="share of the images of a folder that may be unreadable (0.01: 1 %%), rounded down "
+        "but at least one image: each is named once, the next image takes its place; with more, "
+        "what was trained is saved and the run ends; 0: it ends at the first",
     )
     add(
         "--full_decode",

@@ -103,24 +103,25 @@ def test_a_run_with_unreadable_images_resumes_exactly(
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("step", [5, 6])
 def test_a_folder_that_goes_away_ends_the_run_saved_and_it_resumes_exactly(
-    pictures: Path, at_step: Any, capsys: pytest.CaptureFixture[str]
+    step: int, pictures: Path, at_step: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As when a disk is unplugged in the second epoch, and plugged in again."""
+    """As when a disk is unplugged after the first epoch, or in the second, and plugged in again."""
     words = ["--num_threads", "0", "--serial_batches"]
     assert train(pictures, "whole", *words) == 0
     capsys.readouterr()
     folder = pictures / "trainA"
-    at_step(6, lambda: folder.rename(pictures / "away"))
+    at_step(step, lambda: folder.rename(pictures / "away"))
     assert train(pictures, "run", *words) == 1
     out, err = capsys.readouterr()
     assert err.startswith("error: 3 of 5 images cannot be read, and --max_bad_images 0.4 allows 2")
-    assert f"{folder / 'trainA_2.png'} (No such file or directory)" in err
+    assert "trainA_2.png (No such file or directory)" in err
     assert err.count("\n") == 1
     assert "saved; the same command with --continue_train resumes from here" in out
     assert "skipped" not in out
     run = run_of(pictures, "run")
-    assert read_state(run / "training_state.pth")["progress"]["total_iters"] == 6
+    assert read_state(run / "training_state.pth")["progress"]["total_iters"] == step
     at_step(10**5, lambda: None)
     (pictures / "away").rename(folder)
     assert train(pictures, "run", *words, "--continue_train") == 0
