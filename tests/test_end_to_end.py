@@ -186,6 +186,7 @@ def test_wrong_input_is_one_line_without_a_traceback(
     run = pictures.parent / "checkpoints" / "experiment_name"
     run.mkdir(parents=True)
     (run / "latest_net_G_A.pth").write_bytes(b"precious")
+    (run / "train_opt.txt").touch()
     (pictures.parent / "empty" / "trainA").mkdir(parents=True)
     places = {"DATA": str(pictures), "EMPTY": str(pictures.parent / "empty")}
     argv = [places.get(word, word) for word in words]
