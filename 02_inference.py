@@ -47,8 +47,10 @@ def main(argv: list[str] | None = None) -> int:
                 results.add(model.get_current_visuals(), model.get_image_paths())
                 bar.update(len(model.get_image_paths()))
 
-    log.info("results: %s", results.close())
-    return pictures.report(results.failures)
+    where = results.close()
+    exit_code = pictures.report(results.failures)
+    log.info("results: %s", where)
+    return exit_code
 
 
 if __name__ == "__main__":

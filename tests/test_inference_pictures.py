@@ -17,6 +17,7 @@ from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
+from options.test_options import TestOptions
 from util.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -121,6 +122,31 @@ def test_damaged_pictures_are_named_and_the_rest_goes_on(folder: Path, caplog) -
     assert "cut.png (" in caplog.text
 
 
+def test_the_last_line_says_where_the_results_are(folder: Path, caplog) -> None:
+    (folder / "0.png").write_bytes(b"no picture")
+    caplog.set_level("INFO")
+    assert infer(folder.parent, "--input", folder) == 1
+    page = folder.parent / "results/run/test_latest/index.html"
+    assert caplog.messages[-1] == f"results: {page}"
+
+
+def test_whether_compiling_pays_depends_on_the_images_without_results(
+    folder: Path, monkeypatch
+) -> None:
+    from importlib import import_module
+
+    inference, to_come = import_module("02_inference"), []
+    make = inference.make_translators
+    monkeypatch.setattr(
+        inference,
+        "make_translators",
+        lambda model, opt, images: (to_come.append(images), make(model, opt, images)),
+    )
+    assert infer(folder.parent, "--input", folder, "--num_test", "2") == 0
+    assert infer(folder.parent, "--input", folder, "--skip_existing") == 0
+    assert to_come == [2, 3]
+
+
 @pytest.mark.parametrize("gallery", [True, False])
 def test_existing_results_are_left_alone(folder: Path, gallery: bool, caplog) -> None:
     out = folder.parent / ("results/run/test_latest/images" if gallery else "out")
@@ -213,50 +239,69 @@ def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
     assert err.count("cannot make the folder") == err.count("\n") == 2
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, UserError])
-def test_an_interrupted_gallery_shows_what_is_done(
-    folder: Path, error: type[BaseException], monkeypatch, caplog
-) -> None:
+def stop_at_the_fourth(error: BaseException, images: Path, monkeypatch) -> None:
+    """Have the translation of the fourth image raise `error`, once the third image is written."""
     from models.test_model import TestModel
 
     steps = iter(range(5))
     test = TestModel.test
 
-    def stop_at_the_fourth(self: TestModel) -> None:
+    def stop(self: TestModel) -> None:
         if next(steps) == 3:
-            raise error("full disk")
+            deadline = time.monotonic() + 60
+            while len(list(images.rglob("*.png"))) < 6 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            raise error
         test(self)
 
-    monkeypatch.setattr(TestModel, "test", stop_at_the_fourth)
+    monkeypatch.setattr(TestModel, "test", stop)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(143), UserError("full disk")], ids=repr
+)
+def test_an_interrupted_gallery_shows_what_is_done(
+    folder: Path, error: BaseException, monkeypatch, caplog
+) -> None:
+    page = folder.parent / "results/run/test_latest"
+    stop_at_the_fourth(error, page / "images", monkeypatch)
     caplog.set_level("INFO")
     try:
-        infer(folder.parent, "--input", folder)
+        assert infer(folder.parent, "--input", folder) in (1, 130)
     except SystemExit:
-        assert error is SystemExit
-    page = folder.parent / "results/run/test_latest"
-    shown = set(re.findall(r'src="images/([^"]*)"', (page / "index.html").read_text()))
-    assert {unquote(name) for name in shown} == set(names(page / "images"))
+        assert isinstance(error, SystemExit)
+    shown = re.findall(r'src="images/([^"]*)"', (page / "index.html").read_text())
+    assert sorted(map(unquote, shown)) == names(page / "images")
+    assert len(shown) == 6
     assert f"results so far: {page / 'index.html'}" in caplog.text
 
 
-def test_pages_of_an_interrupted_gallery_are_linked(folder: Path, monkeypatch) -> None:
-    from models.test_model import TestModel
-
+def test_the_pages_of_an_interrupted_gallery_are_linked(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr("util.results.ROWS_PER_PAGE", 2)
-    steps = iter(range(5))
-    test = TestModel.test
-
-    def stop_at_the_fourth(self: TestModel) -> None:
-        if next(steps) == 3:
-            raise KeyboardInterrupt
-        test(self)
-
-    monkeypatch.setattr(TestModel, "test", stop_at_the_fourth)
-    assert infer(folder.parent, "--input", folder) == 130
     page = folder.parent / "results/run/test_latest"
+    stop_at_the_fourth(KeyboardInterrupt(), page / "images", monkeypatch)
+    assert infer(folder.parent, "--input", folder) == 130
     assert (page / "index.html").read_text().count("<h3>") == 2
     assert 'href="page_0002.html"' in (page / "index.html").read_text()
     assert 'href="index.html"' in (page / "page_0002.html").read_text()
+    assert (page / "page_0002.html").read_text().count("<h3>") == 1
+
+
+def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
+    from util.results import ResultPages
+
+    words = ["--name", "run", "--input", str(folder), "--results_dir", str(folder.parent / "r")]
+    opt = TestOptions().parse(words)
+    results = ResultPages(opt, ["real", "fake"])
+    image = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(KeyboardInterrupt), results:
+        results.add({"real": image, "fake": image}, [str(folder / "a.jpg")])
+        results.threads.finish()
+        results.leave_out(str(folder / "a.png"))  # as if it had been dropped before it was written
+        raise KeyboardInterrupt
+    text = (folder.parent / "r/run/test_latest/index.html").read_text()
+    assert "a_fake.png" in text
+    assert "a_png_fake.png" not in text
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
     class Watched(Sizes):
         def __getitem__(self, index: int) -> dict[str, Any]:
             if index:  # the first is read alone, while the size is unknown
-                together.wait(10)
+                together.wait(60)
                 threads.add(threading.current_thread())
             return super().__getitem__(index)
 
