@@ -19,6 +19,7 @@ from util.out_of_memory import memory_advice
 from util.results import make_results
 from util.run_folder import run_folder, store_options
 from util.session import begin, run_program
+from util.stopping import StopAtOnce
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +34,23 @@ def main(argv: list[str] | None = None) -> int:
     store_options(run_folder(opt), opt, option_defaults(options, opt))
     if opt.eval:
         model.eval()
-    make_translators(model, opt, pictures.bar["total"])
-    log.info("translating %s", pictures.how_many)
 
-    with make_results(opt, model.visual_names) as results, tqdm(**pictures.bar) as bar:
-        for batch in pictures.batches(results):
-            with memory_advice(opt, model.device):
-                model.set_input(batch)
-                model.test()
-            results.add(model.get_current_visuals(), model.get_image_paths())
-            bar.update(len(model.get_image_paths()))
+    with StopAtOnce(), make_results(opt, model.visual_names) as results:
+        left = pictures.left(results)
+        make_translators(model, opt, left)
+        log.info("translating %s", pictures.how_many)
+        with tqdm(**pictures.bar | {"total": left}) as bar:
+            for batch in pictures.batches(results):
+                with memory_advice(opt, model.device):
+                    model.set_input(batch)
+                    model.test()
+                results.add(model.get_current_visuals(), model.get_image_paths())
+                bar.update(len(model.get_image_paths()))
 
-    log.info("results: %s", results.close())
-    return pictures.report(results.failures)
+    where = results.close()
+    exit_code = pictures.report(results.failures)
+    log.info("results: %s", where)
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ class PicturesAhead:
         """Arguments of the progress bar."""
         return {"total": self.count, "unit": " images", "disable": None, "dynamic_ncols": True}
 
+    def left(self, results: Results) -> int:
+        """How many images are to be translated: with --skip_existing those without results."""
+        if not self.opt.skip_existing:
+            return self.count
+        paths = self._paths()
+        return sum(not results.has(paths[index % len(paths)]) for index in range(self.count))
+
     def batches(self, results: Results) -> Iterator[Item]:
         """Batches of up to `together` items of equal size: (N, C, H, W), all else in lists.
 
@@ -60,7 +67,7 @@ class PicturesAhead:
         about AHEAD_BYTES, wait for others of their size.
         """
         groups: dict[Any, list[Item]] = {}
-        for item in in_threads(self._read, self._wanted(results), self._ahead):
+        for item in in_threads(self._read, self._wanted(results), self._ahead, self.opt.readers):
             if isinstance(item, UserError):
                 self.failures.append(str(item))
                 log.warning("skipped: %s", item)
@@ -109,7 +116,7 @@ class PicturesAhead:
     def _ahead(self) -> int:
         """How many pictures are read before they are needed; one, while their size is unknown."""
         fit = AHEAD_BYTES // self._largest if self._largest else 1
-        return max(1, min(self.together + 4, fit))
+        return max(1, min(max(self.together + 4, self.opt.readers), fit))
 
     def _too_many(self, groups: Collection[list[Item]]) -> bool:
         waiting = [item for group in groups for item in group]

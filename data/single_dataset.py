@@ -5,6 +5,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from util.errors import UserError
+from util.files import list_folder
+
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
 from .pictures import placed, size_of
@@ -28,6 +31,11 @@ class SingleDataset(BaseDataset):
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
         root = opt.dataroot
+        if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
+            parent = Path(root).parent
+            raise UserError(
+                f"--dataroot {root}: there is no such file or folder; {list_folder(parent)}"
+            )
         is_file = Path(root).is_file()
         paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
         self.A_paths = without_results(paths, opt)

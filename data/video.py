@@ -40,18 +40,26 @@ class VideoFrames:
         total = min(self.most or self.frames, self.frames) or None
         return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
 
+    def left(self, results: Results) -> int | None:
+        """How many frames are to be translated, as far as the file tells."""
+        return 0 if self._has_result(results) else self.bar["total"]
+
     def batches(self, results: Results) -> Iterator[Item]:
         """Batches of --batch_size frames: `A` (N, C, H, W), `A_paths` as by name_of_frame."""
-        if self.opt.skip_existing and results.has(str(self.path)):
+        if self._has_result(results):
             log.info("the translated video is there already (--skip_existing)")
             return
-        items = in_threads(self._item, islice(self._decoded(), self.most), ahead=lambda: 8)
+        frames = islice(self._decoded(), self.most)
+        items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
         while together := list(islice(items, self.opt.together)):
             yield batch_of(together)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
         """The exit code, 1 where the video could not be decoded to its end."""
         return 1 if self.failures else 0
+
+    def _has_result(self, results: Results) -> bool:
+        return self.opt.skip_existing and results.has(str(self.path))
 
     def _decoded(self) -> Iterator[Any]:
         damage = import_av().error.FFmpegError

@@ -18,12 +18,16 @@ __all__ = [
     "model_names",
 ]
 
+ONLY_TRANSLATE = ("test",)
+"""Models that cannot be trained."""
+
 OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
 
 
-def model_names() -> list[str]:
-    """What `--model` accepts."""
-    return plugin_names(sys.modules[__name__], "model")
+def model_names(training: bool = False) -> list[str]:
+    """What `--model` accepts, in inference or in training."""
+    names = plugin_names(sys.modules[__name__], "model")
+    return [name for name in names if not (training and name in ONLY_TRANSLATE)]
 
 
 def find_model_using_name(model_name: str) -> type[BaseModel]:

@@ -17,6 +17,12 @@ from util.frozen_options import Options, run_name, suffixed_name
 from .validation import validate
 
 _NOT_GIVEN = object()
+GPU_HELP = (
+    "GPU to compute on: 0, 1, ...; -1 is the CPU; when not given, GPU 0 where there is one, else "
+    "an Apple GPU, else the CPU"
+)
+INSTEAD_OF_DEFAULT = ("when not given", "training alone uses it")
+"""With these words a help text says what a default would say wrongly."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,6 +36,12 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(word, self._option_string_actions)
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
+    def set_required(self, name: str, required: bool) -> None:
+        """Say whether an option must be given."""
+        for action in self._actions:
+            if action.dest == name:
+                action.required = required
+
 
 class BaseOptions:
     """gather (pure, repeatable) -> finish -> validate.
@@ -41,7 +53,7 @@ class BaseOptions:
 
     def initialize(self, parser: argparse.ArgumentParser) -> None:
         """Add the flags that training and inference share."""
-        _add_run_flags(parser)
+        _add_run_flags(parser, self.isTrain)
         _add_network_flags(parser)
         _add_data_flags(parser)
         _add_speed_flags(parser)
@@ -50,9 +62,9 @@ class BaseOptions:
         """The parser with the flags and defaults of the model and the data set that argv names."""
         parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
         self.initialize(parser)
-        first = _known(parser, argv)
+        first = known_flags(parser, argv)
         models.get_option_setter(first.model)(parser, self.isTrain)
-        second = _known(parser, argv)  # the model may have changed the data set
+        second = known_flags(parser, argv)  # the model may have changed the data set
         data.get_option_setter(second.dataset_mode)(parser, self.isTrain)
         return parser
 
@@ -87,15 +99,20 @@ def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, a blank one as nothing."""
+    """Shows a default where it is what happens.
+
+    A blank one is nothing. A help text with words for it has them because the default, which is
+    the reference's, is not what happens.
+    """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, "", False, argparse.SUPPRESS) or action.nargs == 0:
+        blank = action.default in (None, "", False, argparse.SUPPRESS) or action.nargs == 0
+        if blank or any(words in (action.help or "") for words in INSTEAD_OF_DEFAULT):
             return action.help
         return super()._get_help_string(action)
 
 
-def _known(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+def known_flags(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """What is known of argv so far; --help and unknown flags wait for the whole parser."""
     without_help = [word for word in argv if word not in ("-h", "--help")]
     required = [action for action in parser._actions if action.required]
@@ -107,17 +124,18 @@ def _known(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespa
     return known
 
 
-def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+def _add_run_flags(parser: argparse.ArgumentParser, training: bool) -> None:
+    names = ", ".join(models.model_names(training))
     group = parser.add_argument_group("run")
     add = group.add_argument
     add("--name", type=str, default="experiment_name", help="name of the run and of its folders")
-    add("--gpu_ids", type=str, default="0", help="GPU to compute on: 0, 1, ...; -1 is the CPU")
+    add("--gpu_ids", type=str, default="0", help=GPU_HELP)
     add("--checkpoints_dir", type=str, default="./checkpoints", help="where runs are stored")
     add(
         "--model",
         type=str,
         default="cycle_gan",
-        help=f"which model: {', '.join(models.model_names())}, or a file models/<name>_model.py",
+        help=f"which model: {names}, or a file models/<name>_model.py",
     )
     add("--epoch", type=str, default="latest", help="which epoch to load: latest, or a number")
     add(
@@ -200,7 +218,7 @@ def _add_data_flags(parser: argparse.ArgumentParser) -> None:
         type=str,
         default="resize_and_crop",
         choices=tuple(PREPROCESS),
-        help="how pictures get to size when they are loaded",
+        help="how images get to size when they are loaded (keep: in inference alone)",
     )
     add("--no_flip", action="store_true", help="do not mirror pictures by chance")
 

@@ -25,7 +25,7 @@ BREAKING = {
 }
 """What the weights, the optimizers and the image pools depend on."""
 OWN = {
-    *("name", "checkpoints_dir", "dataroot", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
+    *("name", "checkpoints_dir", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
     *("cache", "cache_gb", "cache_dir"),
 }
@@ -61,11 +61,24 @@ def _adopt_run(opt: Options) -> Options:
     _say_changes(opt, saved)
     known = vars(opt).keys() - opt.given - OWN
     opt = opt.replace(**{name: saved[name] for name in known if name in saved})
+    if "dataroot" not in opt.given:
+        opt = opt.replace(dataroot=_data_folder(opt, folder))
     if exact and "epoch_count" not in opt.given:
         epoch = read_state(state_path(opt), mmap=True)["progress"]["epoch"]
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
     return opt
+
+
+def _data_folder(opt: Options, folder: Path) -> str:
+    """The data folder that the run stored. Raises UserError where it is gone, or was not stored."""
+    if not opt.dataroot:
+        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
+    if not Path(str(opt.dataroot)).exists():
+        raise UserError(
+            f"give --dataroot: the data folder of the run, {opt.dataroot}, does not exist any more"
+        )
+    return str(opt.dataroot)
 
 
 def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
@@ -85,7 +98,14 @@ def _say_changes(opt: Options, saved: dict[str, Any]) -> None:
 
 
 def _changed(opt: Options, saved: dict[str, Any]) -> set[str]:
-    return {name for name in opt.given if name in saved and saved[name] != getattr(opt, name)}
+    changed = {name for name in opt.given if name in saved and saved[name] != getattr(opt, name)}
+    if "dataroot" in changed and _same_folder(opt.dataroot, str(saved["dataroot"])):
+        changed.remove("dataroot")
+    return changed
+
+
+def _same_folder(one: str, other: str) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _adopt_architecture(opt: Options) -> Options:

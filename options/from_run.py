@@ -5,6 +5,7 @@ then the options stored with the run. A flag that contradicts the file is an err
 """
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ GENERATOR_NAMES = {"cycle_gan": "G_A", "pix2pix": "G", "colorization": "G", "tem
 def adopt_from_run(opt: Options) -> Options:
     """The options of inference, completed from the run that they name."""
     folder = run_folder(opt)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - False where the name is too long
         raise UserError(
             f"--name {opt.name}: there is no run {folder}; {list_folder(folder.parent)}"
         )
@@ -61,11 +62,28 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
             weights_path(folder, numbered[2], f"G{numbered[1]}").name,
         )
         return opt.replace(model_suffix=numbered[1], epoch=numbered[2], load_iter=0)
+    missing = [weights_path(folder, epoch, f"G{opt.model_suffix}").name]
+    if suffix != opt.model_suffix:
+        missing.append(weights_path(folder, epoch, f"G{suffix}").name)
     raise UserError(
-        f"--model_suffix {opt.model_suffix or '(none)'}: there is no "
-        f"{weights_path(folder, epoch, f'G{opt.model_suffix}').name}; "
-        f"{list_folder(folder, '*_net_G*.pth')}"
+        f"{_asked(opt)}: there is no {' and no '.join(missing)}; "
+        f"{list_folder(folder, '*_net_G*.pth')}{_hint(opt, folder)}"
     )
+
+
+def _asked(opt: Options) -> str:
+    """The flags that decide which weight file is read, as far as they were typed."""
+    flags = ("model_suffix", "epoch", "load_iter")
+    typed = [f"--{name} {getattr(opt, name)}" for name in flags if name in opt.given]
+    return " ".join(typed) or f"--name {opt.name}"
+
+
+def _hint(opt: Options, folder: Path) -> str:
+    """What was perhaps meant by --model_suffix A, --model_suffix G_A or the like."""
+    meant = f"_{opt.model_suffix.removeprefix('G').lstrip('_')}"
+    if opt.model_suffix and meant != opt.model_suffix and _exists(folder, _epoch(opt), meant):
+        return f"; did you mean --model_suffix {meant}?"
+    return ""
 
 
 def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
@@ -77,6 +95,8 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
     fresh = {name: saved[name] for name in names if name in saved and name not in opt.given}
     if "load_size" not in opt.given and "crop_size" in fresh:
         fresh["load_size"] = fresh["crop_size"]
+    if "load_size" in opt.given and "crop_size" not in opt.given:
+        fresh["crop_size"] = min(fresh.get("crop_size", opt.crop_size), opt.load_size)
     return opt.replace(**fresh)
 
 
@@ -118,7 +138,7 @@ def _same(name: str, value: Any, fitting: Any, opt: Options) -> bool:
 def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
     if not saved.get("dataroot"):
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
-    root = Path(saved["dataroot"])
+    root = Path(str(saved["dataroot"]))
     if opt.model != "test":
         log.info("no --dataroot given: taking that of the training, %s", root)
         return root

@@ -2,6 +2,7 @@
 
 import argparse
 
+from util.errors import UsageError
 from util.frozen_options import Options
 from util.picture_files import FORMATS
 
@@ -10,6 +11,23 @@ from .base_options import BaseOptions
 SIZE_FLAGS = {"preprocess", "load_size", "crop_size"}
 UNPAIRED = ("single", "unaligned")
 """Data sets whose pictures are translated in their own size; pairs keep the size of training."""
+READERS = 2
+"""Threads that read images, unless --num_threads says otherwise; translating takes far longer."""
+OF_WEIGHTS = "when not given, what the weight file tells"
+UNUSED = "training alone uses it"
+HELP = {
+    **dict.fromkeys(("input_nc", "output_nc", "ngf", "netG", "norm"), OF_WEIGHTS),
+    "no_dropout": f"{OF_WEIGHTS}, for a U-Net what the run tells",
+    **dict.fromkeys(("ndf", "netD", "n_layers_D", "init_type", "init_gain"), UNUSED),
+    **dict.fromkeys(("use_wandb", "wandb_project_name"), UNUSED),
+    **dict.fromkeys(("serial_batches", "no_flip"), "always so in inference"),
+    "direction": "when not given, that of the run; --model test: BtoA takes G_B for G_A",
+    "preprocess": "when not given, images keep their size, and pairs get --crop_size",
+    "load_size": "when not given, --crop_size",
+    "crop_size": "when not given, that of the run, at most --load_size",
+    "num_threads": f"threads in inference; when not given, {READERS}",
+}
+"""What is to be said of shared flags whose default is not what happens in inference."""
 
 
 class TestOptions(BaseOptions):
@@ -47,20 +65,33 @@ class TestOptions(BaseOptions):
         )
         _add_output_flags(parser)
         _add_size_flags(parser)
+        for action in parser._actions:
+            if action.dest in HELP:
+                action.help = f"{action.help}; {HELP[action.dest]}"
         parser.set_defaults(model="test", load_size=parser.get_default("crop_size"))
+
+    def gather(self, argv: list[str]) -> Options:
+        """As BaseOptions.gather. Raises UsageError where the input is given twice."""
+        flags = {word.split("=")[0] for word in argv}
+        if {"--input", "--dataroot"} <= flags:
+            raise UsageError("--input and --dataroot are two names of one flag: give one of them")
+        return super().gather(argv)
 
     def finish(self, opt: Options) -> Options:
         """Pictures in order, unmirrored; in their own size unless the command line gives one.
 
-        `together` is how many pictures of equal size go through the network at once.
+        `together` is how many pictures of equal size go through the network at once, `readers` how
+        many threads read them: there are no worker processes and no batches of the data loader.
         """
         opt = super().finish(opt)
         together = opt.batch_size if "batch_size" in opt.given else 1
+        readers = opt.num_threads if "num_threads" in opt.given else READERS
+        if "load_size" not in opt.given:
+            opt = opt.replace(load_size=opt.crop_size)
         if opt.dataset_mode in UNPAIRED and not opt.given & SIZE_FLAGS:
             opt = opt.replace(preprocess="keep")
-        return opt.replace(
-            num_threads=0, batch_size=1, together=together, serial_batches=True, no_flip=True
-        )
+        forced = {"num_threads": 0, "batch_size": 1, "serial_batches": True, "no_flip": True}
+        return opt.replace(together=together, readers=readers, **forced)
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from models.networks import GAN_MODES, LR_POLICIES
 from util.frozen_options import Options
 
-from .base_options import BaseOptions
+from .base_options import BaseOptions, Parser, known_flags
+
+CONTINUE_HELP = "resume the run where it stopped; flags that are not given are those of the run"
 
 
 class TrainOptions(BaseOptions):
@@ -19,7 +21,8 @@ class TrainOptions(BaseOptions):
         parser.add_argument(
             "--dataroot",
             required=True,
-            help="folder with trainA, trainB, ... (or train, for aligned pairs)",
+            help="folder with trainA, trainB, ... (or train, for aligned pairs); with "
+            "--continue_train, when not given, that of the run",
         )
         super().initialize(parser)
         _add_reading_flags(parser)
@@ -27,6 +30,13 @@ class TrainOptions(BaseOptions):
         _add_memory_flags(parser)
         _add_record_flags(parser)
         _add_dashboard_flags(parser)
+
+    def parser(self, argv: list[str]) -> Parser:
+        """As BaseOptions.parser; a run that is continued knows its data folder."""
+        parser = super().parser(argv)
+        if known_flags(parser, argv).continue_train:
+            parser.set_required("dataroot", False)
+        return parser
 
     def finish(self, opt: Options) -> Options:
         """The folder of the cache beside the runs, unless the command line names one."""
@@ -74,7 +84,7 @@ def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
 def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("training").add_argument
     add("--phase", type=str, default="train", help="which folders: <phase>A and <phase>B")
-    add("--continue_train", action="store_true", help="go on with the run where it stands")
+    add("--continue_train", action="store_true", help=CONTINUE_HELP)
     add(
         "--start_from",
         type=str,

@@ -76,7 +76,7 @@ def test_the_commands_that_users_type(pictures: Path) -> None:
     assert code == 0, err
     assert "taking 2_net_G_B.pth" in out
     assert f"translating {pictures / 'testB'} with G_B" in out
-    images = where / "results" / "experiment_name" / "test_2" / "images"
+    images = where / "results" / "experiment_name" / "test_2_B" / "images"
     assert {path.relative_to(images).as_posix() for path in images.rglob("*.png")} == {
         f"{stem}_{label}.png"
         for stem in ("testB_0", "deeper/testB_1")
@@ -109,10 +109,10 @@ def test_latest_net_G_B180_comes_before_epoch_180(pictures: Path) -> None:
     words += ["--dataroot", str(pictures / "testB"), "--results_dir", str(pictures.parent / "out")]
     inference = import_module("02_inference")
     assert inference.main([*words, "--model_suffix", "_B180"]) == 0
-    assert (pictures.parent / "out" / "mine" / "test_latest" / "index.html").is_file()
+    assert (pictures.parent / "out" / "mine" / "test_latest_B180" / "index.html").is_file()
     (run / "latest_net_G_B180.pth").unlink()
     assert inference.main([*words, "--model_suffix", "_B180"]) == 0
-    assert (pictures.parent / "out" / "mine" / "test_180" / "index.html").is_file()
+    assert (pictures.parent / "out" / "mine" / "test_180_B" / "index.html").is_file()
 
 
 @pytest.mark.slow
@@ -172,6 +172,9 @@ def test_the_other_models_train_and_translate(model: str, tmp_path: Path) -> Non
         (["--dataroot", "DATA", "--model", "gan"], 2, "cycle_gan"),
         (["--dataroot", "DATA", "--gpu_ids", "99"], 1, "--gpu_ids 99: this machine has"),
         (["--dataroot", "DATA", "--continue_train", "--name", "new"], 1, "there is no run"),
+        (["--dataroot", "DATA", "--dataset_mode", "single"], 2, "leave --dataset_mode out"),
+        (["--dataroot", ""], 2, "--dataroot is empty"),
+        (["--dataroot", "DATA", "--phase", "../train"], 2, "--phase ../train"),
         ([], 2, "--dataroot"),
     ],
 )
@@ -209,7 +212,14 @@ def test_wrong_input_is_one_line_without_a_traceback(
         (["--model_suffix", "_A", "--netG", "resnet_9blocks"], 2, "give --netG resnet_6blocks"),
         (["--model_suffix", "_A", "--ngf", "64"], 2, "give --ngf 4"),
         (["--model_suffix", "_A", "--epoch", "7"], 1, "no 7_net_G_A.pth"),
+        (["--model_suffix", "A"], 1, "did you mean --model_suffix _A?"),
+        (["--model_suffix", "G_A"], 1, "did you mean --model_suffix _A?"),
+        (["--epoch", "7"], 1, "--epoch 7: there is no 7_net_G.pth and no 7_net_G_A.pth"),
+        (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_G.pth"),
         (["--name", "other"], 1, "holds: run"),
+        (["--name", "x" * 300], 1, "holds: run"),
+        (["--dataroot", "missing.png"], 1, "--dataroot missing.png: there is no such file or"),
+        (["--dataroot", "x" * 300], 1, "there is no such file or folder"),
         (["--model", "cycle_gan"], 1, "no latest_net_G_B.pth"),
     ],
 )

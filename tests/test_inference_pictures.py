@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ import torch
 from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
+
+from options.test_options import TestOptions
+from util.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,6 +105,8 @@ def test_sizes_given_by_hand_are_obeyed(folder: Path) -> None:
     assert size("--max_size", "50") == (37, 41)
     assert size("--preprocess", "none") == (36, 40)
     assert size("--load_size", "24", "--crop_size", "24") == (24, 24)
+    assert size("--crop_size", "512") == (512, 512)
+    assert size("--load_size", "32") == (32, 32)
     assert size("--preprocess", "scale_width", "--load_size", "32", "--crop_size", "8") == (32, 36)
 
 
@@ -114,6 +120,31 @@ def test_damaged_pictures_are_named_and_the_rest_goes_on(folder: Path, caplog) -
     assert "2 of 7 pictures were skipped" in caplog.text
     assert "0.png (not an image)" in caplog.text
     assert "cut.png (" in caplog.text
+
+
+def test_the_last_line_says_where_the_results_are(folder: Path, caplog) -> None:
+    (folder / "0.png").write_bytes(b"no picture")
+    caplog.set_level("INFO")
+    assert infer(folder.parent, "--input", folder) == 1
+    page = folder.parent / "results/run/test_latest/index.html"
+    assert caplog.messages[-1] == f"results: {page}"
+
+
+def test_whether_compiling_pays_depends_on_the_images_without_results(
+    folder: Path, monkeypatch
+) -> None:
+    from importlib import import_module
+
+    inference, to_come = import_module("02_inference"), []
+    make = inference.make_translators
+    monkeypatch.setattr(
+        inference,
+        "make_translators",
+        lambda model, opt, images: (to_come.append(images), make(model, opt, images)),
+    )
+    assert infer(folder.parent, "--input", folder, "--num_test", "2") == 0
+    assert infer(folder.parent, "--input", folder, "--skip_existing") == 0
+    assert to_come == [2, 3]
 
 
 @pytest.mark.parametrize("gallery", [True, False])
@@ -208,6 +239,104 @@ def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
     assert err.count("cannot make the folder") == err.count("\n") == 2
 
 
+def stop_at_the_fourth(error: BaseException, images: Path, monkeypatch) -> None:
+    """Have the translation of the fourth image raise `error`, once the third image is written."""
+    from models.test_model import TestModel
+
+    steps = iter(range(5))
+    test = TestModel.test
+
+    def stop(self: TestModel) -> None:
+        if next(steps) == 3:
+            deadline = time.monotonic() + 60
+            while len(list(images.rglob("*.png"))) < 6 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            raise error
+        test(self)
+
+    monkeypatch.setattr(TestModel, "test", stop)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(143), UserError("full disk")], ids=repr
+)
+def test_an_interrupted_gallery_shows_what_is_done(
+    folder: Path, error: BaseException, monkeypatch, caplog
+) -> None:
+    page = folder.parent / "results/run/test_latest"
+    stop_at_the_fourth(error, page / "images", monkeypatch)
+    caplog.set_level("INFO")
+    try:
+        assert infer(folder.parent, "--input", folder) in (1, 130)
+    except SystemExit:
+        assert isinstance(error, SystemExit)
+    shown = re.findall(r'src="images/([^"]*)"', (page / "index.html").read_text())
+    assert sorted(map(unquote, shown)) == names(page / "images")
+    assert len(shown) == 6
+    assert f"results so far: {page / 'index.html'}" in caplog.text
+
+
+def test_the_pages_of_an_interrupted_gallery_are_linked(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("util.results.ROWS_PER_PAGE", 2)
+    page = folder.parent / "results/run/test_latest"
+    stop_at_the_fourth(KeyboardInterrupt(), page / "images", monkeypatch)
+    assert infer(folder.parent, "--input", folder) == 130
+    assert (page / "index.html").read_text().count("<h3>") == 2
+    assert 'href="page_0002.html"' in (page / "index.html").read_text()
+    assert 'href="index.html"' in (page / "page_0002.html").read_text()
+    assert (page / "page_0002.html").read_text().count("<h3>") == 1
+
+
+def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
+    from util.results import ResultPages
+
+    words = ["--name", "run", "--input", str(folder), "--results_dir", str(folder.parent / "r")]
+    opt = TestOptions().parse(words)
+    results = ResultPages(opt, ["real", "fake"])
+    image = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(KeyboardInterrupt), results:
+        results.add({"real": image, "fake": image}, [str(folder / "a.jpg")])
+        results.threads.finish()
+        results.leave_out(str(folder / "a.png"))  # as if it had been dropped before it was written
+        raise KeyboardInterrupt
+    text = (folder.parent / "r/run/test_latest/index.html").read_text()
+    assert "a_fake.png" in text
+    assert "a_png_fake.png" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+def test_a_terminated_gallery_shows_what_is_done(tmp_path: Path) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for number in range(400):
+        picture(number, 200, 200).save(tmp_path / "in" / f"{number:03}.png")
+    images = tmp_path / "results/run/test_latest/images"
+    code, _ = stopped(tmp_path, images, signal.SIGTERM, "--input", "in")
+    assert code == 143
+    shown = re.findall(r'src="images/([^"]*)"', (images.parent / "index.html").read_text())
+    assert 0 < len(shown) < 800
+    assert set(shown) <= set(names(images))
+
+
+def stopped(where: Path, output: Path, number: int, *words: str) -> tuple[int, str]:
+    """Exit code and stderr of 02_inference.py, signalled once `output` holds an image."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "02_inference.py"), "--name", "run", "--gpu_ids", "-1", *words],
+        cwd=where,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(output.glob("*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
@@ -215,22 +344,12 @@ def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(400):
         picture(number, 200, 200).save(tmp_path / "in" / f"{number:03}.png")
-    words = ["--name", "run", "--input", "in", "--output", "out", "--gpu_ids", "-1"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "02_inference.py"), *words],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
+    out = tmp_path / "out"
+    assert stopped(tmp_path, out, signal.SIGINT, "--input", "in", "--output", "out") == (
+        130,
+        "stopped\n",
     )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("*.png")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "stopped\n")
-    written = list((tmp_path / "out").iterdir())
+    written = list(out.iterdir())
     assert 0 < len(written) < 400
     assert all(pixels(path).shape == (200, 200, 3) for path in written)
 

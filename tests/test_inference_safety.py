@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
+
+from options.test_options import TestOptions
+from util.results import results_folder
 
 BOTH = ["--model", "cycle_gan"]
 
@@ -109,3 +113,52 @@ def test_names_that_differ_in_case_alone_stay_two(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert infer(tmp_path, "--input", tmp_path / "in", "--output", out, "--format", "png") == 0
     assert len({name.lower() for name in names(out)}) == 2
+
+
+def test_the_generators_of_a_run_have_results_of_their_own(folder: Path, caplog) -> None:
+    (folder.parent / "checkpoints/run/latest_net_G.pth").unlink()
+    caplog.set_level("INFO")
+    shown = {}
+    for suffix, page in (("_A", "test_latest"), ("_B", "test_latest_B")):
+        caplog.clear()
+        assert infer(folder.parent, "--input", folder, "--model_suffix", suffix) == 0
+        index = folder.parent / "results/run" / page / "index.html"
+        assert caplog.messages[-1] == f"results: {index}"
+        assert index.is_file()
+        shown[page] = (index.parent / "images/0_fake.png").read_bytes()
+    results = folder.parent / "results/run"
+    assert (results / "test_latest/images/0_fake.png").read_bytes() == shown["test_latest"]
+    assert names(results / "test_latest") == names(results / "test_latest_B")
+    caplog.clear()  # neither is taken for the other
+    assert infer(folder.parent, "--input", folder, "--direction", "BtoA", "--skip_existing") == 0
+    assert "3 of 3 had their results already" in caplog.text
+    assert not (results / "test_latest_A").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "folder_name"),
+    [
+        ([], "test_latest"),
+        (["--model_suffix", "_A"], "test_latest"),
+        (["--model_suffix", "_B"], "test_latest_B"),
+        (["--model_suffix", "_B", "--load_iter", "30"], "test_latest_iter30_B"),
+        (["--model", "cycle_gan", "--epoch", "5", "--phase", "val"], "val_5"),
+    ],
+)
+def test_the_folder_of_results(words: list[str], folder_name: str) -> None:
+    opt = TestOptions().parse(["--name", "run", *words])
+    assert results_folder(opt) == Path("results/run") / folder_name
+
+
+def test_names_with_spaces_and_other_letters(folder: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    run = folder.parent / "checkpoints"
+    (run / "run").rename(run / "mein Lauf ü")
+    source = folder.rename(folder.parent / "bilder ö")
+    (source / "0.png").rename(source / "ä b.png")
+    words = ["--name", "mein Lauf ü", "--input", source]
+    assert infer(folder.parent, *words) == 0
+    page = folder.parent / "results" / "mein Lauf ü" / "test_latest" / "index.html"
+    assert quote("ä b_fake.png") in page.read_text(encoding="utf-8")
+    assert infer(folder.parent, *words, "--output", folder.parent / "aus ß") == 0
+    assert names(folder.parent / "aus ß") == ["1.png", "2.png", "ä b.png"]

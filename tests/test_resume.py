@@ -291,6 +291,41 @@ def test_continue_train_alone_takes_the_options_of_the_run(
     assert stored["seed"] == 1
 
 
+def test_continue_train_finds_the_data_folder_of_the_run(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from util.errors import UserError
+
+    assert train(words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")) == 0
+    runs = pictures.parent / "runs"
+    again = ["--checkpoints_dir", str(runs), "--name", "run", "--continue_train"]
+    assert train([*again, "--n_epochs", "2"]) == 0
+    stored = runs / "run" / "train_opt.json"
+    assert json.loads(stored.read_text())["dataroot"] == str(pictures)
+    assert train([*again, "--n_epochs", "3", "--dataroot", f"{pictures}/../pictures"]) == 0
+    assert "--dataroot" not in capsys.readouterr().out  # another spelling is no change
+    moved = pictures.rename(pictures.parent / "moved")
+    with pytest.raises(UserError, match=r"^give --dataroot: .*pictures, does not exist any more"):
+        train([*again, "--n_epochs", "4"])
+    assert train([*again, "--n_epochs", "4", "--dataroot", str(moved)]) == 0
+    out = capsys.readouterr().out
+    assert f"changed since the run began: --dataroot {moved}, was {pictures}/../pictures" in out
+    assert json.loads(stored.read_text())["dataroot"] == str(moved)
+
+
+@pytest.mark.parametrize("text", ["", f"{'dataroot':>25}: None\n"])
+def test_a_run_that_does_not_tell_its_data_folder(text: str, pictures: Path) -> None:
+    from util.errors import UserError
+
+    argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
+    assert train(argv) == 0
+    folder = pictures.parent / "runs" / "run"
+    (folder / "train_opt.json").unlink()
+    (folder / "train_opt.txt").write_text(text)
+    with pytest.raises(UserError, match=r"^give --dataroot: .* does not tell what"):
+        train([*argv[2:], "--continue_train"])
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [

@@ -43,16 +43,17 @@ def _rebuild(values: dict[str, Any]) -> Options:
 def suffixed_name(name: str, suffix: str, values: dict[str, Any]) -> str:
     """`name`, with `_` and the filled-in suffix behind it where there is one.
 
-    Raises UsageError where the suffix names an option that does not exist.
+    Raises UsageError where the suffix names an option that does not exist, or a part of one.
     """
     if not suffix:
         return name
     try:
         return f"{name}_{suffix.format(**values)}"
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(
-            f"--suffix {suffix}: {error} is no option; e.g. {{netG}}_{{ngf}}"
-        ) from None
+    except (KeyError, IndexError) as error:
+        reason = f"{error} is no option"
+    except (ValueError, AttributeError, TypeError) as error:
+        reason = f"cannot be filled in ({error})"
+    raise UsageError(f"--suffix {suffix}: {reason}; e.g. {{netG}}_{{ngf}}")
 
 
 def run_name(name: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -11,6 +12,7 @@ from types import TracebackType
 from PIL import Image
 from torch import Tensor
 
+from .errors import UserError
 from .files import make_folder
 from .html import HTML
 from .images import save_image, stretched, to_picture
@@ -24,14 +26,23 @@ ROWS_PER_PAGE = 100
 MOST_WRITERS = 8
 TRANSLATION = "fake"
 """The label that `--model test` gives to its output."""
+USUAL_SUFFIX = "_A"
+"""The generator that a run of cycle_gan translates with unless another is asked for."""
 
 Visuals = Mapping[str, Tensor]
 
 
 def results_folder(opt: Namespace) -> Path:
-    """`<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`."""
+    """`<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`, of one generator alone.
+
+    The generator of `--model test` adds its suffix, unless that is `_A`: both directions translate
+    images of the same name to files of the same name, and the usual direction has the usual folder.
+    """
     iteration = f"_iter{opt.load_iter}" if opt.load_iter > 0 else ""
-    return Path(opt.results_dir) / opt.name / f"{opt.phase}_{opt.epoch}{iteration}"
+    suffix = opt.model_suffix if opt.model == "test" else ""
+    generator = "" if suffix == USUAL_SUFFIX else suffix
+    folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}"
+    return Path(opt.results_dir) / opt.name / folder
 
 
 def make_results(opt: Namespace, labels: Sequence[str]) -> "Results":
@@ -68,6 +79,9 @@ class Results:
         """Save what is left to save; returns where to look."""
         raise NotImplementedError
 
+    def interrupted(self) -> None:
+        """Leave what is complete in order; called where the block is left by an exception."""
+
     def __enter__(self) -> "Results":
         return self
 
@@ -77,7 +91,13 @@ class Results:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.threads.__exit__(kind, error, at)
+        try:
+            self.threads.__exit__(kind, error, at)
+        except BaseException:
+            self.interrupted()
+            raise
+        if kind is not None:
+            self.interrupted()
 
 
 class OutputFolder(Results):
@@ -149,34 +169,30 @@ class VideoResult(Results):
         picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
         self.writer.add(picture, time_of_frame(path))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        try:
-            super().__exit__(kind, error, at)
-        except BaseException:
-            self.writer.discard()
-            raise
-        if kind is not None:
-            self.writer.discard()
+    def interrupted(self) -> None:
+        """Leave no half of a video."""
+        self.writer.discard()
 
 
 class ResultPages(Results):
-    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 rows."""
+    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 rows.
+
+    When the block is left by an exception, the last page shows the images that are complete.
+    """
 
     def __init__(self, opt: Namespace, labels: Sequence[str]) -> None:
         super().__init__(opt)
         self.folder, self.labels = results_folder(opt), list(labels)
         self.title = f"{opt.name}, {opt.phase}, epoch {opt.epoch}"
-        self.pages = self.rows = 0
-        self.page = self._new_page()
+        self.img_dir = self.folder / "images"
+        make_folder(self.img_dir)
+        self.page = 1
+        self.rows: list[str] = []
+        """The images of the current page, by their paths."""
 
     def has(self, path: str) -> bool:
         """Whether the images of all labels are there."""
-        return all((self.page.img_dir / name).is_file() for name in self._files(path).values())
+        return all((self.img_dir / name).is_file() for name in self._files(path).values())
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
         """Save the images as `images/<sub-folders and stem>_<label>.png` and add rows of them."""
@@ -187,23 +203,28 @@ class ResultPages(Results):
 
     def leave_out(self, path: str) -> None:
         """Add the row of a picture."""
-        if self.rows == ROWS_PER_PAGE:
-            self.page.add_links({"next page": _page_name(self.pages + 1)})
-            self.page.save()
-            self.page = self._new_page()
-        self.rows += 1
-        files = list(self._files(path).values())
-        self.page.add_header(self._stem(path))
-        self.page.add_images(files, self.labels, files, width=self.opt.display_winsize)
+        if len(self.rows) == ROWS_PER_PAGE:
+            self.threads.finish()  # a page shows only images that are there
+            self._save_page(next_page=True)
+            self.page, self.rows = self.page + 1, []
+        self.rows.append(path)
 
     def close(self) -> Path:
         """Write the last page; returns the first."""
         self.threads.finish()
-        self.page.save()
+        self._save_page()
         return self.folder / "index.html"
 
+    def interrupted(self) -> None:
+        """Have the page show the images that are complete."""
+        self.rows = [path for path in self.rows if self.has(path)]
+        if self.rows or self.page > 1:
+            with suppress(UserError):  # what ended the run is being told already
+                self._save_page()
+                log.info("results so far: %s", self.folder / "index.html")
+
     def _save(self, image: Tensor, name: str) -> None:
-        target = self.page.img_dir / name
+        target = self.img_dir / name
         make_folder(target.parent)
         save_image(to_picture(image), target, self.opt.aspect_ratio)
 
@@ -215,13 +236,17 @@ class ResultPages(Results):
         stem = self._stem(path)
         return {label: f"{stem}_{label}.png" for label in self.labels}
 
-    def _new_page(self) -> HTML:
-        self.pages, self.rows = self.pages + 1, 0
-        make_folder(self.folder)
-        page = HTML(self.folder, self.title, file_name=_page_name(self.pages))
-        if self.pages > 1:
-            page.add_links({"previous page": _page_name(self.pages - 1)})
-        return page
+    def _save_page(self, next_page: bool = False) -> None:
+        page = HTML(self.folder, self.title, file_name=_page_name(self.page))
+        if self.page > 1:
+            page.add_links({"previous page": _page_name(self.page - 1)})
+        for path in self.rows:
+            files = list(self._files(path).values())
+            page.add_header(self._stem(path))
+            page.add_images(files, self.labels, files, width=self.opt.display_winsize)
+        if next_page:
+            page.add_links({"next page": _page_name(self.page + 1)})
+        page.save()
 
 
 def inside_input(path: str, opt: Namespace) -> PurePosixPath:

@@ -1,4 +1,4 @@
-"""Stopping on request: the step in hand is finished and saved first."""
+"""Stopping on request: what is done is saved first."""
 
 import atexit
 import logging
@@ -16,6 +16,8 @@ EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 130}
 class StopRequest:
     """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second stops at once."""
 
+    names: tuple[str, ...] = tuple(EXIT_CODES)
+
     def __init__(self) -> None:
         self.exit_code: int | None = None
         self._former: dict[signal.Signals, object] = {}
@@ -23,7 +25,7 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may take signals
-        for name in EXIT_CODES:
+        for name in self.names:
             if hasattr(signal, name):
                 number = signal.Signals[name]
                 self._former[number] = signal.signal(number, self._take)
@@ -44,6 +46,22 @@ class StopRequest:
         for known in self._former:
             signal.signal(known, signal.SIG_DFL)
         log.info("%s: finishing this step, then saving (again to stop at once)", name)
+
+
+class StopAtOnce(StopRequest):
+    """Raises SystemExit at SIGTERM and Ctrl-Break, as Ctrl-C raises KeyboardInterrupt.
+
+    So that what is open is closed in order. A second signal ends the process at once.
+    """
+
+    names = ("SIGTERM", "SIGBREAK")
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        for known in self._former:
+            signal.signal(known, signal.SIG_DFL)
+        name = signal.Signals(number).name
+        log.info("%s: stopped", name)
+        raise SystemExit(EXIT_CODES[name])
 
 
 class WorkerStops:

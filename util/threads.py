@@ -62,8 +62,12 @@ def in_threads(
 ) -> Iterator[Value]:
     """`map(function, keys)` in the same order, computed up to `ahead()` keys ahead by threads.
 
-    `ahead` is asked before each key is taken.
+    `ahead` is asked before each key is taken. Without `threads` each value is computed when it is
+    asked for.
     """
+    if threads == 0:
+        yield from map(function, keys)
+        return
     pool = ThreadPoolExecutor(threads)
     calls: deque[Future[Value]] = deque()
     try:

@@ -1,9 +1,11 @@
 """Pictures of one size together, in bounded numbers; damaged ones left out."""
 
+import threading
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from data.base_dataset import BaseDataset
@@ -44,6 +46,7 @@ class Folder:
 
 def options(together: int = 1, given: tuple[str, ...] = (), **more: Any) -> Namespace:
     base = {"together": together, "given": given, "num_test": 50, "skip_existing": False}
+    base["readers"] = 2
     return Namespace(**{**base, **more})
 
 
@@ -98,11 +101,34 @@ def test_num_test_counts_when_it_is_given() -> None:
 
 
 def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
-    import pytest
-
     class Broken(Sizes):
         def __getitem__(self, index: int) -> dict[str, Any]:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         list(PicturesAhead(Broken([1]), options()).batches(Folder()))
+
+
+def test_images_to_come_are_those_without_results() -> None:
+    pictures = PicturesAhead(Sizes([4, 4, 4]), options(skip_existing=True))
+    assert pictures.left(Folder("0.png", "2.png")) == 1
+    assert PicturesAhead(Sizes([4, 4, 4]), options()).left(Folder("0.png")) == 3
+    limited = options(skip_existing=True, given=("num_test",), num_test=2)
+    assert PicturesAhead(Sizes([4, 4, 4]), limited).left(Folder("0.png")) == 1
+
+
+@pytest.mark.parametrize("readers", [0, 1, 3])
+def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
+    threads, together = set(), threading.Barrier(max(1, readers))
+
+    class Watched(Sizes):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            if index:  # the first is read alone, while the size is unknown
+                together.wait(60)
+                threads.add(threading.current_thread())
+            return super().__getitem__(index)
+
+    images = PicturesAhead(Watched([4] * (1 + 4 * max(1, readers))), options(readers=readers))
+    assert len(list(images.batches(Folder()))) == len(images.dataset)
+    assert len(threads) == max(1, readers)
+    assert (threading.main_thread() in threads) == (readers == 0)

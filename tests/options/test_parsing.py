@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from options.base_options import option_defaults
+from options.base_options import BaseOptions, option_defaults
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.frozen_options import Options
@@ -101,6 +101,12 @@ def test_finished_values() -> None:
         (["--beta1", "1"], "--beta1 1"),
         (["--gpu_ids", "a"], "--gpu_ids a"),
         (["--suffix", "{nothing}"], "'nothing' is no option"),
+        (["--suffix", "{netG.x}"], "--suffix {netG.x}: cannot be filled in"),
+        (["--suffix", "{netG[x]}"], "--suffix {netG[x]}: cannot be filled in"),
+        (["--seed", str(2**70)], f"--seed {2**70}: must be from 0 to 2**63 - 1"),
+        (["--seed", "-1"], "--seed -1: must be from 0 to 2**63 - 1"),
+        (["--epoch", "../other/latest"], "--epoch ../other/latest"),
+        (["--dataset_mode", "single"], "leave --dataset_mode out"),
         (["--print_freq", "0"], "--print_freq 0"),
     ],
 )
@@ -150,6 +156,80 @@ def test_help_names_every_choice(capsys) -> None:
     text = capsys.readouterr().out
     for word in ("resnet_9blocks", "wgangp", "--lambda_identity", "colorization", "scale_width"):
         assert word in text
+
+
+def listed(options: type[BaseOptions], flag: str, capsys) -> str:
+    """The help text of a flag, on one line."""
+    with pytest.raises(SystemExit):
+        options().parse(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    start = re.search(rf" {flag} [A-Z{{]", text)
+    assert start is not None
+    return re.split(r" --[a-zA-Z_]+ [A-Z{]", text[start.end() :])[0]
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--num_test", "when not given, all of them"),
+        ("--preprocess", "when not given, images keep their size"),
+        ("--load_size", "when not given, --crop_size"),
+        ("--crop_size", "when not given, that of the run"),
+        ("--num_threads", "threads in inference; when not given, 2"),
+        ("--netG", "when not given, what the weight file tells"),
+        ("--direction", "when not given, that of the run"),
+        ("--gpu_ids", "when not given, GPU 0 where there is one"),
+        ("--ndf", "training alone uses it"),
+    ],
+)
+def test_help_shows_no_default_that_is_not_what_happens(flag: str, says: str, capsys) -> None:
+    text = listed(TestOptions, flag, capsys)
+    assert says in text
+    assert "(default" not in text
+
+
+def test_help_shows_the_defaults_that_hold(capsys) -> None:
+    assert "(default: 286)" in listed(TrainOptions, "--load_size", capsys)
+    assert "(default: 64)" in listed(TrainOptions, "--ngf", capsys)
+    assert "(default: test)" in listed(TestOptions, "--model", capsys)
+
+
+def test_help_of_training_lists_what_can_be_trained(capsys) -> None:
+    models = "colorization, cycle_gan, pix2pix, template"
+    assert f"which model: {models}, or a file" in listed(TrainOptions, "--model", capsys)
+    assert f"which model: {models}, test, or a file" in listed(TestOptions, "--model", capsys)
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "pix2pix"]])
+def test_a_data_folder_is_required_unless_the_run_knows_it(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        TrainOptions().parse(words)
+    assert "the following arguments are required: --dataroot" in capsys.readouterr().err
+    assert TrainOptions().parse([*words, "--continue_train"]).dataroot is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch_size", "0"], "--batch_size 0: must be above 0"),
+        (["--num_threads", "-1"], "--num_threads -1: must not be negative"),
+        (["--input", "a", "--dataroot", "b"], "--input and --dataroot are two names of one flag"),
+        (["--input", ""], "--dataroot is empty"),
+        (["--output", ""], "--output is empty"),
+        (["--load_size", "32", "--crop_size", "64"], "give --load_size 64"),
+        (["--phase", "../../x"], "--phase ../../x"),
+        (["--aspect_ratio", "inf"], "--aspect_ratio inf: must be from 1/100 to 100"),
+        (["--model", "cycle_gan", "--dataset_mode", "single"], "leave --dataset_mode out"),
+    ],
+)
+def test_a_mistake_in_inference_names_the_flag_that_was_typed(
+    words: list[str], message: str, capsys
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        TestOptions().parse(words)
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_option_files_are_as_users_know_them_and_are_read_again(

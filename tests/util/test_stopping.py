@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from util.stopping import StopRequest
+from util.stopping import StopAtOnce, StopRequest
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -24,6 +24,15 @@ def test_the_first_signal_is_a_request_and_the_handlers_come_back(number: int, c
         assert stop.exit_code == code
         assert signal.getsignal(number) == signal.SIG_DFL  # a second one stops at once
     assert signal.getsignal(number) == before
+
+
+def test_a_termination_is_an_exit_that_closes_what_is_open() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, StopAtOnce():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([], 1)
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 PROGRAM = """

@@ -167,6 +167,18 @@ def test_hint_comes_once_and_names_the_flag(
     assert len(caplog.records) == 1 and "--num_threads (now 0;" in caplog.text
 
 
+def test_the_hint_counts_the_cores_that_may_be_used(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("util.sinks.loading_hint.cpu_cores", lambda: 2)
+    hint = LoadingHint(options(tmp_path, num_threads=2))
+    with caplog.at_level(logging.INFO):
+        for step in range(30):
+            hint.losses(point(step, data=0.5, time=0.1))
+    assert "all cores read already" in caplog.text
+
+
 def test_no_hint_where_computing_takes_longer(
     tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

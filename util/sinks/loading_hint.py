@@ -1,12 +1,12 @@
 """Says once that the training waits for its pictures, and which flag helps."""
 
 import logging
-import os
 import statistics
 from argparse import Namespace
 from collections import deque
 
 from ..records import LossRecord
+from ..threads import cpu_cores
 from .sink import Sink
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,9 @@ class LoadingHint(Sink):
             )
 
     def _remedy(self) -> str:
-        cores = os.cpu_count() or 1
+        cores = cpu_cores()
         if self.opt.num_threads < cores:
-            return f"raise --num_threads (now {self.opt.num_threads}; this machine has {cores})"
+            return (
+                f"raise --num_threads (now {self.opt.num_threads}; {cores} CPU cores may be used)"
+            )
         return "all cores read already: store the pictures smaller, near --load_size"
