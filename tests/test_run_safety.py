@@ -40,7 +40,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", ".", "./", "..", "../x", "a/../../x", "/tmp/x", "C:\\x", "..\\x", "C:x"]
+    "name",
+    ["", " ", ".", "./", "..", "../x", "a/../../x", "/tmp/x", "C:\\x", "..\\x", "C:x", "é" * 101],
 )
 def test_a_name_is_a_folder_below_the_checkpoints(name: str, capsys) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -1,10 +1,14 @@
 """The frozen `opt` that every room reads."""
 
+import os
 from argparse import Namespace
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .errors import UsageError
+
+LONGEST_NAME = 200
+"""Bytes in the name of a run: file systems take 255, and `.1` or `.lock` may be added."""
 
 
 class Options(Namespace):
@@ -67,4 +71,6 @@ def run_name(name: str) -> str:
     if not parts or outside or PureWindowsPath(name).anchor or path.anchor:
         what = "is empty" if not name.strip() else "is no folder below --checkpoints_dir"
         raise UsageError(f"--name {name or repr(name)}: {what}; give a name such as monet or a/b")
+    if len(os.fsencode(path)) > LONGEST_NAME:
+        raise UsageError(f"--name {name[:20]}...: is longer than {LONGEST_NAME} bytes; shorten it")
     return path.as_posix()
