@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 
 from util.stopping import StopRequest
 
@@ -27,7 +27,7 @@ def test_the_first_signal_is_a_request_and_the_handlers_come_back(number: int, c
 
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 import torch.utils.data
 sys.path.insert(0, sys.argv[1])
 from util.stopping import WorkerStops
@@ -43,8 +43,7 @@ next(batches)
 worker = batches._workers[0].pid
 os.kill(worker, signal.SIGTERM)
 os.kill(worker, signal.SIGINT)
-time.sleep(0.2)
-for _ in range(20):
+for _ in range(20):  # more than were made ahead
     next(batches)
 print(worker, flush=True)
 kept = batches  # still there when the interpreter ends
@@ -52,11 +51,12 @@ kept = batches  # still there when the interpreter ends
 
 
 def test_a_worker_survives_signals_and_ends_with_its_main_process() -> None:
-    began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(ROOT)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, str(ROOT)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 50
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
