@@ -2,17 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import PATIENCE, picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
@@ -208,30 +206,42 @@ def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
     assert err.count("cannot make the folder") == err.count("\n") == 2
 
 
+STOPPED = """
+import os, runpy, signal, sys, time
+from pathlib import Path
+from util.results import OutputFolder
+add, calls = OutputFolder.add, iter(range(1, 100))
+def add_and_stop(self, visuals, paths):
+    add(self, visuals, paths)
+    if next(calls) == 20:  # of 60; some are written, and some wait to be
+        while not list(Path("out").glob("*.png")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+OutputFolder.add = add_and_stop
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
     make_run(tmp_path, "")
     (tmp_path / "in").mkdir()
-    for number in range(400):
+    for number in range(60):
         picture(number, 200, 200).save(tmp_path / "in" / f"{number:03}.png")
     words = ["--name", "run", "--input", "in", "--output", "out", "--gpu_ids", "-1"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "02_inference.py"), *words],
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(ROOT / "02_inference.py"), *words],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
         text=True,
+        timeout=PATIENCE,
     )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("*.png")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "stopped\n")
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
     written = list((tmp_path / "out").iterdir())
-    assert 0 < len(written) < 400
+    assert 0 < len(written) < 60
     assert all(pixels(path).shape == (200, 200, 3) for path in written)
 
 
