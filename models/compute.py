@@ -4,6 +4,7 @@ A model says what goes through which network (`BaseModel.apply`) and what descen
 (`BaseModel.descend`); all that is here leaves the mathematics as they are.
 """
 
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -39,6 +40,8 @@ class Compute:
                 "--grad_checkpoint: on an Apple GPU dropout cannot be drawn twice alike; "
                 "add --no_dropout, or compute with --gpu_ids -1"
             )
+        if self.checkpoints:  # the checkpoint of PyTorch 2.4 warns of a call of its own
+            warnings.filterwarnings("ignore", message=r"`torch\.cpu\.amp\.autocast")
         # computed together, the batches would also need their memory together
         self.together = not (getattr(opt, "separate_passes", False) or self.checkpoints)
         self.fixed_shapes = "crop" in opt.preprocess

@@ -7,6 +7,8 @@ As root on Debian it installs what the browser tests need; elsewhere these are s
 
 import argparse
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from environment import ROOT, make_environment
 ENVIRONMENT = ROOT / ".venv-tests"
 DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
 """Programs that the browser tests need, and the packages that bring them."""
+SWITCHES = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
+"""Variables of the environment that decide how a CPU computes; shown where they are set."""
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
@@ -39,10 +43,36 @@ def main(argv: list[str] | None = None) -> int:
     requirements = [ROOT / "requirements.txt", ROOT / "scripts/requirements_test.txt"]
     python = make_environment(ENVIRONMENT, requirements)
     prepare_browser(python)
+    print(f"on {machine(python)}", flush=True)
     checks = {"tests": ["pytest", *args.pytest]} if args.pytest else CHECKS
     failed = [name for name, words in checks.items() if not passes(python, name, words)]
     print(f"failed: {', '.join(failed)}" if failed else "the gate is green", flush=True)
     return 1 if failed else 0
+
+
+def machine(python: Path) -> str:
+    """What the tests run on, in one line, so that a failure elsewhere can be placed."""
+    code = (
+        "import torch, torchvision, sys; print('PyTorch', torch.__version__, 'torchvision',"
+        " torchvision.__version__, torch.backends.cpu.get_cpu_capability(),"
+        " 'GPU' if torch.cuda.is_available() else 'no GPU')"
+    )
+    versions = subprocess.run([str(python), "-c", code], capture_output=True, text=True).stdout
+    usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    facts = [processor(), f"{len(usable)} cores", platform.platform(terse=True)]
+    facts += [f"Python {platform.python_version()}", versions.strip() or "PyTorch fails to import"]
+    facts += [f"{name}={os.environ[name]}" for name in SWITCHES if name in os.environ]
+    return ", ".join(facts)
+
+
+def processor() -> str:
+    """The name of the CPU as the system tells it, and what it has for half precision (Linux)."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.is_file() else ""
+    fields = dict(re.findall(r"^(model name|flags)\s*: (.*)$", text, flags=re.MULTILINE))
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    units = re.findall(r"\b(?:amx_(?:bf16|fp16)|avx512_(?:bf16|fp16))\b", fields.get("flags", ""))
+    return f"{name} ({' '.join(sorted(units))})" if units else name
 
 
 def prepare_browser(python: Path) -> None:

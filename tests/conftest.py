@@ -1,4 +1,8 @@
-"""Fixtures: tiny pictures, tiny options, a visdom server; no test leaves a server behind."""
+"""Fixtures: tiny pictures, tiny options, a visdom server; no test leaves a server behind.
+
+No test measures time: speed is for scripts/benchmark.py. What must happen is waited for, with
+PATIENCE; what must not wait is shown by what has not happened yet when it returns.
+"""
 
 import json
 import os
@@ -22,14 +26,31 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options.train_options import TrainOptions
 from util.frozen_options import Options
 from util.records import LossRecord, PictureRecord, SampleRecord
+from util.sinks.background import Background
 
 torch.set_num_threads(1)  # the gate runs two tests at a time
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 600.0
+"""Seconds; after them what a test waits for will never happen, be the machine slow and loaded."""
 LOSSES = ("D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B")
 
 os.environ.setdefault("NO_VISDOM_SERVER", "1")  # a training in a test starts no server
 TINY = ["--netG", "resnet_6blocks", "--ngf", "4", "--ndf", "4", "--load_size", "36"]
 TINY += ["--crop_size", "32", "--gpu_ids", "-1", "--display_id", "-1", "--seed", "1"]
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, "did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def patient_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sinks in threads deliver what waits when they are closed, however long that takes."""
+    pause, _patience = Background.__init__.__defaults__
+    monkeypatch.setattr(Background.__init__, "__defaults__", (pause, PATIENCE))
 
 
 def picture(seed: int, width: int, height: int) -> Image.Image:
@@ -76,6 +97,23 @@ class VisdomServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start on the port; on another where it was taken since it was found free."""
+        for _ in range(3):
+            self.launch()
+            wait_for(lambda: self.answers() or self.process.poll() is not None)
+            if self.process.poll() is None:
+                return
+            self.port = free_port()
+        raise AssertionError((self.folder / "output.txt").read_text())
+
+    def answers(self) -> bool:
+        try:
+            self.ask("env_state", {})
+        except OSError:
+            return False
+        return True
+
+    def launch(self) -> None:
         flags = ["-port", str(self.port), "-bind_local", "-env_path", f"{self.folder}/"]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
@@ -83,14 +121,6 @@ class VisdomServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + 60
-        while True:
-            try:
-                self.ask("env_state", {})
-                return
-            except OSError:
-                assert self.process.poll() is None and time.monotonic() < until
-                time.sleep(0.2)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -116,7 +146,7 @@ class VisdomServer:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/{endpoint}", json.dumps(message).encode()
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
     def windows(self, env: str = "main") -> dict[str, Any]:

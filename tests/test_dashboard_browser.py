@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PATIENCE
 
 from util.curves import Curves
 from util.records import PictureRecord, SampleRecord
@@ -51,11 +52,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield started
 
 
-def wait(browser: Any, script: str, seconds: float = 40) -> Any:
+def wait(browser: Any, script: str) -> Any:
     """The first true value of a script."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(browser, seconds).until(lambda b: b.execute_script(f"return {script}"))
+    return WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(f"return {script}"))
 
 
 def pictures(seed: int) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PATIENCE, VisdomServer, resident, wait_for
 
 from util.curves import Curves
 from util.sinks.background import Background
@@ -33,13 +33,6 @@ TINY = (
 def dashboard(port: int, folder: Path, timeout: float = 3.0, **changes: Any) -> Dashboard:
     settings = DashboardSettings(**{"name": "exp", "port": port, "width": 32, **changes})
     return Dashboard(settings, folder, Curves(), timeout)
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until, "did not happen"
-        time.sleep(0.1)
 
 
 def test_curves_and_pictures_are_there_and_points_are_appended(
@@ -99,23 +92,27 @@ def test_a_killed_server_gets_everything_when_it_is_back(
 def test_a_frozen_server_costs_the_training_nothing(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any
 ) -> None:
-    inner = dashboard(visdom_server.port, tmp_path, timeout=0.5)
+    inner = dashboard(visdom_server.port, tmp_path, timeout=PATIENCE)
     sink = Background(inner, pause=0.05)
+    hanging, post = threading.Event(), inner.client.post
+
+    def watched(*message: Any) -> str:
+        hanging.set()
+        answer = post(*message)
+        hanging.clear()
+        return answer
+
+    inner.client.post = watched  # type: ignore[method-assign]
     sink.losses(point(1))
     wait_for(lambda: visdom_server.curves("exp_1") != {})
     visdom_server.freeze()
-    calls = []
     for step in range(2, 302):
-        began = time.perf_counter()
         sink.losses(point(step))
         if step % 10 == 0:
             sink.pictures(frame(step))
-        calls.append(time.perf_counter() - began)
-        time.sleep(0.01)
-    assert sorted(calls)[150] < 0.001  # 1 % of a step of a tenth of a second
-    assert inner.failures > 0
+        wait_for(hanging.is_set)
+    assert hanging.is_set()  # the first request, still: no call has waited for it
     visdom_server.thaw()
-    inner._retry_at = 0.0
     wait_for(lambda: visdom_server.curves("exp_1").get("D_A", [0])[-1] == 301)
     sink.close()
     assert visdom_server.curves("exp_1")["D_A"] == list(range(1, 302))
@@ -127,14 +124,17 @@ def test_a_server_that_hangs_at_the_end_does_not_hold_the_run(
     sink = Background(dashboard(visdom_server.port, tmp_path, timeout=0.5))
     visdom_server.freeze()
     sink.losses(point(1))
-    began = time.monotonic()
     sink.close()
-    assert time.monotonic() - began < 12
+    assert sink._thread is not None and not sink._thread.is_alive()  # by its own time-outs
 
 
 def test_absent_on_another_host_is_one_warning(
-    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # some networks know every name
     sink = dashboard(1, tmp_path, timeout=0.5, server="http://nowhere.invalid")
     sink.open()
     for step in range(1, 8):
@@ -145,11 +145,10 @@ def test_absent_on_another_host_is_one_warning(
     assert len(caplog.records) == 1 and "--display_id 0" in caplog.text
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 def test_two_thousand_posts_in_bounded_memory(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any
 ) -> None:
-    from tests.conftest import resident
-
     sink = dashboard(visdom_server.port, tmp_path, timeout=30)
     sink.curves = Curves(most=60)
     posts, after = 0, []
@@ -190,20 +189,34 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+PATIENT = f"""
+import runpy, sys
+from util.sinks import background, visdom_server
+background.Background.__init__.__defaults__ = (0.1, {PATIENCE})
+visdom_server.START_SECONDS = {PATIENCE}
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def train(folder: Path, data: Path, port: int, *more: str, **variables: str) -> str:
-    """Run the real command; its output, without a pipe that a server could inherit."""
+    """Run the real program, which may wait for a server as long as a slow machine needs.
+
+    Returns its output, without a pipe that a server could inherit.
+    """
     output = folder / "console.txt"
     words = ["--dataroot", str(data), "--checkpoints_dir", str(folder / "runs"), "--name", "exp"]
     words += [*TINY.split(), "--display_port", str(port), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(folder), **variables}
+    environment["PYTHONPATH"] = str(ROOT)
     with output.open("w") as file:
         subprocess.run(
-            [sys.executable, str(ROOT / "01_train.py"), *words],
+            [sys.executable, "-c", PATIENT, str(ROOT / "01_train.py"), *words],
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,
             check=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
     return output.read_text()
 
@@ -211,8 +224,6 @@ def train(folder: Path, data: Path, port: int, *more: str, **variables: str) -> 
 def test_training_starts_a_server_that_stays_and_serves_the_next_run(
     tmp_path: Path, pictures: Path
 ) -> None:
-    from tests.conftest import VisdomServer
-
     server = VisdomServer(tmp_path)
     said = train(tmp_path, pictures, server.port, NO_VISDOM_SERVER="")
     pid = int((tmp_path / "runs" / "exp" / "visdom_server.pid").read_text())
@@ -254,9 +265,9 @@ def test_a_log_is_replayed(visdom_server: Any, tmp_path: Path, pictures: Path) -
     words = ["--name", "exp", "--checkpoints_dir", str(tmp_path / "runs")]
     words += ["--display_port", str(visdom_server.port)]
     replay = [sys.executable, str(ROOT / "scripts/replay_log.py"), *words]
-    subprocess.run([*replay, "--display_env", "a"], check=True, timeout=60)
+    subprocess.run([*replay, "--display_env", "a"], check=True, timeout=PATIENCE)
     assert visdom_server.curves("exp_1", "a")["G_B"] == [1, 2, 3, 4]
     assert {"exp_2", "exp_3"} <= set(visdom_server.windows("a"))
     (tmp_path / "runs" / "exp" / "loss_log.jsonl").unlink()  # as in a run of the reference
-    subprocess.run([*replay, "--display_env", "b"], check=True, timeout=60)
+    subprocess.run([*replay, "--display_env", "b"], check=True, timeout=PATIENCE)
     assert visdom_server.curves("exp_1", "b")["G_B"] == [1, 2, 3, 4]

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import PATIENCE, picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
@@ -304,53 +304,63 @@ def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
     assert "a_png_fake.png" not in text
 
 
+STOPPED = """
+import os, runpy, sys, time
+from pathlib import Path
+from util import results
+kind, number, folder = getattr(results, sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+add, calls = kind.add, iter(range(1, 100))
+def add_and_stop(self, visuals, paths):
+    add(self, visuals, paths)
+    if next(calls) == 20:  # of 60; some are written, and some wait to be
+        while not list(folder.glob("*.png")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+kind.add = add_and_stop
+sys.argv = sys.argv[4:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def stopped(where: Path, kind: str, output: Path, number: int, *words: str) -> tuple[int, str]:
+    """Exit code and stderr of 02_inference.py, signalled while it hands on the 20th of 60 images.
+
+    `kind` is the class of the results that it writes to the folder `output`.
+    """
+    make_run(where, "")
+    (where / "in").mkdir()
+    for image in range(60):
+        picture(image, 200, 200).save(where / "in" / f"{image:03}.png")
+    program = [str(ROOT / "02_inference.py"), "--name", "run", "--gpu_ids", "-1", "--input", "in"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, kind, str(int(number)), str(output), *program, *words],
+        cwd=where,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    return done.returncode, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
 def test_a_terminated_gallery_shows_what_is_done(tmp_path: Path) -> None:
-    make_run(tmp_path, "")
-    (tmp_path / "in").mkdir()
-    for number in range(400):
-        picture(number, 200, 200).save(tmp_path / "in" / f"{number:03}.png")
     images = tmp_path / "results/run/test_latest/images"
-    code, _ = stopped(tmp_path, images, signal.SIGTERM, "--input", "in")
-    assert code == 143
+    assert stopped(tmp_path, "ResultPages", images, signal.SIGTERM)[0] == 143
     shown = re.findall(r'src="images/([^"]*)"', (images.parent / "index.html").read_text())
-    assert 0 < len(shown) < 800
+    assert 0 < len(shown) < 120
     assert set(shown) <= set(names(images))
-
-
-def stopped(where: Path, output: Path, number: int, *words: str) -> tuple[int, str]:
-    """Exit code and stderr of 02_inference.py, signalled once `output` holds an image."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "02_inference.py"), "--name", "run", "--gpu_ids", "-1", *words],
-        cwd=where,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(output.glob("*.png")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    return process.returncode, err
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
-    make_run(tmp_path, "")
-    (tmp_path / "in").mkdir()
-    for number in range(400):
-        picture(number, 200, 200).save(tmp_path / "in" / f"{number:03}.png")
     out = tmp_path / "out"
-    assert stopped(tmp_path, out, signal.SIGINT, "--input", "in", "--output", "out") == (
-        130,
-        "stopped\n",
-    )
+    code = stopped(tmp_path, "OutputFolder", out, signal.SIGINT, "--output", "out")
+    assert code == (130, "stopped\n")
     written = list(out.iterdir())
-    assert 0 < len(written) < 400
+    assert 0 < len(written) < 60
     assert all(pixels(path).shape == (200, 200, 3) for path in written)
 
 

@@ -8,7 +8,7 @@ import torch
 from conftest import TINY
 
 from models import networks
-from util.checkpoints import save_weights
+from util.checkpoints import read_weights, save_weights
 from util.errors import UsageError, UserError
 
 FLAGS = [*TINY[6:], "--no_html", "--num_threads", "0", "--n_epochs", "1", "--n_epochs_decay", "0"]
@@ -36,12 +36,12 @@ def start(pictures: Path, *words: str) -> dict[str, dict[str, torch.Tensor]]:
     where = ["--dataroot", str(pictures), "--checkpoints_dir", str(runs), "--name", "new"]
     main = import_module("01_train").main
     assert main([*where, *FLAGS, "--lr", "1e-12", *words]) == 0
-    return {name: torch.load(runs / "new" / f"latest_net_{name}.pth") for name in NETS}
+    return {name: read_weights(runs / "new" / f"latest_net_{name}.pth") for name in NETS}
 
 
 def same(state: dict[str, torch.Tensor], path: Path) -> bool:
     """Whether weights are those of a file, up to the tiny steps of the training."""
-    stored = torch.load(path)
+    stored = read_weights(path)
     return state.keys() == stored.keys() and all(
         state[key].shape == stored[key].shape and torch.allclose(state[key], stored[key], atol=1e-9)
         for key in stored
@@ -89,7 +89,7 @@ def test_continue_train_accepts_generators_alone_and_reads_the_architecture(
 ) -> None:
     weights.rename(weights.parent / "new")
     folder = weights.parent / "new"
-    old = torch.load(folder / "latest_net_G_B.pth")
+    old = read_weights(folder / "latest_net_G_B.pth")
     (folder / "latest_net_D_B.pth").unlink()
     after = start(pictures, "--continue_train")
     assert "D_B start fresh" in capsys.readouterr().out

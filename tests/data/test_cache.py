@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import PATIENCE, picture, wait_for
 
 from data import create_dataset, find_dataset_using_name
 from data import pictures as pictures_module
@@ -107,8 +107,14 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
     where = Pictures(cached(train_opt, kind))
     before = where.levels(str(path), 3).copy()
     stamp = path.stat()
-    picture(77, 40, 48).save(path)
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as tar and cp -p do
+
+    def replaced() -> bool:
+        """As tar and cp -p do; again, where the clock of the file system has not moved on."""
+        picture(77, 40, 48).save(path)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        return path.stat().st_ctime_ns != stamp.st_ctime_ns
+
+    wait_for(replaced)
     after = where.levels(str(path), 3)
     assert not np.array_equal(after, before)
     assert np.array_equal(after, Pictures(train_opt()).levels(str(path), 3))
@@ -184,7 +190,7 @@ def test_two_processes_write_and_read_the_same_cache(
     for process in both:
         process.start()
     for process in both:
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     for number in range(180):
         assert np.array_equal(cache.get(key(number)), levels(number))

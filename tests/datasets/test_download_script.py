@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 
 SCRIPT = Path(__file__).resolve().parents[2] / "datasets" / "download_cyclegan_dataset.sh"
 TOOLS = ("bash", "unzip", "curl")  # wget knows no file://
@@ -51,7 +52,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from golden_figures import image
+from rounding import assert_near, tolerance
 
 from models import create_model, find_model_using_name, get_option_setter, model_names
 from models.base_model import BaseModel
@@ -60,7 +61,7 @@ def test_each_lambda_scales_its_losses_and_no_other(
     for name in NAMES:
         if name.startswith("D_"):  # the discriminators step after the generators have changed
             continue
-        assert changed[name] == pytest.approx(scaled.get(name, 1) * plain[name], rel=1e-5)
+        assert changed[name] == pytest.approx(scaled.get(name, 1) * plain[name], rel=tolerance())
 
 
 def test_losses_are_their_formulas(train_opt: Make) -> None:
@@ -81,13 +82,13 @@ def test_losses_are_their_formulas(train_opt: Make) -> None:
         "idt_B": 0.25 * 3 * (i.idt_B - i.real_A).abs().mean(),
     }
     for name, value in expected.items():
-        torch.testing.assert_close(losses[name], value)
+        assert_near(losses[name], value)
     for name, net, real, fake in (
         ("D_A", model.netD_A, i.real_B, i.fake_B),
         ("D_B", model.netD_B, i.real_A, i.fake_A),
     ):
         half_sum = 0.5 * ((net(real) - 1).square().mean() + net(fake).square().mean())
-        torch.testing.assert_close(model.discriminator_losses(i)[name], half_sum)
+        assert_near(model.discriminator_losses(i)[name], half_sum)
 
 
 def test_without_identity_loss_its_images_and_values_are_gone(train_opt: Make) -> None:

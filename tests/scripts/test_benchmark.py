@@ -1,8 +1,11 @@
 """The benchmark measures every way that it lists."""
 
 import json
+import re
 import subprocess
 import sys
+from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,24 @@ def test_steps_of_training(tmp_path: Path) -> None:
     for row in (plain, fused, checkpointed):
         assert row["s/step"] > 0
         assert row["peak GB"] > 0.1
-        assert 0 < float(row["of conv rate"].rstrip(" %")) < 100
+        assert row["TFLOP/s"] > 0
+        assert re.fullmatch(r"\d+ %", row["of conv rate"])  # 0 % on networks as tiny as these
+
+
+def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    train = import_module("benchmark_train")
+    seconds = {"plain": [4.0, 3.0, 9.0], "bf16": [2.0, 1.0, 8.0]}
+    workers = {name: Namespace(seconds=values) for name, values in seconds.items()}
+    same = {"flop": 12e12, "batch": 6, "operations": 900, "first": 5.0}
+    facts = {"plain": {**same, "half": False, "peak": 8e9}, "bf16": {**same, "half": True}}
+    facts["bf16"].update(peak=6e9, operations=450)
+    rates = {"float32": 5e12, "half": 24e12}
+    plain, half = (train.row(name, workers, facts, rates) for name in seconds)
+    assert (plain["s/step"], plain["TFLOP/s"], plain["of conv rate"]) == (4, 3, "60 %")
+    assert (half["s/step"], half["TFLOP/s"], half["of conv rate"]) == (2, 6, "25 %")
+    assert (half["images/s"], half["speed"], half["memory"]) == (3, "2.00x", "0.75x")
+    assert (half["peak GB"], half["operations"], half["of plain"]) == (6, 450, "0.50x")
 
 
 @pytest.mark.slow

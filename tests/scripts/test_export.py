@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from rounding import assert_near
 from tiny_runs import make_run, optional_package, tiny_generator
 
 from util.session import run_program
@@ -72,7 +73,7 @@ def test_torchscript_and_safetensors(tmp_path: Path) -> None:
     assert json.loads(extra["metadata.json"])["smallest_size"] == "8"
     net, x = tiny_generator(use_dropout=True).eval(), image(40, 60)
     with torch.inference_mode():
-        assert torch.allclose(script(x), net(x), atol=1e-5)
+        assert_near(script(x), net(x))
     with safetensors.safe_open(str(tmp_path / "new" / "G.safetensors"), "pt") as file:
         assert file.metadata()["input_nc"] == "3"
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

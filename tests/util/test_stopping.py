@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 
 from util.stopping import StopAtOnce, StopRequest
 
@@ -36,7 +36,7 @@ def test_a_termination_is_an_exit_that_closes_what_is_open() -> None:
 
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 import torch.utils.data
 sys.path.insert(0, sys.argv[1])
 from util.stopping import WorkerStops
@@ -52,8 +52,7 @@ next(batches)
 worker = batches._workers[0].pid
 os.kill(worker, signal.SIGTERM)
 os.kill(worker, signal.SIGINT)
-time.sleep(0.2)
-for _ in range(20):
+for _ in range(20):  # more than were made ahead
     next(batches)
 print(worker, flush=True)
 kept = batches  # still there when the interpreter ends
@@ -61,11 +60,12 @@ kept = batches  # still there when the interpreter ends
 
 
 def test_a_worker_survives_signals_and_ends_with_its_main_process() -> None:
-    began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(ROOT)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, str(ROOT)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 50
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)

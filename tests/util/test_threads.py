@@ -1,15 +1,15 @@
 """Work in threads: order, bounds, errors."""
 
 import threading
-import time
 
 import pytest
+from conftest import PATIENCE
 
 from util.threads import Threads, in_threads
 
 
 def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
-    taken = []
+    taken, second = [], threading.Event()
 
     def keys():
         for key in range(100):
@@ -17,7 +17,10 @@ def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
             yield key
 
     def double(key: int) -> int:
-        time.sleep(0.002 * (key % 3))
+        if key == 0:
+            assert second.wait(PATIENCE)  # the second call ends before the first
+        elif key == 1:
+            second.set()
         return 2 * key
 
     values = in_threads(double, keys(), ahead=lambda: 4)
@@ -28,12 +31,14 @@ def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
 
 def test_calls_are_bounded_and_finished() -> None:
     running, most, done, lock = [], [], [], threading.Lock()
+    two = threading.Barrier(2)
 
     def work(number: int) -> None:
         with lock:
             running.append(number)
             most.append(len(running))
-        time.sleep(0.005)
+        if number < 2:
+            two.wait(PATIENCE)  # the first two run at one time
         with lock:
             running.remove(number)
             done.append(number)
@@ -54,14 +59,15 @@ def test_an_error_reaches_the_caller() -> None:
 
 
 def test_calls_that_have_not_begun_are_dropped_when_the_block_fails() -> None:
-    done = []
+    done, dropped = [], threading.Event()
 
     def work(number: int) -> None:
-        time.sleep(0.05)
         done.append(number)
+        assert dropped.wait(PATIENCE)
 
     with pytest.raises(KeyboardInterrupt), Threads(threads=1, ahead=50) as threads:
         for number in range(50):
             threads.submit(work, number)
+        threads._calls[-1].add_done_callback(lambda call: dropped.set())
         raise KeyboardInterrupt
-    assert len(done) <= 5
+    assert done in ([0], [])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import PATIENCE
 from PIL import Image
 
 from util.records import LossRecord, PictureRecord, SampleRecord
@@ -215,6 +216,8 @@ def test_wandb_works_offline_and_goes_on(
 ) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    for bound in ("WANDB_INIT_TIMEOUT", "WANDB_X_SERVICE_WAIT", "WANDB__SERVICE_WAIT"):
+        monkeypatch.setenv(bound, str(int(PATIENCE)))
     identities = []
     for continued in (False, True):
         opt = options(tmp_path, continue_train=continued)

@@ -20,6 +20,8 @@ NEVER_START = "NO_VISDOM_SERVER"
 PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "serve_visdom.py"
 FLAGS = ("-bind_local", "-logging_level", "WARNING")
 """Reachable from this machine alone; silent, as its output grows for as long as it runs."""
+START_SECONDS = 30
+"""A server that does not answer by then has failed to start."""
 started: list["subprocess.Popen[bytes]"] = []
 """Kept, so that a server is not reported as forgotten when its handle goes."""
 
@@ -68,8 +70,8 @@ def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
 
 
 def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
-    """Poll for 30 s, or as long as the process lives."""
-    until = time.monotonic() + 30
+    """Poll for START_SECONDS, or as long as the process lives."""
+    until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if answers():
             return True
