@@ -1,6 +1,5 @@
 """What a user can do where the memory does not suffice."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ import torch
 
 from .devices import lacks_bfloat16
 from .errors import UserError
+from .memory import peak_bytes
 
 SIGNS = (
     *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
@@ -39,18 +39,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that an allocation failed."""
     known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
     return known or str(error) in ONEDNN_SAYS or any(sign in str(error) for sign in SIGNS)
-
-
-def peak_bytes(device: torch.device) -> int | None:
-    """The most memory that this process has used: of a GPU its tensors, else resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 def _peak(device: torch.device) -> str:

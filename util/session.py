@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from .errors import UsageError, UserError
-from .freed_memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from .frozen_options import Options
 from .logs import start_logging
+from .memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from .random_streams import draw_seed
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys, torch
-from util.freed_memory import keep_freed_memory
+from util.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory(2**29)
 def write():
