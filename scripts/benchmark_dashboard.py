@@ -69,7 +69,7 @@ def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list
     opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *small])
     model = create_model(opt)
     model.setup(opt)
-    from util.curves import Curves
+    from util.sinks.curves import Curves
 
     settings = DashboardSettings("benchmark", "http://localhost", port)
     sinks: list[Sink] = [Background(Dashboard(settings, folder, Curves()))]

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from util.curves import Curves, read_history
 from util.images import Picture
 from util.logs import start_logging
 from util.records import LossRecord, PictureRecord
 from util.run_folder import read_training_options
+from util.sinks.curves import Curves, read_history
 from util.sinks.visdom_sink import Dashboard, DashboardSettings
 
 LINE = re.compile(

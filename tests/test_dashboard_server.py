@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from util.curves import Curves
 from util.sinks.background import Background
+from util.sinks.curves import Curves
 from util.sinks.visdom_sink import Dashboard, DashboardSettings
 
 pytest.importorskip("visdom")

@@ -10,15 +10,15 @@ from typing import Any
 
 from torch import Tensor
 
-from .curves import Curves, read_history
 from .images import tensor2im
 from .records import LossRecord, PictureRecord, SampleRecord
-from .samples import translate_samples
 from .sinks.background import Background
+from .sinks.curves import Curves, read_history
 from .sinks.curves_picture import CurvesPicture
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
-from .sinks.log_files import Console, LogFiles
+from .sinks.loss_log import Console, LogFiles
+from .sinks.samples import translate_samples
 from .sinks.sink import Sink
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.visdom_sink import Dashboard, DashboardSettings

@@ -17,7 +17,7 @@ from util.log_rewind import rewind_logs
 from util.logs import start_logging
 from util.records import LossRecord, PictureRecord
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
-from util.sinks.log_files import LogFiles, loss_line
+from util.sinks.loss_log import LogFiles, loss_line
 
 PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
 

@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..curves import Curves
 from ..files import write_atomically
 from ..loss_groups import loss_groups
 from ..records import LossRecord
+from .curves import Curves
 from .sink import Sink
 
 log = logging.getLogger(__name__)

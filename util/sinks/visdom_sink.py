@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..curves import Curves, Point
 from ..images import Picture
-from ..picture_grid import labelled_grid, sample_grid
 from ..records import LossRecord, PictureRecord, SampleRecord
+from .curves import Curves, Point
+from .picture_grid import labelled_grid, sample_grid
 from .sink import Sink
 from .visdom_client import Trace, VisdomClient
 from .visdom_server import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import LossRecord
+from ..records import LossRecord
 
 MOST_POINTS = 600
 SMOOTHING = 0.95

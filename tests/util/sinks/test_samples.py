@@ -1,4 +1,4 @@
-"""util/samples.py and data/fixed_samples.py: the same pictures, and no trace in the model."""
+"""util/sinks/samples.py and data/fixed_samples.py: the same pictures, and no trace in the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data.fixed_samples import fixed_samples
 from models import create_model
 from options.train_options import TrainOptions
 from util.frozen_options import Options
-from util.samples import translate_samples
+from util.sinks.samples import translate_samples
 
 FLAGS = "--netG resnet_6blocks --ngf 4 --ndf 4 --load_size 36 --crop_size 32 --gpu_ids -1 --seed 1"
 

@@ -1,4 +1,4 @@
-"""util/curves.py: bounded, true to the run, whole after a continued run."""
+"""util/sinks/curves.py: bounded, true to the run, whole after a continued run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from util.curves import Curves, read_history
-from util.svg_curves import curve_charts
+from util.sinks.curves import Curves, read_history
+from util.sinks.svg_curves import curve_charts
 
 
 def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:

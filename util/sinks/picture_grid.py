@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .images import Picture
+from ..images import Picture
 
 TEXT_HEIGHT = 14
 GAP = 4
