@@ -22,9 +22,8 @@ import torch
 
 from models import create_model
 from options.train_options import TrainOptions
-from util.records import LossRecord
 from util.sinks.background import Background
-from util.sinks.sink import Sink
+from util.sinks.sink import LossRecord, Sink
 from util.sinks.visdom_client import VisdomClient
 from util.sinks.visdom_sink import Dashboard, DashboardSettings
 from util.visualizer import Visualizer

@@ -19,9 +19,10 @@ from PIL import Image
 
 from util.images import Picture
 from util.logs import start_logging
-from util.records import LossRecord, PictureRecord
 from util.run_folder import read_training_options
-from util.sinks.curves import Curves, read_history
+from util.sinks.curves import Curves
+from util.sinks.loss_log import read_history
+from util.sinks.sink import LossRecord, PictureRecord
 from util.sinks.visdom_sink import Dashboard, DashboardSettings
 
 LINE = re.compile(

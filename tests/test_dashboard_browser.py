@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from util.records import PictureRecord, SampleRecord
 from util.sinks.curves import Curves
 from util.sinks.gallery import Gallery
+from util.sinks.sink import PictureRecord, SampleRecord
 from util.sinks.visdom_sink import Dashboard, DashboardSettings
 from util.visdom_assets import missing_assets, visdom_folder
 

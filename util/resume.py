@@ -5,8 +5,8 @@ from argparse import Namespace
 from typing import Any, Protocol
 
 from .errors import UserError
-from .log_rewind import rewind_logs
 from .progress import Progress
+from .sinks.loss_log import rewind_logs
 from .training_state import (
     continues_from_state,
     read_state,

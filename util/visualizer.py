@@ -11,15 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from .images import tensor2im
-from .records import LossRecord, PictureRecord, SampleRecord
 from .sinks.background import Background
-from .sinks.curves import Curves, read_history
+from .sinks.curves import Curves
 from .sinks.curves_picture import CurvesPicture
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
-from .sinks.loss_log import Console, LogFiles
+from .sinks.loss_log import Console, LogFiles, read_history
 from .sinks.samples import translate_samples
-from .sinks.sink import Sink
+from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.visdom_sink import Dashboard, DashboardSettings
 from .sinks.wandb_sink import WeightsAndBiases

@@ -13,11 +13,10 @@ import pytest
 from util.errors import UserError
 from util.files import write_atomically, write_text_atomically
 from util.html import HTML
-from util.log_rewind import rewind_logs
 from util.logs import start_logging
-from util.records import LossRecord, PictureRecord
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
-from util.sinks.loss_log import LogFiles, loss_line
+from util.sinks.loss_log import LogFiles, loss_line, rewind_logs
+from util.sinks.sink import LossRecord, PictureRecord
 
 PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
 

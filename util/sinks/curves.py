@@ -1,12 +1,10 @@
 """The curves of a run, thinned so that they stay small however long it lasts."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..records import LossRecord
+from .sink import LossRecord
 
 MOST_POINTS = 600
 SMOOTHING = 0.95
@@ -85,17 +83,15 @@ class Curves:
         return total / weight if weight else value
 
 
-def read_history(folder: Path) -> Iterator[LossRecord]:
-    """The records in `loss_log.jsonl` of a run; half-written lines of a crash are skipped."""
-    path = folder / "loss_log.jsonl"
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                yield LossRecord(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+def loss_groups(names: Iterable[str]) -> dict[str, list[str]]:
+    """Which losses are drawn together: D_A with D_B, cycle_A with cycle_B.
+
+    Names by what stands before their last underscore, in the order in which they came.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.rpartition("_")[0] or name, []).append(name)
+    return groups
 
 
 def _merged(points: list[Point]) -> Point:

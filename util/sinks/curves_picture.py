@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from ..loss_groups import loss_groups
-from ..records import LossRecord
-from .curves import Curves
-from .sink import Sink
+from .curves import Curves, loss_groups
+from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 

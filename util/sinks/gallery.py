@@ -12,10 +12,9 @@ from pathlib import Path
 from ..files import write_text_atomically
 from ..html import HTML
 from ..images import save_image
-from ..records import LossRecord, PictureRecord, SampleRecord
 from .curves import Curves
 from .picture_grid import sample_grid
-from .sink import Sink
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
 ROWS_PER_PAGE = 20

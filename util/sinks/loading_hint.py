@@ -6,8 +6,7 @@ import statistics
 from argparse import Namespace
 from collections import deque
 
-from ..records import LossRecord
-from .sink import Sink
+from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 

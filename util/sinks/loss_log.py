@@ -1,15 +1,23 @@
-"""The losses in text: on the console, in `loss_log.txt`, and as JSON lines beside it."""
+"""The losses in text: on the console, in `loss_log.txt`, and as JSON lines beside it.
+
+What the files hold is read, and rewound where a run goes on, here too.
+"""
 
 import json
 import logging
+import re
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from ..records import LossRecord
-from .sink import Sink
+from ..files import write_text_atomically
+from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
+
+LOSS_LINE = re.compile(r"\(epoch: (\d+), iters: (\d+), .*\) .*")
+HEADER = re.compile(r"=+ Training Loss \(.*\) =+")
 
 
 def loss_line(record: LossRecord) -> str:
@@ -46,3 +54,48 @@ class LogFiles(Sink):
     def _append(path: Path, line: str) -> None:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(line + "\n")
+
+
+def read_history(folder: Path) -> Iterator[LossRecord]:
+    """The records in `loss_log.jsonl` of a run; half-written lines of a crash are skipped."""
+    path = folder / "loss_log.jsonl"
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield LossRecord(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+
+
+def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
+    """Take the logs of a run back to where it goes on, so that no line is there twice.
+
+    Drops what `loss_log.txt` and `loss_log.jsonl` tell of later steps, and half-written lines.
+    """
+
+    def earlier_line(line: str) -> bool:
+        match = LOSS_LINE.fullmatch(line)
+        if match:
+            return (int(match[1]), int(match[2])) <= (epoch, iters)
+        return bool(HEADER.fullmatch(line))
+
+    def earlier_record(line: str) -> bool:
+        try:
+            return json.loads(line)["total_iters"] <= total_iters
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    _filter(folder / "loss_log.txt", earlier_line)
+    _filter(folder / "loss_log.jsonl", earlier_record)
+
+
+def _filter(path: Path, keep: Callable[[str], bool]) -> None:
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.split("\n")[:-1]  # what follows the last line end was cut off
+    kept = "".join(f"{line}\n" for line in lines if keep(line))
+    if kept != text:
+        write_text_atomically(path, kept)

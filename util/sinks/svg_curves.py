@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ..loss_groups import loss_groups
-from .curves import Curves, Point
+from .curves import Curves, Point, loss_groups
 
 WIDTH, HEIGHT = 360, 200
 LEFT, BOTTOM, TOP = 42, 22, 24

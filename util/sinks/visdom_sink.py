@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..images import Picture
-from ..records import LossRecord, PictureRecord, SampleRecord
 from .curves import Curves, Point
 from .picture_grid import labelled_grid, sample_grid
-from .sink import Sink
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
 from .visdom_client import Trace, VisdomClient
 from .visdom_server import (
     is_local,

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from util.records import LossRecord, PictureRecord
 from util.sinks.background import MOST_FRAMES, MOST_POINTS, Background
-from util.sinks.sink import Sink
+from util.sinks.sink import LossRecord, PictureRecord, Sink
 
 
 class Slow(Sink):

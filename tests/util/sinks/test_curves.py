@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from util.sinks.curves import Curves, read_history
+from util.sinks.curves import Curves
+from util.sinks.loss_log import read_history
 from util.sinks.svg_curves import curve_charts
 
 
