@@ -23,9 +23,9 @@ import torch
 from models import create_model
 from options.train_options import TrainOptions
 from util.sinks.background import Background
+from util.sinks.dashboard.client import VisdomClient
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.sink import LossRecord, Sink
-from util.sinks.visdom_client import VisdomClient
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
 from util.visualizer import Visualizer
 
 BLOCK = 10

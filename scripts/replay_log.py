@@ -21,9 +21,9 @@ from util.images import Picture
 from util.logs import start_logging
 from util.run_folder import read_training_options
 from util.sinks.curves import Curves
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.loss_log import read_history
 from util.sinks.sink import LossRecord, PictureRecord
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
 
 LINE = re.compile(
     r"\(epoch: (\d+), iters: (\d+), time: ([\d.]+), data: ([\d.]+)[^)]*\)\s*,?\s*(.*)"

@@ -16,7 +16,7 @@ import pytest
 
 from util.sinks.background import Background
 from util.sinks.curves import Curves
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 
 pytest.importorskip("visdom")
 pytestmark = pytest.mark.slow

@@ -14,13 +14,13 @@ from .images import tensor2im
 from .sinks.background import Background
 from .sinks.curves import Curves
 from .sinks.curves_picture import CurvesPicture
+from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history
 from .sinks.samples import translate_samples
 from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink
 from .sinks.tensorboard_sink import TensorBoard
-from .sinks.visdom_sink import Dashboard, DashboardSettings
 from .sinks.wandb_sink import WeightsAndBiases
 
 log = logging.getLogger(__name__)

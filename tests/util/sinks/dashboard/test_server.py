@@ -1,4 +1,4 @@
-"""util/sinks/visdom_server.py and visdom_client.py: what they say, and to whom they speak."""
+"""util/sinks/dashboard: what server and client say, and to whom they speak."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from util.sinks import visdom_server
-from util.sinks.visdom_client import VisdomClient
+from util.sinks.dashboard import server as visdom_server
+from util.sinks.dashboard.client import VisdomClient
 
 
 class Process:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from ..images import Picture
+from ...images import Picture
 
 TIMEOUT = 3.0
 HEADERS = {"Content-Type": "application/json"}

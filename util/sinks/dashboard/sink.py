@@ -12,19 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..images import Picture
-from .curves import Curves, Point
-from .picture_grid import labelled_grid, sample_grid
-from .sink import LossRecord, PictureRecord, SampleRecord, Sink
-from .visdom_client import Trace, VisdomClient
-from .visdom_server import (
-    is_local,
-    is_taken,
-    output_file,
-    start_server,
-    tell_address,
-    wait_until,
-)
+from ...images import Picture
+from ..curves import Curves, Point
+from ..picture_grid import labelled_grid, sample_grid
+from ..sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .client import Trace, VisdomClient
+from .server import is_local, is_taken, output_file, start_server, tell_address, wait_until
 
 log = logging.getLogger(__name__)
 
