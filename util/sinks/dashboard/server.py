@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 NEVER_START = "NO_VISDOM_SERVER"
 """Set to anything, this variable of the environment keeps runs from starting servers."""
-PROGRAM = Path(__file__).resolve().parents[3] / "scripts" / "serve_visdom.py"
+PROGRAM = Path(__file__).with_name("serve.py")
 FLAGS = ("-bind_local", "-logging_level", "WARNING")
 """Reachable from this machine alone; silent, as its output grows for as long as it runs."""
 started: list["subprocess.Popen[bytes]"] = []
