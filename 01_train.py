@@ -14,14 +14,14 @@ from options.base_options import option_defaults
 from options.continued_run import complete_training
 from options.train_options import TrainOptions
 from util.frozen_options import Options
-from util.health import Health
-from util.out_of_memory import memory_advice
-from util.progress import Progress
-from util.resume import resume
+from util.run.health import Health
+from util.run.out_of_memory import memory_advice
+from util.run.progress import Progress
+from util.run.resume import resume
+from util.run.saver import Saver
+from util.run.session import begin, run_program
+from util.run.stopping import StopRequest
 from util.run_folder import claim_run_folder
-from util.saver import Saver
-from util.session import begin, run_program
-from util.stopping import StopRequest
 from util.visualizer import Visualizer
 
 log = logging.getLogger(__name__)

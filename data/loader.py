@@ -10,7 +10,7 @@ from torch import Tensor
 
 from util.errors import UserError
 from util.random_streams import permutation
-from util.stopping import WorkerStops
+from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset

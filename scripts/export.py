@@ -28,7 +28,7 @@ from models.picture_translator import build_generator, find_weights
 from util.checkpoints import bare_state_dict, load_into
 from util.errors import UserError
 from util.files import write_atomically
-from util.session import run_program
+from util.run.session import run_program
 
 Apply = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "image", "translation"

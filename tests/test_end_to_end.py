@@ -180,7 +180,7 @@ def test_wrong_input_is_one_line_without_a_traceback(
 ) -> None:
     from importlib import import_module
 
-    from util.session import run_program
+    from util.run.session import run_program
 
     monkeypatch.chdir(pictures.parent)
     run = pictures.parent / "checkpoints" / "experiment_name"
@@ -219,7 +219,7 @@ def test_wrong_input_of_inference(
 
     from models.networks import define_G
     from util.checkpoints import save_weights
-    from util.session import run_program
+    from util.run.session import run_program
 
     monkeypatch.chdir(pictures.parent)
     run = pictures.parent / "checkpoints" / "run"

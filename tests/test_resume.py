@@ -58,7 +58,7 @@ def child(argv: list[str], stop_after: int = 0, number: int = 0) -> None:
     """The real program in a process of its own, which signals itself after a step."""
     torch.set_num_threads(1)
     if stop_after:
-        from util.health import Health
+        from util.run.health import Health
 
         watch, steps = Health.watch, iter(range(1, 10**6))
 
@@ -68,7 +68,7 @@ def child(argv: list[str], stop_after: int = 0, number: int = 0) -> None:
                 os.kill(os.getpid(), number)
 
         Health.watch = watch_and_stop  # type: ignore[method-assign]
-    from util.session import run_program
+    from util.run.session import run_program
 
     sys.exit(run_program(lambda: train(argv)))
 

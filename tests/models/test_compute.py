@@ -16,8 +16,8 @@ from models.compute import Compute, treats_images_alone
 from models.networks import define_D, define_G
 from models.padding import ReflectionPad2d
 from util.frozen_options import Options
-from util.health import Health
-from util.progress import Progress
+from util.run.health import Health
+from util.run.progress import Progress
 
 Make = Callable[..., Options]
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_runs import make_run, optional_package, tiny_generator
 
-from util.session import run_program
+from util.run.session import run_program
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from .sinks.sink import LossRecord
+from ..sinks.sink import LossRecord
 
 
 class Batches(Protocol):

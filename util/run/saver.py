@@ -6,9 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import UserError
+from ..errors import UserError
+from ..training_state import state_path, write_state
 from .progress import Progress
-from .training_state import state_path, write_state
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from util.stopping import StopRequest
+from util.run.stopping import StopRequest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 
@@ -30,7 +30,7 @@ PROGRAM = """
 import os, signal, sys, time
 import torch.utils.data
 sys.path.insert(0, sys.argv[1])
-from util.stopping import WorkerStops
+from util.run.stopping import WorkerStops
 
 class Numbers(torch.utils.data.Dataset):
     def __len__(self): return 1000

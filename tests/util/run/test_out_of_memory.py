@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from util.errors import UserError
-from util.out_of_memory import memory_advice
+from util.run.out_of_memory import memory_advice
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TRAINING = {
     **{"isTrain": True, "precision": "tf32", "batch_size": 4, "accumulate": 2},
     **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64, "netG": "resnet_9blocks"},
@@ -19,7 +19,7 @@ TRAINING = {
 }
 RUN_OUT = """
 import importlib, resource, sys, torch
-from util.session import run_program
+from util.run.session import run_program
 train = importlib.import_module("01_train")
 torch.zeros(1).sum()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .errors import UsageError, UserError
-from .frozen_options import Options
-from .logs import start_logging
-from .memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
-from .random_streams import draw_seed
+from ..errors import UsageError, UserError
+from ..frozen_options import Options
+from ..logs import start_logging
+from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
+from ..random_streams import draw_seed
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from util.errors import UserError
-from util.health import CONSTANT_REPORTS, STUCK_REPORTS, Health
+from util.run.health import CONSTANT_REPORTS, STUCK_REPORTS, Health
 
 BATCH = {"A": torch.zeros(1), "A_paths": ["a.png"], "B_paths": ["b.png"]}
 

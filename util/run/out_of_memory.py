@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import torch
 
-from .devices import lacks_bfloat16
-from .errors import UserError
-from .memory import peak_bytes
+from ..devices import lacks_bfloat16
+from ..errors import UserError
+from ..memory import peak_bytes
 
 SIGNS = (
     *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),

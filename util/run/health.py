@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from .errors import UserError
-from .files import write_text_atomically
+from ..errors import UserError
+from ..files import write_text_atomically
 from .progress import Progress
 
 log = logging.getLogger(__name__)
