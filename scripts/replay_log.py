@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from util.images import Picture
-from util.logs import start_logging
+from util.run.session import start_logging
 from util.run_folder import read_training_options
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings

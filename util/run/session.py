@@ -1,5 +1,6 @@
-"""What both entry scripts do first and last."""
+"""What both entry scripts do first and last; the console: a line per message, above the bar."""
 
+import io
 import logging
 import os
 import random
@@ -8,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ..errors import UsageError, UserError
 from ..frozen_options import Options
-from ..logs import start_logging
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..random_streams import draw_seed
 
@@ -50,3 +51,20 @@ def run_program(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
+
+
+def start_logging() -> None:
+    """Send messages from INFO upwards to the console; safe to call again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Console) for handler in root.handlers):
+        root.addHandler(_Console())
+    root.setLevel(logging.INFO)
+
+
+class _Console(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(mark + self.format(record), file=sys.stdout)
+        sys.stdout.flush()
