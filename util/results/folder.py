@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from .errors import UserError
-from .files import make_folder, write_atomically
-from .images import PNG_LEVEL
+from ..errors import UserError
+from ..files import make_folder, write_atomically
+from ..images import PNG_LEVEL
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from types import TracebackType
 from PIL import Image
 from torch import Tensor
 
-from .files import make_folder
-from .html import HTML
-from .images import save_image, stretched, to_picture
-from .picture_files import EncodeError, ending, save_picture
-from .threads import Threads, cpu_cores
-from .video_files import VideoWriter, is_video, time_of_frame
+from ..files import make_folder
+from ..html import HTML
+from ..images import save_image, stretched, to_picture
+from ..threads import Threads, cpu_cores
+from ..video_files import VideoWriter, is_video, time_of_frame
+from .folder import EncodeError, ending, save_picture
 
 log = logging.getLogger(__name__)
 

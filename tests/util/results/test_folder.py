@@ -7,7 +7,7 @@ from conftest import picture
 from PIL import Image, ImageCms
 
 from util.errors import UserError
-from util.picture_files import save_picture
+from util.results.folder import save_picture
 
 ORIENTATION, MAKE, EXPOSURE, GPS, EXIF, LATITUDE = 0x0112, 0x010F, 0x829A, 0x8825, 0x8769, 1
 

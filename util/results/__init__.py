@@ -1,0 +1,1 @@
+"""What inference writes: pages, a folder of images, or a video."""
