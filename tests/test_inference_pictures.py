@@ -180,7 +180,7 @@ def test_eval_and_dropout_do_what_the_console_says(folder: Path, caplog) -> None
 
 def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
     """At most a bounded number of tensors wait to be written."""
-    from util.results.results import OutputFolder
+    from util.results.folder import OutputFolder
 
     make_run(tmp_path, "")
     (tmp_path / "in").mkdir()

@@ -1,16 +1,22 @@
-"""Translated pictures as files: the format that is asked for, with the metadata that matters."""
+"""Translated pictures as files: the format that is asked for, with the metadata that matters.
+
+The folder `--output`, and how its files are encoded.
+"""
 
 import io
 import logging
 import struct
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from ..errors import UserError
 from ..files import make_folder, write_atomically
-from ..images import PNG_LEVEL
+from ..images import PNG_LEVEL, stretched, to_picture
+from .results import TRANSLATION, Results, Visuals, inside_input, unique_stem
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,39 @@ CAMERA_TAGS = {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0
 
 class EncodeError(UserError):
     """A picture that its format has no place for."""
+
+
+class OutputFolder(Results):
+    """`<output>/<sub-folders and stem of the input>.<format>`: the translations alone."""
+
+    def has(self, path: str) -> bool:
+        """Whether the translation of `path` is there."""
+        return self.place(path).is_file()
+
+    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
+        """Save the translations, with the metadata of their inputs."""
+        for image, path in zip(visuals[TRANSLATION], paths, strict=True):
+            self.threads.submit(self._save, image, path)
+
+    def close(self) -> Path:
+        """The folder."""
+        self.threads.finish()
+        return Path(self.opt.output)
+
+    def place(self, path: str) -> Path:
+        """The file that the translation of `path` is saved in."""
+        inside, picture_format = inside_input(path, self.opt), self.opt.format
+        if picture_format != "same":
+            inside = inside.with_name(unique_stem(path, self.opt) + ending(inside, picture_format))
+        return Path(self.opt.output) / inside
+
+    def _save(self, image: Tensor, path: str) -> None:
+        picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
+        try:
+            save_picture(picture, self.place(path), self.opt.quality, Path(path))
+        except EncodeError as error:  # the others can perhaps
+            self.failures.append(str(error))
+            log.warning("skipped: %s", error)
 
 
 def ending(path: PurePath, picture_format: str) -> str:
