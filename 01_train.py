@@ -13,6 +13,7 @@ from models.base_model import BaseModel
 from options.base_options import option_defaults
 from options.continued_run import complete_training
 from options.train_options import TrainOptions
+from util.checkpoints.run_folder import claim_run_folder
 from util.frozen_options import Options
 from util.run.health import Health
 from util.run.out_of_memory import memory_advice
@@ -21,7 +22,6 @@ from util.run.resume import resume
 from util.run.saver import Saver
 from util.run.session import begin, run_program
 from util.run.stopping import StopRequest
-from util.run_folder import claim_run_folder
 from util.visualizer import Visualizer
 
 log = logging.getLogger(__name__)

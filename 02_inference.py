@@ -15,10 +15,10 @@ from models.translator import make_translators
 from options.base_options import option_defaults
 from options.from_run import adopt_from_run
 from options.test_options import TestOptions
+from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
 from util.run.out_of_memory import memory_advice
 from util.run.session import begin, run_program
-from util.run_folder import run_folder, store_options
 
 log = logging.getLogger(__name__)
 

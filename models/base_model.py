@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from util.checkpoints import load_into, read_weights, save_weights, weights_path
+from util.checkpoints.find_weights import find_start_weights
+from util.checkpoints.training_state import continues_from_state
+from util.checkpoints.weights import load_into, read_weights, save_weights, weights_path
 from util.devices import pick_device
 from util.errors import UserError
 from util.files import list_folder
-from util.start_weights import find_start_weights
-from util.training_state import continues_from_state
 
 from . import model_state
 from .compute import Compute

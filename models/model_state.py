@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from util.checkpoints import bare_state_dict, load_into
+from util.checkpoints.training_state import state_path
+from util.checkpoints.weights import bare_state_dict, load_into
 from util.image_pool import ImagePool
-from util.training_state import state_path
 
 from .descent import laid_out_as
 

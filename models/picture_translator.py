@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from util.checkpoints import load_into, read_weights, weights_path
+from util.checkpoints.run_folder import read_training_options
+from util.checkpoints.weights import load_into, read_weights, weights_path
 from util.devices import pick_device
 from util.errors import UserError
 from util.files import list_folder
 from util.images import to_picture, to_tensor, upright_rgb
-from util.run_folder import read_training_options
 
 from .architecture import Generator, read_generator
 from .networks import define_G

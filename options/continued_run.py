@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from models.architecture import read_discriminator, read_generator
-from util.checkpoints import read_weights
+from util.checkpoints.find_weights import find_start_weights
+from util.checkpoints.run_folder import read_training_options, run_folder
+from util.checkpoints.training_state import continues_from_state, read_state, state_path
+from util.checkpoints.weights import read_weights
 from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
-from util.run_folder import read_training_options, run_folder
-from util.start_weights import find_start_weights
-from util.training_state import continues_from_state, read_state, state_path
 
 from .from_run import GENERATOR_NAMES, adopt_flags
 from .validation import validate

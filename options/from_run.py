@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from models.architecture import read_generator
-from util.checkpoints import read_weights, weights_path
+from util.checkpoints.run_folder import read_training_options, run_folder
+from util.checkpoints.weights import read_weights, weights_path
 from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
-from util.run_folder import read_training_options, run_folder
 
 from .validation import validate
 

@@ -71,7 +71,7 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
     from PIL import Image
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     (place / "in").mkdir()
     rng = np.random.default_rng(0)
@@ -127,7 +127,7 @@ def plain_loop(place: Path, device: str) -> None:
     from models.architecture import read_generator
     from models.networks import NORMS, define_G
     from models.output_conv import OutputConv2d
-    from util.checkpoints import load_into, read_weights
+    from util.checkpoints.weights import load_into, read_weights
     from util.images import save_image, tensor2im
 
     path = place / "runs" / "run" / "latest_net_G.pth"

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from models.architecture import Generator
 from models.output_conv import OutputConv2d
 from models.picture_translator import build_generator, find_weights
-from util.checkpoints import bare_state_dict, load_into
+from util.checkpoints.weights import bare_state_dict, load_into
 from util.errors import UserError
 from util.files import write_atomically
 from util.run.session import run_program

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
+from util.checkpoints.run_folder import read_training_options
 from util.images import Picture
 from util.run.session import start_logging
-from util.run_folder import read_training_options
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.loss_log import read_history

@@ -98,7 +98,7 @@ def test_latest_net_G_B180_comes_before_epoch_180(pictures: Path) -> None:
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     run = pictures.parent / "runs" / "mine"
     run.mkdir(parents=True)
@@ -218,7 +218,7 @@ def test_wrong_input_of_inference(
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
     from util.run.session import run_program
 
     monkeypatch.chdir(pictures.parent)
@@ -239,7 +239,7 @@ def test_every_level_of_a_picture_survives_inference(tmp_path: Path) -> None:
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     run = tmp_path / "runs" / "run"
     run.mkdir(parents=True)

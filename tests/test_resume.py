@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from util.training_state import read_state
+from util.checkpoints.training_state import read_state
 
 PICTURES = 5
 FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000", "--no_html", "--num_threads", "0"]

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from models.networks import define_G
-from util.checkpoints import save_weights
+from util.checkpoints.weights import save_weights
 from util.run.session import run_program
 
 

@@ -10,7 +10,7 @@ from golden_figures import GOLDEN, assert_like, image, load
 
 from models import networks
 from models.architecture import read_discriminator, read_generator
-from util.checkpoints import load_into, read_weights, save_weights
+from util.checkpoints.weights import load_into, read_weights, save_weights
 from util.errors import UserError
 
 FOLDER = GOLDEN / "checkpoints"

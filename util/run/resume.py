@@ -4,9 +4,14 @@ import logging
 from argparse import Namespace
 from typing import Any, Protocol
 
+from ..checkpoints.training_state import (
+    continues_from_state,
+    read_state,
+    restore_random_states,
+    state_path,
+)
 from ..errors import UserError
 from ..sinks.loss_log import rewind_logs
-from ..training_state import continues_from_state, read_state, restore_random_states, state_path
 from .progress import Progress
 
 log = logging.getLogger(__name__)

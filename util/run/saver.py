@@ -6,8 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..checkpoints.training_state import state_path, write_state
 from ..errors import UserError
-from ..training_state import state_path, write_state
 from .progress import Progress
 
 log = logging.getLogger(__name__)

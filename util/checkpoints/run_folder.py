@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .files import remove_half_written, write_text_atomically
-from .frozen_options import Options
+from ..errors import UserError
+from ..files import remove_half_written, write_text_atomically
+from ..frozen_options import Options
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from .checkpoints import weights_path
-from .errors import UserError
-from .files import list_folder
+from ..errors import UserError
+from ..files import list_folder
+from .weights import weights_path
 
 
 def find_start_weights(opt: Namespace, names: Sequence[str]) -> dict[str, Path]:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from .checkpoints import load_plain
-from .errors import UserError
-from .files import write_atomically
+from ..errors import UserError
+from ..files import write_atomically
+from .weights import load_plain
 
 FORMAT = 1
 FILE_NAME = "training_state.pth"

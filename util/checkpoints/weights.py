@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import UserError
-from .files import write_atomically
+from ..errors import UserError
+from ..files import write_atomically
 
 PREFIXES = ("module.", "_orig_mod.")
 NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
