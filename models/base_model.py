@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,12 +14,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from util.checkpoints.find_weights import find_start_weights
-from util.checkpoints.training_state import continues_from_state
-from util.checkpoints.weights import load_into, read_weights, save_weights, weights_path
+from util.checkpoints.find_weights import find_start_weights, find_weights, none_found
+from util.checkpoints.run_folder import run_folder
+from util.checkpoints.weights import (
+    epoch_label,
+    load_into,
+    read_weights,
+    save_weights,
+    weights_path,
+)
 from util.devices import pick_device
 from util.errors import UserError
-from util.files import list_folder
 
 from . import model_state
 from .compute import Compute
@@ -45,7 +49,7 @@ class BaseModel(ABC):
         self.compute = Compute(opt, self.device)
         accumulate = getattr(opt, "accumulate", 1)
         self.descent = Descent(self.device, accumulate, self.compute.precision.scaled)
-        self.save_dir = Path(opt.checkpoints_dir) / opt.name
+        self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
         self.visual_names: list[str] = []
@@ -83,8 +87,8 @@ class BaseModel(ABC):
         if self.isTrain:
             self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain:
-            self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
-        elif opt.start_from or (opt.continue_train and not continues_from_state(opt)):
+            self.load_networks(epoch_label(opt))
+        elif opt.resume == "weights":
             self._start_warm()
         self.print_networks(opt.verbose)
 
@@ -207,13 +211,14 @@ class BaseModel(ABC):
 
         Raises UserError where a file is missing (with what the folder holds) or does not fit.
         """
+        found = find_weights(self.save_dir, str(epoch), self.model_names)
         for name in self.model_names:
-            path = weights_path(self.save_dir, str(epoch), name)
-            if not path.is_file():
+            if name not in found:
                 raise UserError(
-                    f"there is no {path.name}; {list_folder(self.save_dir, '*_net_*.pth')}. "
+                    f"{none_found(self.save_dir, str(epoch), [name])}. "
                     "Choose with --name, --epoch or --load_iter"
                 )
+            path = found[name]
             load_into(getattr(self, f"net{name}"), read_weights(path), path)
             log.info("loaded %s", path)
 

@@ -6,11 +6,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
-from util.checkpoints.weights import load_into, read_weights, weights_path
+from util.checkpoints.weights import load_into, read_weights
 from util.devices import pick_device
-from util.errors import UserError
-from util.files import list_folder
 from util.images import to_picture, to_tensor, upright_rgb
 
 from .architecture import Generator, read_generator
@@ -45,7 +44,7 @@ def load_generator(
     `model_suffix` chooses among the files of a run (by default none, else _A). Without `device`
     the first GPU is taken where there is one. Raises UserError where there is no such file.
     """
-    path = find_weights(run, checkpoints_dir, epoch, model_suffix)
+    path = find_generator(run, checkpoints_dir, epoch, model_suffix)
     net, found = build_generator(path)
     where = torch.device(device) if device is not None else pick_device([0], False)
     net = net.to(where).train(not eval)
@@ -67,24 +66,3 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     )
     load_into(net, weights, path)
     return net, found
-
-
-def find_weights(
-    run: str | Path, checkpoints_dir: str | Path, epoch: str, model_suffix: str | None
-) -> Path:
-    """The weight file that is meant: `run` is a file, a run's name, or a run's folder.
-
-    Raises UserError where there is none, saying what there is.
-    """
-    run, checkpoints = Path(run), Path(checkpoints_dir)
-    if run.is_file():
-        return run
-    folder = next((folder for folder in (checkpoints / run, run) if folder.is_dir()), None)
-    if folder is None:
-        raise UserError(f"there is no run {checkpoints / run}; {list_folder(checkpoints)}")
-    suffixes = ["", "_A"] if model_suffix is None else [model_suffix]
-    paths = [weights_path(folder, epoch, f"G{suffix}") for suffix in suffixes]
-    for path in paths:
-        if path.is_file():
-            return path
-    raise UserError(f"there is no {paths[-1].name}; {list_folder(folder, '*_net_G*.pth')}")

@@ -27,7 +27,7 @@ BREAKING = {
 OWN = {
     *("name", "checkpoints_dir", "dataroot", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
-    *("cache", "cache_gb", "cache_dir"),
+    *("cache", "cache_gb", "cache_dir", "resume"),
 }
 """What belongs to the command, not to the run."""
 
@@ -42,8 +42,10 @@ def complete_training(opt: Options) -> Options:
             "--continue_train goes on with the run's own state: leave out --start_from"
         )
     if opt.continue_train:
+        if continues_from_state(opt):
+            opt = opt.replace(resume="state")
         opt = _adopt_run(opt)
-    if opt.continue_train or opt.start_from:
+    if opt.resume:
         opt = _adopt_architecture(opt)
         validate(opt)
     return opt
@@ -55,13 +57,12 @@ def _adopt_run(opt: Options) -> Options:
         runs = list_folder(folder.parent)
         raise UserError(f"--continue_train: there is no run {folder}; {runs}")
     saved = read_training_options(folder)
-    exact = continues_from_state(opt)
-    if exact:
+    if opt.resume == "state":
         _refuse_breaking(opt, saved)
     _say_changes(opt, saved)
     known = vars(opt).keys() - opt.given - OWN
     opt = opt.replace(**{name: saved[name] for name in known if name in saved})
-    if exact and "epoch_count" not in opt.given:
+    if opt.resume == "state" and "epoch_count" not in opt.given:
         epoch = read_state(state_path(opt), mmap=True)["progress"]["epoch"]
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
@@ -90,7 +91,7 @@ def _changed(opt: Options, saved: dict[str, Any]) -> set[str]:
 
 def _adopt_architecture(opt: Options) -> Options:
     """Architecture flags from the weight files that there are."""
-    if continues_from_state(opt):
+    if opt.resume == "state":
         return opt  # stored with the run, and refused above where they differ
     generator = GENERATOR_NAMES.get(opt.model)
     discriminator = DISCRIMINATOR_NAMES.get(opt.model)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from models.architecture import read_generator
+from util.checkpoints.find_weights import GENERATORS, find_weights, none_found
 from util.checkpoints.run_folder import read_training_options, run_folder
-from util.checkpoints.weights import read_weights, weights_path
+from util.checkpoints.weights import epoch_label, read_weights, weights_path
 from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
@@ -44,7 +45,7 @@ def adopt_from_run(opt: Options) -> Options:
 
 def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Options:
     """Settle `model_suffix` and `epoch` of --model test on a file that exists."""
-    epoch, suffix = _epoch(opt), opt.model_suffix
+    epoch, suffix = epoch_label(opt), opt.model_suffix
     if _exists(folder, epoch, suffix):
         return opt
     if not suffix:
@@ -62,9 +63,8 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
         )
         return opt.replace(model_suffix=numbered[1], epoch=numbered[2], load_iter=0)
     raise UserError(
-        f"--model_suffix {opt.model_suffix or '(none)'}: there is no "
-        f"{weights_path(folder, epoch, f'G{opt.model_suffix}').name}; "
-        f"{list_folder(folder, '*_net_G*.pth')}"
+        f"--model_suffix {opt.model_suffix or '(none)'}: "
+        f"{none_found(folder, epoch, [f'G{opt.model_suffix}'], GENERATORS)}"
     )
 
 
@@ -82,8 +82,7 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
 
 def _adopt_architecture(opt: Options, folder: Path) -> Options:
     name = f"G{opt.model_suffix}" if opt.model == "test" else GENERATOR_NAMES.get(opt.model)
-    path = weights_path(folder, _epoch(opt), name or "")
-    if path.is_file():
+    for path in find_weights(folder, epoch_label(opt), [name] if name else []).values():
         flags = read_generator(read_weights(path), path).flags()
         opt = adopt_flags(opt, flags, path)
     return opt
@@ -135,8 +134,4 @@ def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
 
 
 def _exists(folder: Path, epoch: str, suffix: str) -> bool:
-    return weights_path(folder, epoch, f"G{suffix}").is_file()
-
-
-def _epoch(opt: Options) -> str:
-    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch
+    return bool(find_weights(folder, epoch, [f"G{suffix}"]))

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from util.checkpoints.run_folder import read_training_options
+from util.checkpoints.run_folder import read_training_options, run_folder
 from util.images import Picture
 from util.run.session import start_logging
 from util.sinks.curves import Curves
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """Replay as the command line says; returns 1 where nothing could be shown."""
     args = parse(argv)
     start_logging()
-    folder = Path(args.checkpoints_dir) / args.name
+    folder = run_folder(args)
     curves = Curves(records(folder))
     if not curves.points:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)

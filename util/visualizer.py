@@ -5,11 +5,11 @@ import copy
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from .checkpoints.run_folder import run_folder
 from .images import tensor2im
 from .sinks.background import Background
 from .sinks.curves import Curves
@@ -97,7 +97,7 @@ class Visualizer:
 
 def make_sinks(opt: Namespace) -> list[Sink]:
     """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
-    folder = Path(opt.checkpoints_dir) / opt.name
+    folder = run_folder(opt)
     past = Curves(read_history(folder) if opt.continue_train else ())
     sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
     if not opt.no_html:

@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ HEAD = "----------------- Options ---------------"
 END = "----------------- End -------------------"
 
 
-def run_folder(opt: Options) -> Path:
+def run_folder(opt: Namespace) -> Path:
     """`<checkpoints_dir>/<name>`."""
     return Path(opt.checkpoints_dir) / opt.name
 

@@ -14,6 +14,7 @@ import torch
 
 from ..errors import UserError
 from ..files import write_atomically
+from .run_folder import run_folder
 from .weights import load_plain
 
 FORMAT = 1
@@ -22,11 +23,14 @@ FILE_NAME = "training_state.pth"
 
 def state_path(opt: Namespace) -> Path:
     """Where the state of a run is."""
-    return Path(opt.checkpoints_dir) / opt.name / FILE_NAME
+    return run_folder(opt) / FILE_NAME
 
 
 def continues_from_state(opt: Namespace) -> bool:
-    """Whether --continue_train goes on from the state, not from weights named by hand."""
+    """Whether --continue_train goes on from the state, not from weights named by hand.
+
+    Asked once, by `complete_training`; whoever else wants to know reads `opt.resume`.
+    """
     by_hand = {"epoch", "load_iter"} & getattr(opt, "given", frozenset())
     return opt.continue_train and not by_hand and state_path(opt).is_file()
 

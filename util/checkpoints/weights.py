@@ -5,6 +5,7 @@ Reading never runs code (`weights_only=True`).
 
 import pickle
 import warnings
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,11 @@ from ..files import write_atomically
 
 PREFIXES = ("module.", "_orig_mod.")
 NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def epoch_label(opt: Namespace) -> str:
+    """What the names of weight files begin with: `iter_<N>` under --load_iter N, else --epoch."""
+    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else str(opt.epoch)
 
 
 def weights_path(folder: Path, epoch: str, name: str) -> Path:

@@ -5,12 +5,12 @@ import logging
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from ..checkpoints.run_folder import run_folder
 from ..errors import UserError
 from ..files import write_text_atomically
 from .progress import Progress
@@ -32,7 +32,7 @@ class Health:
     """
 
     def __init__(self, opt: Namespace) -> None:
-        self.report = Path(opt.checkpoints_dir) / opt.name / "not_finite.json"
+        self.report = run_folder(opt) / "not_finite.json"
         self._first_bad: Tensor | None = None
         self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES_KEPT)
         self._near_zero: dict[str, int] = {}

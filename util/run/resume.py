@@ -5,7 +5,6 @@ from argparse import Namespace
 from typing import Any, Protocol
 
 from ..checkpoints.training_state import (
-    continues_from_state,
     read_state,
     restore_random_states,
     state_path,
@@ -34,7 +33,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
     --epoch_count given by hand wins over the stored position. Raises UserError where the number
     of pictures has changed.
     """
-    if not continues_from_state(opt):
+    if opt.resume != "state":
         return
     path = state_path(opt)
     state = read_state(path)

@@ -1,0 +1,58 @@
+"""What a training begins with is settled once, and a script that settles nothing gets weights."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from models import create_model
+from models.base_model import BaseModel
+from options.continued_run import complete_training
+from util.checkpoints.run_folder import run_folder, store_options
+from util.checkpoints.training_state import state_path, write_state
+from util.frozen_options import Options
+
+Make = Callable[..., Options]
+
+
+def save_run(opt: Options, with_state: bool) -> BaseModel:
+    """Store what a run of one epoch leaves; returns its model."""
+    model = create_model(opt)
+    model.setup(opt)
+    store_options(run_folder(opt), opt, {})
+    model.save_networks("latest")
+    if with_state:
+        progress = {"epoch": 2}
+        write_state(state_path(opt), {"progress": progress, "model": model.training_state()})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("words", "with_state", "resume"),
+    [
+        ([], True, ""),
+        (["--start_from", "experiment_name", "--name", "new"], True, "weights"),
+        (["--continue_train"], False, "weights"),
+        (["--continue_train"], True, "state"),
+        (["--continue_train", "--epoch", "latest"], True, "weights"),
+    ],
+)
+def test_what_a_run_begins_with_is_settled_once(
+    words: list[str], with_state: bool, resume: str, train_opt: Make
+) -> None:
+    save_run(train_opt(), with_state)
+    opt = complete_training(train_opt(*words))
+    assert opt.resume == resume
+    state_path(opt).unlink(missing_ok=True)  # whoever asked the disk again would be misled
+    model = create_model(opt)
+    model.setup(opt)
+    assert opt.epoch_count == (2 if resume == "state" else 1)
+
+
+def test_a_script_without_complete_training_gets_the_weights(train_opt: Make) -> None:
+    stored = save_run(train_opt("--seed", "1"), with_state=True)
+    torch.manual_seed(2)
+    model = create_model(train_opt("--continue_train"))
+    model.setup(model.opt)
+    for mine, theirs in zip(model.weights(), stored.weights(), strict=True):
+        assert torch.equal(mine, theirs)
