@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from models.architecture import read_discriminator, read_generator
+from models.parts.architecture import read_discriminator, read_generator
 from util.checkpoints.find_weights import find_start_weights
 from util.checkpoints.run_folder import read_training_options, run_folder
 from util.checkpoints.training_state import continues_from_state, read_state, state_path

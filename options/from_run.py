@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from models.architecture import read_generator
+from models.parts.architecture import read_generator
 from util.checkpoints.find_weights import GENERATORS, find_weights, none_found
 from util.checkpoints.run_folder import read_training_options, run_folder
 from util.checkpoints.weights import epoch_label, read_weights, weights_path

@@ -5,7 +5,7 @@ Legend: N batch, H W height and width of the image, H' W' of the map of patch sc
 
 from torch import Tensor, nn
 
-from .norms import NormFactory, conv_needs_bias
+from .layers import NormFactory, conv_needs_bias
 
 
 class NLayerDiscriminator(nn.Module):

@@ -6,7 +6,7 @@ Legend: N batch, C channels, H W height and width, d = number of halvings.
 import torch
 from torch import Tensor, nn
 
-from .norms import NormFactory, conv_needs_bias
+from .layers import NormFactory, conv_needs_bias
 
 
 class UnetBlock(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models import networks
-from models.gan_losses import judge
+from models.parts.gan_losses import judge
 
 
 @pytest.mark.parametrize("real", [True, False])
