@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from util.errors import UserError
 
 from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
-from .precision import autocast, full, use_precision
+from .parts.layers import full
+from .precision import autocast, use_precision
 
 
 class Compute:

@@ -9,11 +9,10 @@ from torch.nn import init
 
 from .parts.discriminators import NLayerDiscriminator, PixelDiscriminator
 from .parts.gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
-from .parts.layers import NORMS, get_norm_layer
+from .parts.layers import NORMS, full, get_norm_layer
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
 from .parts.unet_generator import UnetGenerator
-from .precision import full
 
 __all__ = [
     "DISCRIMINATORS",

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from util.devices import lacks_bfloat16
 from util.errors import UserError
@@ -67,8 +67,3 @@ def round_weights(net: nn.Module, precision: Precision) -> None:
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and precision.half is not None:
             layer.weight.data = layer.weight.data.to(precision.half)
-
-
-def full(x: Tensor) -> Tensor:
-    """A half-precision tensor in float32; any other as it is."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

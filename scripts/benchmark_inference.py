@@ -125,8 +125,8 @@ def plain_loop(place: Path, device: str) -> None:
     from PIL import Image
 
     from models.networks import NORMS, define_G
-    from models.output_conv import OutputConv2d
     from models.parts.architecture import read_generator
+    from models.parts.layers import OutputConv2d
     from util.checkpoints.weights import load_into, read_weights
     from util.images import save_image, tensor2im
 

@@ -154,7 +154,7 @@ class Steps:
 
         from models import create_model
         from models.networks import NORMS
-        from models.output_conv import OutputConv2d
+        from models.parts.layers import OutputConv2d
         from options.train_options import TrainOptions
         from util.memory import FOR_TRAINING, keep_freed_memory
 

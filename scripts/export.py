@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.output_conv import OutputConv2d
 from models.parts.architecture import Generator
+from models.parts.layers import OutputConv2d
 from models.picture_translator import build_generator
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.weights import bare_state_dict, load_into

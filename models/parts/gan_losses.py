@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..precision import full
+from .layers import full
 
 GAN_MODES = ("vanilla", "lsgan", "wgangp")
 

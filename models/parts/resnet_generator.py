@@ -5,9 +5,7 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 
 from torch import Tensor, nn
 
-from ..output_conv import OutputConv2d
-from ..padding import ReflectionPad2d
-from .layers import NormFactory, conv_needs_bias
+from .layers import NormFactory, OutputConv2d, ReflectionPad2d, conv_needs_bias
 
 
 class ResnetBlock(nn.Module):

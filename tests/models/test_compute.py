@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from models import create_model
 from models.compute import Compute, treats_images_alone
 from models.networks import define_D, define_G
-from models.padding import ReflectionPad2d
+from models.parts.layers import ReflectionPad2d
 from util.frozen_options import Options
 from util.run.health import Health
 from util.run.progress import Progress
