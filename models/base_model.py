@@ -27,8 +27,8 @@ from util.devices import pick_device
 from util.errors import UserError
 
 from . import model_state
-from .compute import Compute
-from .descent import Descent
+from .compute.forward import Compute
+from .compute.optimization import Descent
 from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from util.checkpoints.training_state import state_path
 from util.checkpoints.weights import bare_state_dict, load_into
 from util.image_pool import ImagePool
 
-from .descent import laid_out_as
+from .compute.optimization import laid_out_as
 
 if TYPE_CHECKING:
     from .base_model import BaseModel

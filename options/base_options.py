@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import data
 import models
 from data.transforms import PREPROCESS
-from models.compilation import add_compile_flag
+from models.compute.compilation import add_compile_flag
+from models.compute.precision import PRECISION_HELP, PRECISIONS
 from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
-from models.precision import PRECISION_HELP, PRECISIONS
 from util.devices import parse_gpu_ids
 from util.errors import UsageError, did_you_mean
 from util.frozen_options import Options, suffixed_name

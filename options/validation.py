@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from data.transforms import PREPROCESS
-from models.compilation import CUDA_GRAPH_MODES
+from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.discriminators import patch_map_size
 from util.errors import UsageError
 from util.video_files import is_video

@@ -223,7 +223,7 @@ class Convolutions:
     def __init__(self, _name: str, words: list[str]) -> None:
         import torch
 
-        from models.precision import use_precision
+        from models.compute.precision import use_precision
         from options.train_options import TrainOptions
         from util.devices import pick_device
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from models import compilation
-from models.compilation import WORTH_COMPILING, CompilationThatPays
+from models.compute import compilation
+from models.compute.compilation import WORTH_COMPILING, CompilationThatPays
 
 
 class Clock:

@@ -17,8 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from util.errors import UserError
 
+from ..parts.layers import full
 from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
-from .parts.layers import full
 from .precision import autocast, use_precision
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
-from models.compute import Compute, treats_images_alone
+from models.compute.forward import Compute, treats_images_alone
 from models.networks import define_D, define_G
 from models.parts.layers import ReflectionPad2d
 from util.frozen_options import Options
