@@ -19,6 +19,17 @@ def find_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str, Pa
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
+def find_all_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str, Path]:
+    """As `find_weights`. Raises UserError, saying what there is, where one is missing."""
+    found = find_weights(folder, epoch, names)
+    for name in names:
+        if name not in found:
+            raise UserError(
+                f"{none_found(folder, epoch, [name])}. Choose with --name, --epoch or --load_iter"
+            )
+    return found
+
+
 def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_net_*.pth") -> str:
     """What was looked for, and what the folder holds `among`: the phrase of an error message."""
     name = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
