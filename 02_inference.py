@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from data import create_pictures
 from models import create_model
-from models.translator import make_translators
+from models.inference.translator import make_translators
 from options.base_options import option_defaults
 from options.from_run import adopt_from_run
 from options.test_options import TestOptions

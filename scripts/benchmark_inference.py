@@ -85,8 +85,8 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
 
 def flop_of_picture(size: int, ngf: int) -> int:
     """Floating-point operations of the convolutions for a picture."""
+    from models.inference.tile_cost import measure as cost_of
     from models.networks import define_G
-    from models.tile_cost import measure as cost_of
 
     net = define_G(3, 3, ngf, "resnet_9blocks", "instance")
     return 2 * cost_of(net, (1, 3, size, size)).multiply_adds

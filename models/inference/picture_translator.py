@@ -12,8 +12,8 @@ from util.checkpoints.weights import load_into, read_weights
 from util.devices import pick_device
 from util.images import to_picture, to_tensor, upright_rgb
 
-from .networks import define_G
-from .parts.architecture import Generator, read_generator
+from ..networks import define_G
+from ..parts.architecture import Generator, read_generator
 from .translator import Translator, Working
 
 

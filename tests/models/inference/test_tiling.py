@@ -7,10 +7,10 @@ import torch
 from tiny_runs import tiny_generator
 from torch import Tensor, nn
 
-from models import tiling, translator
-from models.tile_cost import measure
-from models.tile_store import Region, Statistics, Store
-from models.translator import Translator, Working
+from models.inference import tiling, translator
+from models.inference.tile_cost import measure
+from models.inference.tile_store import Region, Statistics, Store
+from models.inference.translator import Translator, Working
 from util.errors import UserError
 
 CPU = torch.device("cpu")

@@ -7,9 +7,9 @@ import torch
 from tiny_runs import WritesOver, tiny_generator
 from torch import nn
 
-from models import translator
-from models.tile_cost import measure
-from models.translator import Translator, Working, describe, pad_to_size
+from models.inference import translator
+from models.inference.tile_cost import measure
+from models.inference.translator import Translator, Working, describe, pad_to_size
 
 CPU = torch.device("cpu")
 

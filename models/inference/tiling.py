@@ -24,8 +24,8 @@ from tqdm import tqdm
 from util.errors import UserError
 from util.memory import available_bytes
 
-from .parts.resnet_generator import ResnetBlock, ResnetGenerator
-from .parts.unet_generator import UnetBlock, UnetGenerator
+from ..parts.resnet_generator import ResnetBlock, ResnetGenerator
+from ..parts.unet_generator import UnetBlock, UnetGenerator
 from .tile_cost import measure, multiply_adds
 from .tile_store import Region, Statistics, Store, Value
 

@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from util.memory import available_bytes
 
-from .base_model import BaseModel
-from .compute.compilation import WORTH_COMPILING, CompilationThatPays, compiler_errors_for_users
-from .compute.forward import best_memory_format
-from .compute.precision import autocast, round_weights, use_precision
+from ..base_model import BaseModel
+from ..compute.compilation import WORTH_COMPILING, CompilationThatPays, compiler_errors_for_users
+from ..compute.forward import best_memory_format
+from ..compute.precision import autocast, round_weights, use_precision
 from .tile_cost import measure
 from .tiling import can_be_tiled, run_in_tiles
 
