@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from models.compute import compilation
-from models.compute.compilation import WORTH_COMPILING, CompilationThatPays
+from models.inference import translator
+from models.inference.translator import WORTH_COMPILING, CompilationThatPays
 
 
 class Clock:
@@ -29,7 +29,7 @@ def calls_before(
 ) -> int | None:
     """After how many calls of so many seconds it is compiled; None: never."""
     clock = Clock()
-    monkeypatch.setattr(compilation, "time", clock)
+    monkeypatch.setattr(translator, "time", clock)
     compilation_ = CompilationThatPays(nn.Identity(), "default", images)
     for number in range(0, images, together):
         compilation_.before_call(min(together, images - number))
