@@ -9,7 +9,7 @@ import torch.utils.data
 
 from util.random_streams import stream
 
-from .pictures import Pictures
+from .reading.pictures import Pictures
 
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):

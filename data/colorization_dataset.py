@@ -9,7 +9,7 @@ from util.lab import rgb_to_lab
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
+from .reading.pictures import placed, size_of
 from .transforms import draw_placement
 
 

@@ -9,7 +9,7 @@ from util.frozen_options import Options
 
 from . import find_dataset_using_name
 from .base_dataset import BaseDataset
-from .pictures import Pictures
+from .reading.pictures import Pictures
 from .transforms import batch_of
 
 log = logging.getLogger(__name__)

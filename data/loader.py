@@ -15,7 +15,7 @@ from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
 from .packing import pack, unpack
-from .pictures import Pictures
+from .reading.pictures import Pictures
 from .transforms import batch_of
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
+from .reading.pictures import placed, size_of
 from .transforms import draw_placement
 
 

@@ -47,7 +47,7 @@ def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
 
 
 class DiskCache:
-    """See data.pictures.Cache. `most` and `used` are bytes."""
+    """See data.reading.pictures.Cache. `most` and `used` are bytes."""
 
     def __init__(self, folder: str, most: int, used: int = 0) -> None:
         self.full_message = (
@@ -59,7 +59,7 @@ class DiskCache:
         self._puts, self._room = 0, True
 
     def get(self, key: bytes) -> Levels | None:
-        """See data.pictures.Cache; None too for a file that is damaged."""
+        """See data.reading.pictures.Cache; None too for a file that is damaged."""
         try:
             with open(self._path(key), "rb") as file:  # noqa: PTH123 - once per item
                 content = bytearray(os.fstat(file.fileno()).st_size)
@@ -76,7 +76,7 @@ class DiskCache:
         return np.frombuffer(levels, np.uint8).reshape(channels, height, width)
 
     def put(self, key: bytes, levels: Levels) -> bool:
-        """See data.pictures.Cache; a disk that cannot be written is one without room."""
+        """See data.reading.pictures.Cache; a disk that cannot be written is one without room."""
         if self._puts % LOOK_EVERY == 0:
             self._room = shutil.disk_usage(self.folder).free > LEFT_ALWAYS
         self._puts += 1

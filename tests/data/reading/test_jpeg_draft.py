@@ -12,8 +12,8 @@ from golden_figures import GOLDEN
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from data import shrinking
-from data.pictures import Pictures
+from data.reading import jpeg_draft
+from data.reading.pictures import Pictures
 from data.unaligned_dataset import UnalignedDataset
 from util.frozen_options import Options
 from util.images import Levels
@@ -68,7 +68,7 @@ def test_a_shrunk_jpeg_is_at_least_40_db_from_the_whole_decode(
     name: str, size: tuple[int, int], fraction: int, quick_resize: bool,
     fractions: list[int], tmp_path: Path, monkeypatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(shrinking, "QUICK_RESIZE", quick_resize)
+    monkeypatch.setattr(jpeg_draft, "QUICK_RESIZE", quick_resize)
     photo(name, size).save(tmp_path / "x.jpg", quality=95)
     load = 40 if fraction == 4 else 50
     quick, full = both(tmp_path / "x.jpg", load_size=load)

@@ -18,11 +18,11 @@ from torch import Tensor
 from util.errors import UserError
 from util.images import Levels, as_floats, to_levels
 
+from ..image_reading import read_image
+from ..transforms import Placement, crops, resize, resized
 from .disk_cache import disk_cache
-from .image_reading import read_image
+from .jpeg_draft import LIMITS, QUICK_RESIZE, Shrinking
 from .ram_cache import ram_cache
-from .shrinking import LIMITS, QUICK_RESIZE, Shrinking
-from .transforms import Placement, crops, resize, resized
 
 log = logging.getLogger(__name__)
 

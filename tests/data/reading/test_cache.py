@@ -15,11 +15,11 @@ import torch
 from conftest import picture
 
 from data import create_dataset, find_dataset_using_name
-from data import pictures as pictures_module
-from data.disk_cache import DiskCache
 from data.fixed_samples import fixed_samples
-from data.pictures import Pictures
-from data.ram_cache import NamedBlock, RamCache
+from data.reading import pictures as pictures_module
+from data.reading.disk_cache import DiskCache
+from data.reading.pictures import Pictures
+from data.reading.ram_cache import NamedBlock, RamCache
 from util.frozen_options import Options
 
 Make = Callable[..., Options]
@@ -157,8 +157,10 @@ def test_a_cache_takes_pictures_up_to_its_bound_and_gives_them_back(
 
 def test_more_than_is_free_is_never_promised(train_opt: Make, monkeypatch, caplog) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("data.ram_cache.available_bytes", lambda _: 10**6)
-    monkeypatch.setattr("data.disk_cache.shutil.disk_usage", lambda _: os.terminal_size((1, 1)))
+    monkeypatch.setattr("data.reading.ram_cache.available_bytes", lambda _: 10**6)
+    monkeypatch.setattr(
+        "data.reading.disk_cache.shutil.disk_usage", lambda _: os.terminal_size((1, 1))
+    )
     assert Pictures(train_opt("--cache", "ram", "--cache_gb", "5")).cache.size == 10**6
     assert "--cache_gb 5, but no more is free" in caplog.text
     assert Pictures(train_opt("--cache", "ram")).cache.size == 5 * 10**5

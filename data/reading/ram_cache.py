@@ -50,7 +50,7 @@ def ram_cache(cache_gb: float | None) -> "RamCache":
 
 
 class RamCache:
-    """See data.pictures.Cache. `size` is in bytes, the table included."""
+    """See data.reading.pictures.Cache. `size` is in bytes, the table included."""
 
     def __init__(self, size: int) -> None:
         self.full_message = f"--cache ram is full with {size / GB:.2f} GB"
@@ -61,7 +61,7 @@ class RamCache:
         self.state = multiprocessing.Array("q", [self.entries * ENTRY.size, 0])
 
     def get(self, key: bytes) -> Levels | None:
-        """See data.pictures.Cache."""
+        """See data.reading.pictures.Cache."""
         with self.state.get_lock():
             found, offset, *shape = ENTRY.unpack_from(self.block.bytes, self._place(key))
         if found != key:
@@ -70,7 +70,7 @@ class RamCache:
         return np.frombuffer(self.block.bytes, np.uint8, count, offset).reshape(shape)
 
     def put(self, key: bytes, levels: Levels) -> bool:
-        """See data.pictures.Cache."""
+        """See data.reading.pictures.Cache."""
         state: Any = self.state.get_obj()
         count = levels.size
         with self.state.get_lock():
