@@ -7,7 +7,7 @@ import logging
 import sys
 
 from data import create_dataset
-from data.fixed_samples import fixed_samples
+from data.inference.fixed_samples import fixed_samples
 from models import create_model
 from models.base_model import BaseModel
 from options.base_options import option_defaults

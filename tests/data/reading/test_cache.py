@@ -15,7 +15,7 @@ import torch
 from conftest import picture
 
 from data import create_dataset, find_dataset_using_name
-from data.fixed_samples import fixed_samples
+from data.inference.fixed_samples import fixed_samples
 from data.reading import pictures as pictures_module
 from data.reading.disk_cache import DiskCache
 from data.reading.pictures import Pictures

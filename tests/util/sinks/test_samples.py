@@ -1,4 +1,4 @@
-"""util/sinks/samples.py and data/fixed_samples.py: the same pictures, and no trace in the model."""
+"""The fixed samples of a run: the same pictures, and no trace in the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from data import create_dataset
-from data.fixed_samples import fixed_samples
+from data.inference.fixed_samples import fixed_samples
 from models import create_model
 from options.train_options import TrainOptions
 from util.frozen_options import Options

@@ -10,8 +10,8 @@ from torch import Tensor
 from util.errors import UsageError, UserError
 from util.threads import in_threads
 
-from .base_dataset import BaseDataset
-from .transforms import batch_of
+from ..base_dataset import BaseDataset
+from ..transforms import batch_of
 
 log = logging.getLogger(__name__)
 

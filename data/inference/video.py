@@ -11,8 +11,8 @@ from typing import Any
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
-from .reading_ahead import Item, Results
-from .transforms import batch_of, draw_placement, load_tensor
+from ..transforms import batch_of, draw_placement, load_tensor
+from .folder import Item, Results
 
 log = logging.getLogger(__name__)
 

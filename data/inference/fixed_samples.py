@@ -7,10 +7,10 @@ from typing import Any
 
 from util.frozen_options import Options
 
-from . import find_dataset_using_name
-from .base_dataset import BaseDataset
-from .reading.pictures import Pictures
-from .transforms import batch_of
+from .. import find_dataset_using_name
+from ..base_dataset import BaseDataset
+from ..reading.pictures import Pictures
+from ..transforms import batch_of
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from data.base_dataset import BaseDataset
-from data.reading_ahead import PicturesAhead
+from data.inference.folder import PicturesAhead
 from util.errors import UserError
 
 
@@ -64,7 +64,7 @@ def test_waiting_pictures_are_bounded() -> None:
 
 
 def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
-    monkeypatch.setattr("data.reading_ahead.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
+    monkeypatch.setattr("data.inference.folder.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
     dataset = Sizes([8] * 20)
     batches = PicturesAhead(dataset, options(together=1)).batches(Folder())
     for number in range(1, 10):
