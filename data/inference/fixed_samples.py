@@ -7,7 +7,6 @@ from typing import Any
 
 from util.frozen_options import Options
 
-from .. import find_dataset_using_name
 from ..base_dataset import BaseDataset
 from ..reading.pictures import Pictures
 from ..transforms import batch_of
@@ -25,9 +24,8 @@ def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> li
     """
     here = opt.replace(isTrain=False, serial_batches=True)
     few = here.replace(max_dataset_size=min(count, opt.max_dataset_size))
-    find = find_dataset_using_name
     ways: list[Callable[[], BaseDataset]] = [
-        *(lambda phase=phase: find(opt.dataset_mode)(few.replace(phase=phase)) for phase in PHASES),
+        *(lambda phase=phase: type(training)(few.replace(phase=phase)) for phase in PHASES),
         lambda: _as_at_inference(training, here),
     ]
     problem: Exception | None = None
