@@ -1,22 +1,24 @@
 """What every data set shares."""
 
-import random
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
+from random import Random
 from typing import Any
 
 import torch.utils.data
+from torch import Tensor
 
 from util.random_streams import stream
 
-from .reading.pictures import Pictures
+from .reading.pictures import Pictures, placed, size_of
+from .transforms import draw_placement
 
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     """A data set whose item is a pure function of (opt.seed, self.epoch, index).
 
     A plug-in implements `__len__` and `__getitem__`; what it draws, it draws from
-    `self.random(index)`; what it reads through `self.pictures` may come from the cache. The loader
+    `self.random(index)`; what it reads through `self.read` may come from the cache. The loader
     sets `epoch` (from 1) before it asks for items.
     """
 
@@ -31,9 +33,20 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         """Add flags of this data set and change defaults of others."""
         return parser
 
-    def random(self, index: int) -> random.Random:
+    def random(self, index: int) -> Random:
         """The random stream of one item in this epoch, the same in any worker."""
         return stream(self.opt.seed or 0, "item", self.epoch, index)
+
+    def read(self, path: str, rng: Random, *channels: int) -> tuple[Tensor, ...]:
+        """The picture of a file as (channels, H, W) in [-1, 1], resized, cropped and mirrored.
+
+        With more than one number of channels the file holds as many pictures of equal width side
+        by side, which are cropped and mirrored alike. One channel is luma. Raises UserError naming
+        the file where it cannot be read or is too small to crop.
+        """
+        levels = self.pictures.levels(path, *channels)
+        placement = draw_placement(self.opt, size_of(levels), rng, path)
+        return placed(levels, self.opt, placement).split(channels)
 
     @abstractmethod
     def __len__(self) -> int:

@@ -6,8 +6,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .reading.pictures import placed, size_of
-from .transforms import draw_placement
 
 
 class UnalignedDataset(BaseDataset):
@@ -38,15 +36,7 @@ class UnalignedDataset(BaseDataset):
         other = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
         A_path = self.A_paths[index % len(self.A_paths)]
         B_path = self.B_paths[other % len(self.B_paths)]
-        A = self.pictures.levels(A_path, self.A_nc)
-        B = self.pictures.levels(B_path, self.B_nc)
-        place_A = draw_placement(self.opt, size_of(A), rng, A_path)
-        place_B = draw_placement(self.opt, size_of(B), rng, B_path)
+        (A,) = self.read(A_path, rng, self.A_nc)
+        (B,) = self.read(B_path, rng, self.B_nc)
         name = {} if self.opt.isTrain else {"image_paths": self.image_paths[index]}
-        return {
-            "A": placed(A, self.opt, place_A),
-            "B": placed(B, self.opt, place_B),
-            "A_paths": A_path,
-            "B_paths": B_path,
-            **name,
-        }
+        return {"A": A, "B": B, "A_paths": A_path, "B_paths": B_path, **name}
