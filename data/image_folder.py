@@ -1,15 +1,25 @@
-"""Finding the image files of a folder."""
+"""Finding the image files of a folder, and reading them."""
 
 import heapq
 import os
+import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image, UnidentifiedImageError
+
 from util.errors import UserError
+from util.images import upright_rgb
+
+Image.MAX_IMAGE_PIXELS = None  # scans are larger than Pillow expects, and the files the user's own
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 FEW = 1000
 """To pick more than so many takes longer than to sort all."""
+
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error)
+"""What Pillow raises for damaged files."""
 
 
 def is_image_file(name: str) -> bool:
@@ -47,6 +57,25 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
             f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
         )
     return paths
+
+
+def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
+    """An image file as an upright 8-bit RGB picture (util.images.upright_rgb).
+
+    `before` is called with the opened file, whose size is known and whose pixels are not decoded
+    yet. Raises UserError naming the file where it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if before is not None:
+                before(image)
+            image.load()
+            return upright_rgb(image)
+    except DAMAGE as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UserError(
+            f"cannot read the picture {path} ({reason}): mend it or take it out of the folder"
+        ) from error
 
 
 def _neighbours(folder: Path) -> str:

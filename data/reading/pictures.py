@@ -18,7 +18,7 @@ from torch import Tensor
 from util.errors import UserError
 from util.images import Levels, as_floats, to_levels
 
-from ..image_reading import read_image
+from ..image_folder import read_image
 from ..transforms import Placement, crops, resize, resized
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, Shrinking
