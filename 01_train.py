@@ -11,8 +11,8 @@ from data.inference.fixed_samples import fixed_samples
 from models import create_model
 from models.base_model import BaseModel
 from options.base_options import option_defaults
-from options.continued_run import complete_training
 from options.train_options import TrainOptions
+from options.training_run import complete_training
 from util.checkpoints.run_folder import claim_run_folder
 from util.frozen_options import Options
 from util.run.health import Health

@@ -13,7 +13,7 @@ from data import create_pictures
 from models import create_model
 from models.inference.translator import make_translators
 from options.base_options import option_defaults
-from options.from_run import adopt_from_run
+from options.inference_run import adopt_from_run
 from options.test_options import TestOptions
 from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results

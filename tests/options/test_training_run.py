@@ -7,7 +7,7 @@ import torch
 
 from models import create_model
 from models.base_model import BaseModel
-from options.continued_run import complete_training
+from options.training_run import complete_training
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
 from util.frozen_options import Options

@@ -13,7 +13,7 @@ from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
 
-from .from_run import GENERATOR_NAMES, adopt_flags
+from .inference_run import GENERATOR_NAMES, adopt_flags
 from .validation import validate
 
 log = logging.getLogger(__name__)
