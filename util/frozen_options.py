@@ -3,8 +3,6 @@
 from argparse import Namespace
 from typing import Any
 
-from .errors import UsageError
-
 
 class Options(Namespace):
     """All options of a run. Setting an attribute is an error; `replace` gives a changed copy.
@@ -37,18 +35,3 @@ class Options(Namespace):
 
 def _rebuild(values: dict[str, Any]) -> Options:
     return Options(**values)
-
-
-def suffixed_name(name: str, suffix: str, values: dict[str, Any]) -> str:
-    """`name`, with `_` and the filled-in suffix behind it where there is one.
-
-    Raises UsageError where the suffix names an option that does not exist.
-    """
-    if not suffix:
-        return name
-    try:
-        return f"{name}_{suffix.format(**values)}"
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(
-            f"--suffix {suffix}: {error} is no option; e.g. {{netG}}_{{ngf}}"
-        ) from None

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoints.run_folder import run_folder
-from .images import tensor2im
 from .sinks.background import Background
 from .sinks.curves import Curves
 from .sinks.curves_picture import CurvesPicture
@@ -19,7 +18,7 @@ from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history
 from .sinks.samples import translate_samples
-from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink, pictures_of
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
@@ -50,7 +49,7 @@ class Visualizer:
         self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, keep: bool
     ) -> None:
         """Show the first image of each (N, C, H, W) in [-1, 1]; `keep` puts it in the gallery."""
-        record = PictureRecord(epoch, total_iters, _pictures(visuals), keep)
+        record = PictureRecord(epoch, total_iters, pictures_of(visuals), keep)
         self._each(lambda sink: sink.pictures(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
@@ -68,7 +67,7 @@ class Visualizer:
         if not self.fixed or not takers:
             return
         try:
-            rows = [_pictures(visuals) for visuals in translate_samples(model, self.fixed)]
+            rows = [pictures_of(visuals) for visuals in translate_samples(model, self.fixed)]
         except Exception as error:  # whatever it is: watching must never harm the run
             self.fixed = []
             log.warning("the fixed pictures are no longer shown (%s)", error)
@@ -111,10 +110,6 @@ def make_sinks(opt: Namespace) -> list[Sink]:
     if opt.use_wandb:
         sinks.append(Background(WeightsAndBiases(opt, folder), patience=60))
     return sinks
-
-
-def _pictures(visuals: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {label: tensor2im(images) for label, images in visuals.items()}
 
 
 def _takes_samples(sink: Sink, keep: bool) -> bool:

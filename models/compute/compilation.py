@@ -1,6 +1,5 @@
 """torch.compile, as `--compile` asks for it."""
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,20 +10,6 @@ from util.errors import UserError
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 """On GPUs these give their results in memory that the next call writes over."""
-
-
-def add_compile_flag(parser: argparse._ActionsContainer) -> None:
-    """`--compile [MODE]`."""
-    parser.add_argument(
-        "--compile",
-        nargs="?",
-        const="default",
-        default="off",
-        choices=COMPILE_MODES,
-        help="torch.compile the networks, which takes a minute: in training at the first step, in "
-        "inference once five minutes of work are left without it. reduce-overhead: CUDA graphs, "
-        "for small networks; max-autotune: try out kernels for some minutes",
-    )
 
 
 def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:

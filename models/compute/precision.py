@@ -28,11 +28,6 @@ PRECISIONS = {
     "bf16": Precision(half=torch.bfloat16),
     "fp16": Precision(half=torch.float16, scaled=True),
 }
-PRECISION_HELP = (
-    "of convolutions. tf32: float32 with TensorFloat-32 products on GPUs that have them, elsewhere "
-    "as fp32; bf16, fp16: half precision by autocast, for newer and for older GPUs (bf16 also for "
-    "CPUs with AVX-512). Weights and losses are float32 in all"
-)
 
 
 def use_precision(name: str, device: torch.device) -> Precision:

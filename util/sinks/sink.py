@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..images import Picture
+from torch import Tensor
+
+from ..images import Picture, tensor2im
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class SampleRecord:
     rows: Sequence[Mapping[str, Picture]]
     keep: bool
     """Whether the epoch has ended, so that they go into the gallery."""
+
+
+def pictures_of(visuals: Mapping[str, Tensor]) -> dict[str, Picture]:
+    """Label -> the first image of each, (N, C, H, W) in [-1, 1], as a record takes it."""
+    return {label: tensor2im(images) for label, images in visuals.items()}
 
 
 class Sink:
