@@ -40,6 +40,11 @@ class BaseModel(ABC):
     `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
     """
 
+    # X of each self.netX that make_generator (A -> B first) and make_discriminator make: the
+    # options read the architecture off their weight files
+    generators: tuple[str, ...] = ()
+    discriminators: tuple[str, ...] = ()
+
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.isTrain: bool = opt.isTrain

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import models
 from models.parts.architecture import read_generator
 from util.checkpoints.find_weights import GENERATORS, find_weights, none_found
 from util.checkpoints.run_folder import read_training_options, run_folder
@@ -22,7 +23,6 @@ from .validation import validate
 log = logging.getLogger(__name__)
 
 ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc")
-GENERATOR_NAMES = {"cycle_gan": "G_A", "pix2pix": "G", "colorization": "G", "template": "G"}
 
 
 def adopt_from_run(opt: Options) -> Options:
@@ -81,8 +81,9 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
 
 
 def _adopt_architecture(opt: Options, folder: Path) -> Options:
-    name = f"G{opt.model_suffix}" if opt.model == "test" else GENERATOR_NAMES.get(opt.model)
-    for path in find_weights(folder, epoch_label(opt), [name] if name else []).values():
+    generators = models.find_model_using_name(opt.model).generators
+    names = [f"G{opt.model_suffix}"] if opt.model == "test" else generators[:1]
+    for path in find_weights(folder, epoch_label(opt), names).values():
         flags = read_generator(read_weights(path), path).flags()
         opt = adopt_flags(opt, flags, path)
     return opt

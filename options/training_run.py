@@ -1,9 +1,9 @@
 """Options of a training that goes on, or that starts from the weights of another."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
+import models
 from models.parts.architecture import read_discriminator, read_generator
 from util.checkpoints.find_weights import find_start_weights
 from util.checkpoints.run_folder import read_training_options, run_folder
@@ -13,12 +13,11 @@ from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
 
-from .inference_run import GENERATOR_NAMES, adopt_flags
+from .inference_run import adopt_flags
 from .validation import validate
 
 log = logging.getLogger(__name__)
 
-DISCRIMINATOR_NAMES = {"cycle_gan": "D_A", "pix2pix": "D", "colorization": "D"}
 BREAKING = {
     *("model", "netG", "netD", "ngf", "ndf", "n_layers_D", "norm", "no_dropout"),
     *("input_nc", "output_nc", "direction", "dataset_mode", "preprocess", "load_size", "crop_size"),
@@ -93,24 +92,19 @@ def _adopt_architecture(opt: Options) -> Options:
     """Architecture flags from the weight files that there are."""
     if opt.resume == "state":
         return opt  # stored with the run, and refused above where they differ
-    generator = GENERATOR_NAMES.get(opt.model)
-    discriminator = DISCRIMINATOR_NAMES.get(opt.model)
-    if generator is None:
+    model = models.find_model_using_name(opt.model)
+    if not model.generators:
         return opt  # a plug-in may have any architecture
-    found = find_start_weights(opt, _network_names(opt))
-    if generator in found:
-        path: Path = found[generator]
-        opt = adopt_flags(opt, read_generator(read_weights(path), path).flags(), path)
-    elif "G_B" in found:
-        path = found["G_B"]
+    found = find_start_weights(opt, [*model.generators, *model.discriminators])
+    generator = next((name for name in model.generators if name in found), None)
+    if generator is not None:
+        path = found[generator]
         flags = read_generator(read_weights(path), path).flags()
-        swapped = {"input_nc": flags["output_nc"], "output_nc": flags["input_nc"]}
-        opt = adopt_flags(opt, flags | swapped, path)
-    if discriminator in found:
+        if generator != model.generators[0]:  # of the way back
+            flags |= {"input_nc": flags["output_nc"], "output_nc": flags["input_nc"]}
+        opt = adopt_flags(opt, flags, path)
+    discriminator = next((name for name in model.discriminators if name in found), None)
+    if discriminator is not None:
         path = found[discriminator]
         opt = adopt_flags(opt, read_discriminator(read_weights(path), path).flags(), path)
     return opt
-
-
-def _network_names(opt: Options) -> list[str]:
-    return ["G_A", "G_B", "D_A", "D_B"] if opt.model == "cycle_gan" else ["G", "D"]
