@@ -9,22 +9,22 @@ from collections.abc import Callable
 from functools import partial
 
 from data import create_dataset
-from data.fixed_samples import fixed_samples
+from data.inference.fixed_samples import fixed_samples
 from models import create_model
 from models.base_model import BaseModel
 from options.base_options import option_defaults
-from options.continued_run import complete_training
 from options.train_options import TrainOptions
+from options.training_run import complete_training
+from util.checkpoints.run_folder import check_run_folder, claim_run_folder
 from util.frozen_options import Options
-from util.health import Health
-from util.out_of_memory import memory_advice
-from util.progress import Progress
-from util.resume import resume
-from util.run_folder import check_run_folder, claim_run_folder
-from util.run_lock import RunLock
-from util.saver import Saver
-from util.session import begin, run_program
-from util.stopping import StopRequest
+from util.run.health import Health
+from util.run.lock import RunLock
+from util.run.out_of_memory import memory_advice
+from util.run.progress import Progress
+from util.run.resume import resume
+from util.run.saver import Saver
+from util.run.session import begin, run_program
+from util.run.stopping import StopRequest
 from util.visualizer import Visualizer
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,15 @@ from tqdm import tqdm
 
 from data import create_pictures
 from models import create_model
-from models.translator import make_translators
+from models.inference.translator import make_translators
 from options.base_options import option_defaults
-from options.from_run import adopt_from_run
+from options.inference_run import adopt_from_run
 from options.test_options import TestOptions
-from util.out_of_memory import memory_advice
+from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
-from util.run_folder import run_folder, store_options
-from util.session import begin, run_program
-from util.stopping import StopAtOnce
+from util.run.out_of_memory import memory_advice
+from util.run.session import begin, run_program
+from util.run.stopping import StopAtOnce
 
 log = logging.getLogger(__name__)
 

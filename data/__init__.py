@@ -8,9 +8,9 @@ from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
 from .base_dataset import BaseDataset
+from .inference.folder import PicturesAhead
+from .inference.video import VideoFrames
 from .loader import CustomDatasetDataLoader
-from .reading_ahead import PicturesAhead
-from .video import VideoFrames
 
 __all__ = [
     "BaseDataset",

@@ -6,8 +6,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
-from .transforms import draw_placement
 
 
 class AlignedDataset(BaseDataset):
@@ -30,12 +28,5 @@ class AlignedDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
-        pair = self.pictures.levels(path, self.A_nc, self.B_nc)
-        A, B = pair[: self.A_nc], pair[self.A_nc :]
-        placement = draw_placement(self.opt, size_of(A), self.random(index), path)
-        return {
-            "A": placed(A, self.opt, placement),
-            "B": placed(B, self.opt, placement),
-            "A_paths": path,
-            "B_paths": path,
-        }
+        A, B = self.read(path, self.random(index), self.A_nc, self.B_nc)
+        return {"A": A, "B": B, "A_paths": path, "B_paths": path}

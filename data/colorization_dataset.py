@@ -9,8 +9,6 @@ from util.lab import rgb_to_lab
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
-from .transforms import draw_placement
 
 
 class ColorizationDataset(BaseDataset):
@@ -38,7 +36,6 @@ class ColorizationDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (1, H, W), `B` (2, H, W), `A_paths`, `B_paths`."""
         path = self.AB_paths[index]
-        levels = self.pictures.levels(path, 3)
-        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
-        lightness, colour = rgb_to_lab(placed(levels, self.opt, placement).unsqueeze(0))
+        (rgb,) = self.read(path, self.random(index), 3)
+        lightness, colour = rgb_to_lab(rgb.unsqueeze(0))
         return {"A": lightness[0], "B": colour[0], "A_paths": path, "B_paths": path}

@@ -1,15 +1,28 @@
-"""Finding the image files of a folder."""
+"""Finding the image files of a folder, and reading them."""
 
 import heapq
 import os
+import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image, UnidentifiedImageError
+
 from util.errors import UserError
+from util.images import upright_rgb
+
+Image.MAX_IMAGE_PIXELS = None  # scans are larger than Pillow expects, and the files the user's own
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 FEW = 1000
 """To pick more than so many takes longer than to sort all."""
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
+    *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
+)
+"""What Pillow raises for damaged files."""
 
 
 def is_image_file(name: str) -> bool:
@@ -47,6 +60,45 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
             f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
         )
     return paths
+
+
+class UnreadableImageError(UserError):
+    """An image file that cannot be read: `path` names it, `reason` is what the decoder says."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)  # what pickling passes on
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"cannot read the image {self.path} ({self.reason}): mend it or take it out of the "
+            "folder"
+        )
+
+
+def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
+    """An image file as an upright 8-bit RGB picture (util.images.upright_rgb).
+
+    `before` is called with the opened file, whose size is known and whose pixels are not decoded
+    yet. Raises UnreadableImageError where the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if before is not None:
+                before(image)
+            image.load()
+            return upright_rgb(image)
+    except DAMAGE as error:
+        raise UnreadableImageError(path, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, MemoryError):
+        return "its pixels do not fit into the memory"
+    said = isinstance(error, OSError) and error.strerror  # without the path, which is named anyway
+    return " ".join(str(said or error).split()) or type(error).__name__
 
 
 def _neighbours(folder: Path) -> str:

@@ -10,8 +10,6 @@ from util.files import list_folder
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
-from .transforms import draw_placement
 
 
 def without_results(paths: list[str], opt: Namespace) -> list[str]:
@@ -47,6 +45,5 @@ class SingleDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` (input_nc, H, W) and `A_paths`."""
         path = self.A_paths[index]
-        levels = self.pictures.levels(path, self.opt.input_nc)
-        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
-        return {"A": placed(levels, self.opt, placement), "A_paths": path}
+        (A,) = self.read(path, self.random(index), self.opt.input_nc)
+        return {"A": A, "A_paths": path}

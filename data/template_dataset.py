@@ -9,8 +9,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
-from .transforms import draw_placement
 
 
 class TemplateDataset(BaseDataset):
@@ -36,8 +34,6 @@ class TemplateDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`A` and `B` (input_nc, H, W), `A_paths`, `B_paths`."""
         path = self.image_paths[index]
-        levels = self.pictures.levels(path, self.opt.input_nc)
-        placement = draw_placement(self.opt, size_of(levels), self.random(index), path)
-        A = placed(levels, self.opt, placement)
+        (A,) = self.read(path, self.random(index), self.opt.input_nc)
         B = (A * self.opt.new_dataset_option).clamp(-1, 1)
         return {"A": A, "B": B, "A_paths": path, "B_paths": path}

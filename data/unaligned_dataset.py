@@ -6,8 +6,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .pictures import placed, size_of
-from .transforms import draw_placement
 
 
 class UnalignedDataset(BaseDataset):
@@ -36,15 +34,7 @@ class UnalignedDataset(BaseDataset):
         """`A` (A_nc, H, W), `B` (B_nc, H, W), `A_paths`, `B_paths`."""
         rng = self.random(index)
         other = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
-        A_path, A = self.pictures.first_readable(self.A_paths, index, self.A_nc)
-        B_path, B = self.pictures.first_readable(self.B_paths, other, self.B_nc)
-        place_A = draw_placement(self.opt, size_of(A), rng, A_path)
-        place_B = draw_placement(self.opt, size_of(B), rng, B_path)
+        A_path, (A,) = self.read_next(self.A_paths, index, rng, self.A_nc)
+        B_path, (B,) = self.read_next(self.B_paths, other, rng, self.B_nc)
         name = {} if self.opt.isTrain else {"image_paths": self.image_paths[index]}
-        return {
-            "A": placed(A, self.opt, place_A),
-            "B": placed(B, self.opt, place_B),
-            "A_paths": A_path,
-            "B_paths": B_path,
-            **name,
-        }
+        return {"A": A, "B": B, "A_paths": A_path, "B_paths": B_path, **name}

@@ -1,37 +1,39 @@
 """What every model shares: the protocol that the entry scripts and plug-ins rely on."""
 
 import logging
-import math
-import warnings
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from util.checkpoints import load_into, read_weights, save_weights, weights_path
+from util.checkpoints.find_weights import find_all_weights, find_start_weights
+from util.checkpoints.run_folder import run_folder
+from util.checkpoints.training_state import state_path
+from util.checkpoints.weights import (
+    bare_state_dict,
+    epoch_label,
+    load_into,
+    read_weights,
+    save_weights,
+    weights_path,
+)
 from util.devices import pick_device
-from util.errors import UserError
-from util.files import list_folder
-from util.start_weights import find_start_weights
-from util.training_state import continues_from_state
+from util.image_pool import ImagePool
 
-from . import model_state
-from .compute import Compute
-from .descent import Descent
-from .image_sizes import ChecksSizes
+from .compute.forward import Compute
+from .compute.image_sizes import check_sizes
+from .compute.optimization import Optimization
 from .networks import define_D, define_G, get_scheduler
 
 log = logging.getLogger(__name__)
 
 
-class BaseModel(ChecksSizes, ABC):
+class BaseModel(ABC):
     """A model that owns its networks, losses and optimizers.
 
     A plug-in fills three lists of names and sets the attributes that they stand for:
@@ -39,23 +41,41 @@ class BaseModel(ChecksSizes, ABC):
     `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
     """
 
+    # X of each self.netX that make_generator (A -> B first) and make_discriminator make: the
+    # options read the architecture off their weight files
+    generators: tuple[str, ...] = ()
+    discriminators: tuple[str, ...] = ()
+
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.isTrain: bool = opt.isTrain
         self.device = pick_device(opt.gpu_ids, "gpu_ids" in getattr(opt, "given", ()))
         self.compute = Compute(opt, self.device)
         accumulate = getattr(opt, "accumulate", 1)
-        self.descent = Descent(self.device, accumulate, self.compute.precision.scaled)
-        self.save_dir = Path(opt.checkpoints_dir) / opt.name
+        self.optimization = Optimization(self.device, accumulate, self.compute.precision.scaled)
+        self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
         self.visual_names: list[str] = []
-        self.optimizers: list[Optimizer] = []
-        self.schedulers: list[Any] = []
         self.image_paths: list[str] = []
-        self.observed_sum: Tensor | float = 0.0
-        self.observed_steps = 0
-        self.best_metric = math.inf
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """Those of `optimization`; a plug-in may assign or append its own."""
+        return self.optimization.optimizers
+
+    @optimizers.setter
+    def optimizers(self, optimizers: list[Optimizer]) -> None:
+        self.optimization.optimizers = optimizers
+
+    @property
+    def schedulers(self) -> list[Any]:
+        """One for each optimizer, made by `setup`; a plug-in may assign its own."""
+        return self.optimization.schedulers
+
+    @schedulers.setter
+    def schedulers(self, schedulers: list[Any]) -> None:
+        self.optimization.schedulers = schedulers
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -74,8 +94,16 @@ class BaseModel(ChecksSizes, ABC):
     def optimize_parameters(self) -> None:
         """One training step: losses, gradients, weights."""
 
-    def compute_visuals(self) -> None:
+    def compute_visuals(self) -> None:  # noqa: B027 - optional
         """Compute further images to show; called before they are shown."""
+
+    def check_sizes(self, batch: Mapping[str, Any]) -> None:
+        """Raise DataError, naming the file, where an image of a batch does not fit a network.
+
+        A plug-in whose networks do not see the images as they are in the batch overrides this.
+        """
+        nets = {name: getattr(self, f"net{name}") for name in self.model_names}
+        check_sizes(self.opt, nets, batch)
 
     def setup(self, opt: Namespace) -> None:
         """Make the schedules (training), load the weights (inference, --continue_train)."""
@@ -84,8 +112,8 @@ class BaseModel(ChecksSizes, ABC):
         if self.isTrain:
             self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
         if not self.isTrain:
-            self.load_networks(f"iter_{opt.load_iter}" if opt.load_iter > 0 else opt.epoch)
-        elif opt.start_from or (opt.continue_train and not continues_from_state(opt)):
+            self.load_networks(epoch_label(opt))
+        elif opt.resume == "weights":
             self._start_warm()
         self.print_networks(opt.verbose)
 
@@ -102,11 +130,19 @@ class BaseModel(ChecksSizes, ABC):
 
     def training_state(self) -> dict[str, Any]:
         """Everything that going on exactly needs, as tensors and plain containers."""
-        return model_state.collect(self)
+        nets = {name: bare_state_dict(getattr(self, f"net{name}")) for name in self.model_names}
+        pools = {name: pool.state_dict() for name, pool in self._pools().items()}
+        return {"networks": nets, "pools": pools, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """The inverse of `training_state`, after `setup`."""
-        model_state.restore(self, state)
+        path = state_path(self.opt)
+        for name in self.model_names:
+            load_into(getattr(self, f"net{name}"), state["networks"].get(name, {}), path)
+        self.optimization.load_state_dict(state, self.opt)
+        for name, pool in self._pools().items():
+            if name in state["pools"]:
+                pool.load_state_dict(state["pools"][name], self.device)
 
     def check_declared_names(self) -> None:
         """Raise AttributeError for a name in the lists that nothing stands behind.
@@ -141,38 +177,16 @@ class BaseModel(ChecksSizes, ABC):
 
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each."""
-        self.descent.finish()
-        before, metric = self.learning_rate, self.epoch_metric()
-        self.best_metric = min(self.best_metric, metric)
-        log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, self.best_metric)
-        for scheduler in self.schedulers:
-            if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(metric)
-            else:
-                with warnings.catch_warnings():
-                    # torch warns where a run goes on from the very end of an epoch
-                    warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
-                    scheduler.step()
-        if self.learning_rate not in (before, 0):  # 0: after the last epoch
-            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+        self.optimization.end_epoch(lambda: sum(self.get_current_losses().values()))
 
     @property
     def learning_rate(self) -> float:
         """The rate of the first optimizer."""
-        return self.optimizers[0].param_groups[0]["lr"]
+        return self.optimization.learning_rate
 
     def observe(self, metric: Tensor) -> None:
         """Add a step's value of what `--lr_policy plateau` watches, the lower the better."""
-        self.observed_sum = self.observed_sum + metric.detach()
-        self.observed_steps += 1
-
-    def epoch_metric(self) -> float:
-        """The mean of what steps observed since the last call; if nothing, the sum of losses."""
-        if self.observed_steps == 0:
-            return sum(self.get_current_losses().values())
-        mean = float(self.observed_sum) / self.observed_steps
-        self.observed_sum, self.observed_steps = 0.0, 0
-        return mean
+        self.optimization.observe(metric)
 
     def get_current_visuals(self) -> "OrderedDict[str, Tensor]":
         """Name -> images (N, C, H, W) in [-1, 1]."""
@@ -208,13 +222,8 @@ class BaseModel(ChecksSizes, ABC):
 
         Raises UserError where a file is missing (with what the folder holds) or does not fit.
         """
-        for name in self.model_names:
-            path = weights_path(self.save_dir, str(epoch), name)
-            if not path.is_file():
-                raise UserError(
-                    f"there is no {path.name}; {list_folder(self.save_dir, '*_net_*.pth')}. "
-                    "Choose with --name, --epoch or --load_iter"
-                )
+        found = find_all_weights(self.save_dir, str(epoch), self.model_names)
+        for name, path in found.items():
             load_into(getattr(self, f"net{name}"), read_weights(path), path)
             log.info("loaded %s", path)
 
@@ -261,12 +270,7 @@ class BaseModel(ChecksSizes, ABC):
 
     def make_optimizer(self, *nets: nn.Module) -> Optimizer:
         """Adam over all weights of the networks; its schedule is made by `setup`."""
-        parameters = [parameter for net in nets for parameter in net.parameters()]
-        fused = self.device.type in ("cuda", "cpu", "mps")
-        betas = (self.opt.beta1, 0.999)
-        optimizer = torch.optim.Adam(parameters, lr=self.opt.lr, betas=betas, fused=fused)
-        self.optimizers.append(optimizer)
-        return optimizer
+        return self.optimization.make_optimizer(nets, self.opt.lr, self.opt.beta1)
 
     def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
         """`net` of each batch (N, C, H, W), in full precision, in as few passes as can be."""
@@ -278,7 +282,7 @@ class BaseModel(ChecksSizes, ABC):
         With `--accumulate N` every Nth call is a step, down the mean of N sums.
         """
         total = torch.stack(list(losses.values())).sum()
-        self.descent.descend(optimizer, total)
+        self.optimization.descend(optimizer, total)
         return total
 
     def keep(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
@@ -290,6 +294,9 @@ class BaseModel(ChecksSizes, ABC):
 
     def _networks(self) -> list[nn.Module]:
         return [getattr(self, f"net{name}") for name in self.model_names]
+
+    def _pools(self) -> dict[str, ImagePool]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
 
     def _declared(self, prefix: str, name: str, where: str) -> Any:
         attribute = f"{prefix}{name}"

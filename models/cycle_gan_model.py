@@ -39,6 +39,8 @@ class CycleImages:
 class CycleGANModel(BaseModel):
     """Two generators, two discriminators, and the eight losses of section 3 and 5.2."""
 
+    generators, discriminators = ("G_A", "G_B"), ("D_A", "D_B")
+
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """CycleGAN trains without dropout; three weights of losses."""

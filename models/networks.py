@@ -7,13 +7,12 @@ import torch
 from torch import nn
 from torch.nn import init
 
-from .discriminators import NLayerDiscriminator, PixelDiscriminator
-from .gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
-from .norms import NORMS, get_norm_layer
-from .precision import full
-from .resnet_generator import ResnetBlock, ResnetGenerator
-from .schedules import LR_POLICIES, get_scheduler
-from .unet_generator import UnetGenerator
+from .parts.discriminators import NLayerDiscriminator, PixelDiscriminator
+from .parts.gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
+from .parts.layers import NORMS, full, get_norm_layer
+from .parts.resnet_generator import ResnetBlock, ResnetGenerator
+from .parts.schedules import LR_POLICIES, get_scheduler
+from .parts.unet_generator import UnetGenerator
 
 __all__ = [
     "DISCRIMINATORS",

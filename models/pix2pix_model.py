@@ -21,6 +21,8 @@ from .base_model import BaseModel
 class Pix2PixModel(BaseModel):
     """A conditional GAN with an L1 term (equation 4)."""
 
+    generators, discriminators = ("G",), ("D",)
+
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """Batch norm, a U-Net of 256 and aligned data; vanilla GAN without a pool."""

@@ -16,6 +16,8 @@ from .base_model import BaseModel
 class TemplateModel(BaseModel):
     """A generator trained with lambda |G(A) - B|_1."""
 
+    generators = ("G",)  # made by `make_generator`: its architecture is read off a weight file
+
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """New flags, and new defaults of existing ones."""

@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 import data
 import models
 from data.transforms import PREPROCESS
-from models.compilation import add_compile_flag
+from models.compute.compilation import COMPILE_MODES
+from models.compute.precision import PRECISIONS
 from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
-from models.precision import PRECISION_HELP, PRECISIONS
-from util.devices import parse_gpu_ids
 from util.errors import UsageError, did_you_mean
-from util.frozen_options import Options, run_name, suffixed_name
+from util.frozen_options import Options
 
+from .naming import run_name, suffixed_name
 from .validation import validate
 
 _NOT_GIVEN = object()
@@ -23,6 +23,11 @@ GPU_HELP = (
 )
 INSTEAD_OF_DEFAULT = ("when not given", "training alone uses it")
 """With these words a help text says what a default would say wrongly."""
+PRECISION_HELP = (
+    "of convolutions. tf32: float32 with TensorFloat-32 products on GPUs that have them, elsewhere "
+    "as fp32; bf16, fp16: half precision by autocast, for newer and for older GPUs (bf16 also for "
+    "CPUs with AVX-512). Weights and losses are float32 in all"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,6 +101,17 @@ def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
     """The default of every option, for the model and data set of `opt`."""
     parser = options.parser(["--model", opt.model, "--dataset_mode", opt.dataset_mode])
     return {action.dest: action.default for action in parser._actions}
+
+
+def parse_gpu_ids(text: str) -> list[int]:
+    """`0`, `0,1`, `-1` (CPU) -> [0], [0, 1], []. Raises UsageError for anything else."""
+    try:
+        ids = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(
+            f"--gpu_ids {text}: give GPU numbers such as 0 or 0,1, or -1 for the CPU"
+        ) from None
+    return [i for i in ids if i >= 0]
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -233,3 +249,17 @@ def _add_speed_flags(parser: argparse.ArgumentParser) -> None:
         help=PRECISION_HELP,
     )
     add_compile_flag(group)
+
+
+def add_compile_flag(parser: argparse._ActionsContainer) -> None:
+    """`--compile [MODE]`."""
+    parser.add_argument(
+        "--compile",
+        nargs="?",
+        const="default",
+        default="off",
+        choices=COMPILE_MODES,
+        help="torch.compile the networks, which takes a minute: in training at the first step, in "
+        "inference once five minutes of work are left without it. reduce-overhead: CUDA graphs, "
+        "for small networks; max-autotune: try out kernels for some minutes",
+    )

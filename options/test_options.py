@@ -4,7 +4,7 @@ import argparse
 
 from util.errors import UsageError
 from util.frozen_options import Options
-from util.picture_files import FORMATS
+from util.results.folder import FORMATS
 
 from .base_options import BaseOptions
 

@@ -39,8 +39,13 @@ class TrainOptions(BaseOptions):
         return parser
 
     def finish(self, opt: Options) -> Options:
-        """The folder of the cache beside the runs, unless the command line names one."""
+        """The folder of the cache beside the runs, unless the command line names one.
+
+        `resume` is what a run begins with: "weights" of a run, or "" where it begins afresh.
+        `complete_training`, which looks at the disk, makes it "state" where there is one.
+        """
         opt = super().finish(opt)
+        opt = opt.replace(resume="weights" if opt.continue_train or opt.start_from else "")
         return opt.replace(cache_dir=opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache"))
 
 

@@ -6,9 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from data.transforms import PREPROCESS, resized
-from models.compilation import CUDA_GRAPH_MODES
-from models.discriminators import patch_map_size, smallest_image
-from models.resnet_generator import ResnetGenerator
+from models.compute.compilation import CUDA_GRAPH_MODES
+from models.parts.discriminators import patch_map_size, smallest_image
+from models.parts.resnet_generator import ResnetGenerator
 from util.errors import UsageError
 from util.video_files import is_video
 

@@ -22,11 +22,10 @@ import torch
 
 from models import create_model
 from options.train_options import TrainOptions
-from util.records import LossRecord
 from util.sinks.background import Background
-from util.sinks.sink import Sink
-from util.sinks.visdom_client import VisdomClient
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
+from util.sinks.dashboard.client import VisdomClient
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
+from util.sinks.sink import LossRecord, Sink
 from util.visualizer import Visualizer
 
 BLOCK = 10
@@ -69,7 +68,7 @@ def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list
     opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *small])
     model = create_model(opt)
     model.setup(opt)
-    from util.curves import Curves
+    from util.sinks.curves import Curves
 
     settings = DashboardSettings("benchmark", "http://localhost", port)
     sinks: list[Sink] = [Background(Dashboard(settings, folder, Curves()))]

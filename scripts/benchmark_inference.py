@@ -71,7 +71,7 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
     from PIL import Image
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     (place / "in").mkdir()
     rng = np.random.default_rng(0)
@@ -85,8 +85,8 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
 
 def flop_of_picture(size: int, ngf: int) -> int:
     """Floating-point operations of the convolutions for a picture."""
+    from models.inference.tile_cost import measure as cost_of
     from models.networks import define_G
-    from models.tile_cost import measure as cost_of
 
     net = define_G(3, 3, ngf, "resnet_9blocks", "instance")
     return 2 * cost_of(net, (1, 3, size, size)).multiply_adds
@@ -124,10 +124,10 @@ def plain_loop(place: Path, device: str) -> None:
     import torch
     from PIL import Image
 
-    from models.architecture import read_generator
     from models.networks import NORMS, define_G
-    from models.output_conv import OutputConv2d
-    from util.checkpoints import load_into, read_weights
+    from models.parts.architecture import read_generator
+    from models.parts.layers import OutputConv2d
+    from util.checkpoints.weights import load_into, read_weights
     from util.images import save_image, tensor2im
 
     path = place / "runs" / "run" / "latest_net_G.pth"

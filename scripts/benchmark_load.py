@@ -25,7 +25,7 @@ from PIL import Image
 
 from data import create_dataset
 from options.train_options import TrainOptions
-from util.freed_memory import FOR_TRAINING, keep_freed_memory
+from util.memory import FOR_TRAINING, keep_freed_memory
 
 Row = dict[str, float | str]
 LARGE, SMALL = (1024, 768), (256, 256)

@@ -154,9 +154,9 @@ class Steps:
 
         from models import create_model
         from models.networks import NORMS
-        from models.output_conv import OutputConv2d
+        from models.parts.layers import OutputConv2d
         from options.train_options import TrainOptions
-        from util.freed_memory import FOR_TRAINING, keep_freed_memory
+        from util.memory import FOR_TRAINING, keep_freed_memory
 
         torch.manual_seed(0)
         self.plain = name == PLAIN
@@ -196,7 +196,7 @@ class Steps:
         from benchmark_counts import count_operations
         from torch.utils.flop_counter import FlopCounterMode
 
-        from util.out_of_memory import peak_bytes
+        from util.memory import peak_bytes
 
         facts: dict[str, Any] = {"first": self.one(), "batch": self.opt.batch_size}
         facts["half"] = self.model.compute.precision.half is not None
@@ -223,7 +223,7 @@ class Convolutions:
     def __init__(self, _name: str, words: list[str]) -> None:
         import torch
 
-        from models.precision import use_precision
+        from models.compute.precision import use_precision
         from options.train_options import TrainOptions
         from util.devices import pick_device
 

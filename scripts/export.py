@@ -22,13 +22,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.architecture import Generator
-from models.output_conv import OutputConv2d
-from models.picture_translator import build_generator, find_weights
-from util.checkpoints import bare_state_dict, load_into
+from models.inference.picture_translator import build_generator
+from models.parts.architecture import Generator
+from models.parts.layers import OutputConv2d
+from util.checkpoints.find_weights import find_generator
+from util.checkpoints.weights import bare_state_dict, load_into
 from util.errors import UserError
 from util.files import write_atomically
-from util.session import run_program
+from util.run.session import run_program
 
 Apply = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "image", "translation"
@@ -41,7 +42,7 @@ LARGEST_DIFFERENCE = 1e-3
 def main(argv: list[str] | None = None) -> int:
     """Export and check; returns 1 where the file differs from PyTorch."""
     args = arguments(argv)
-    weights = find_weights(args.name, args.checkpoints_dir, args.epoch, args.model_suffix)
+    weights = find_generator(args.name, args.checkpoints_dir, args.epoch, args.model_suffix)
     net, found = build_generator(weights)
     net.eval()
     OutputConv2d.by_rows = False  # other programs have kernels of their own

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.files import write_atomically
-from util.visdom_assets import Asset, list_assets, missing_assets, visdom_folder
+from util.sinks.dashboard.assets import Asset, list_assets, missing_assets, visdom_folder
 
 PACKAGES = (
     # what the end of an address looks like, the npm package that holds the file, the file in it

@@ -15,8 +15,8 @@ import torch
 
 from models import create_model
 from options.train_options import TrainOptions
+from util.checkpoints.training_state import write_state
 from util.image_pool import ImagePool
-from util.training_state import write_state
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from util.curves import Curves, read_history
+from util.checkpoints.run_folder import read_training_options, run_folder
 from util.images import Picture
-from util.logs import start_logging
-from util.records import LossRecord, PictureRecord
-from util.run_folder import read_training_options
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
+from util.run.session import start_logging
+from util.sinks.curves import Curves
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
+from util.sinks.loss_log import read_history
+from util.sinks.sink import LossRecord, PictureRecord
 
 LINE = re.compile(
     r"\(epoch: (\d+), iters: (\d+), time: ([\d.]+), data: ([\d.]+)[^)]*\)\s*,?\s*(.*)"
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """Replay as the command line says; returns 1 where nothing could be shown."""
     args = parse(argv)
     start_logging()
-    folder = Path(args.checkpoints_dir) / args.name
+    folder = run_folder(args)
     curves = Curves(records(folder))
     if not curves.points:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)

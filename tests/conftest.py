@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from options.train_options import TrainOptions
 from util.frozen_options import Options
-from util.records import LossRecord, PictureRecord, SampleRecord
 from util.sinks.background import Background
+from util.sinks.sink import LossRecord, PictureRecord, SampleRecord
 
 torch.set_num_threads(1)  # the gate runs two tests at a time
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,10 +13,10 @@ from conftest import TINY, picture
 from PIL import Image
 
 from models.networks import define_G
-from util.checkpoints import save_weights
-from util.health import Health
-from util.session import run_program
-from util.training_state import read_state
+from util.checkpoints.training_state import read_state
+from util.checkpoints.weights import save_weights
+from util.run.health import Health
+from util.run.session import run_program
 
 FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000", "--no_html"]
 FLAGS += ["--n_epochs", "2", "--n_epochs_decay", "1", "--max_bad_images", "0.4"]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from conftest import PATIENCE
 
-from util.curves import Curves
-from util.records import PictureRecord, SampleRecord
+from util.sinks.curves import Curves
+from util.sinks.dashboard.assets import missing_assets, visdom_folder
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import Gallery
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
-from util.visdom_assets import missing_assets, visdom_folder
+from util.sinks.sink import PictureRecord, SampleRecord
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from conftest import PATIENCE, VisdomServer, resident, wait_for
 
-from util.curves import Curves
 from util.sinks.background import Background
-from util.sinks.visdom_sink import Dashboard, DashboardSettings
+from util.sinks.curves import Curves
+from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 
 pytest.importorskip("visdom")
 pytestmark = pytest.mark.slow

@@ -97,7 +97,7 @@ def test_latest_net_G_B180_comes_before_epoch_180(pictures: Path) -> None:
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     run = pictures.parent / "runs" / "mine"
     run.mkdir(parents=True)
@@ -182,7 +182,7 @@ def test_wrong_input_is_one_line_without_a_traceback(
 ) -> None:
     from importlib import import_module
 
-    from util.session import run_program
+    from util.run.session import run_program
 
     monkeypatch.chdir(pictures.parent)
     run = pictures.parent / "checkpoints" / "experiment_name"
@@ -228,8 +228,8 @@ def test_wrong_input_of_inference(
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
-    from util.session import run_program
+    from util.checkpoints.weights import save_weights
+    from util.run.session import run_program
 
     monkeypatch.chdir(pictures.parent)
     run = pictures.parent / "checkpoints" / "run"
@@ -249,7 +249,7 @@ def test_every_level_of_a_picture_survives_inference(tmp_path: Path) -> None:
     from importlib import import_module
 
     from models.networks import define_G
-    from util.checkpoints import save_weights
+    from util.checkpoints.weights import save_weights
 
     run = tmp_path / "runs" / "run"
     run.mkdir(parents=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_runs import tiny_generator
 
-from models.translator import Translator, Working
+from models.inference.translator import Translator, Working
 from util.errors import UserError
 
 CPU = torch.device("cpu")

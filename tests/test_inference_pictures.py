@@ -211,7 +211,7 @@ def test_eval_and_dropout_do_what_the_console_says(folder: Path, caplog) -> None
 
 def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
     """At most a bounded number of tensors wait to be written."""
-    from util.results import OutputFolder
+    from util.results.folder import OutputFolder
 
     make_run(tmp_path, "")
     (tmp_path / "in").mkdir()
@@ -277,7 +277,7 @@ def test_an_interrupted_gallery_shows_what_is_done(
 
 
 def test_the_pages_of_an_interrupted_gallery_are_linked(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("util.results.ROWS_PER_PAGE", 2)
+    monkeypatch.setattr("util.results.pages.ROWS_PER_PAGE", 2)
     page = folder.parent / "results/run/test_latest"
     stop_at_the_fourth(KeyboardInterrupt(), page / "images", monkeypatch)
     assert infer(folder.parent, "--input", folder) == 130
@@ -288,7 +288,7 @@ def test_the_pages_of_an_interrupted_gallery_are_linked(folder: Path, monkeypatc
 
 
 def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
-    from util.results import ResultPages
+    from util.results.pages import ResultPages
 
     words = ["--name", "run", "--input", str(folder), "--results_dir", str(folder.parent / "r")]
     opt = TestOptions().parse(words)
@@ -307,8 +307,10 @@ def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
 STOPPED = """
 import os, runpy, sys, time
 from pathlib import Path
-from util import results
-kind, number, folder = getattr(results, sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+from util.results import make_results
+from util.results.folder import OutputFolder
+from util.results.pages import ResultPages
+kind, number, folder = globals()[sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3])
 add, calls = kind.add, iter(range(1, 100))
 def add_and_stop(self, visuals, paths):
     add(self, visuals, paths)

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
 from options.test_options import TestOptions
-from util.results import results_folder
+from util.results.results import results_folder
 
 BOTH = ["--model", "cycle_gan"]
 

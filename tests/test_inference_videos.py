@@ -10,7 +10,7 @@ from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, optional_package
 
-from util.video_files import VideoWriter
+from util.results.video import VideoWriter
 
 FRAMES, RATE = 12, 25
 WIDTH, HEIGHT = 62, 46

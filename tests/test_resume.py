@@ -17,8 +17,8 @@ import pytest
 import torch
 from conftest import PATIENCE, TINY, wait_for
 
-from util.checkpoints import read_weights
-from util.training_state import read_state
+from util.checkpoints.training_state import read_state
+from util.checkpoints.weights import read_weights
 
 PICTURES = 5
 ACCESSES = 24
@@ -66,7 +66,7 @@ def child(argv: list[str], stop_after: int = 0, number: int = 0, die_at: int = 0
     if die_at:
         sys.addaudithook(killer(die_at))
     if stop_after:
-        from util.health import Health
+        from util.run.health import Health
 
         watch, steps = Health.watch, iter(range(1, 10**6))
 
@@ -76,7 +76,7 @@ def child(argv: list[str], stop_after: int = 0, number: int = 0, die_at: int = 0
                 os.kill(os.getpid(), number)
 
         Health.watch = watch_and_stop  # type: ignore[method-assign]
-    from util.session import run_program
+    from util.run.session import run_program
 
     sys.exit(run_program(lambda: train(argv)))
 

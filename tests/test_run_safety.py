@@ -15,7 +15,7 @@ from conftest import ROOT, TINY
 from options.train_options import TrainOptions
 from util.errors import UserError
 from util.frozen_options import Options
-from util.run_lock import RunLock
+from util.run.lock import RunLock
 
 FLAGS = [*TINY, "--no_html", "--num_threads", "0", "--n_epochs", "1", "--n_epochs_decay", "0"]
 FLAGS += ["--print_freq", "1"]
@@ -177,7 +177,7 @@ def test_an_option_that_is_given_again_is_stored_once_the_run_trains(pictures: P
 HOLD = """
 import sys, time
 from options.train_options import TrainOptions
-from util.run_lock import RunLock
+from util.run.lock import RunLock
 with RunLock(TrainOptions().parse(sys.argv[1:])):
     print("locked", flush=True)
     time.sleep(600)

@@ -8,7 +8,7 @@ import torch
 from conftest import TINY
 
 from models import networks
-from util.checkpoints import read_weights, save_weights
+from util.checkpoints.weights import read_weights, save_weights
 from util.errors import UsageError, UserError
 
 FLAGS = [*TINY[6:], "--no_html", "--num_threads", "0", "--n_epochs", "1", "--n_epochs_decay", "0"]

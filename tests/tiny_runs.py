@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from models.networks import define_G
-from util.checkpoints import save_weights
-from util.session import run_program
+from util.checkpoints.weights import save_weights
+from util.run.session import run_program
 
 
 def optional_package(name: str) -> ModuleType:

@@ -4,20 +4,9 @@ import logging
 
 import torch
 
-from .errors import UsageError, UserError
+from .errors import UserError
 
 log = logging.getLogger(__name__)
-
-
-def parse_gpu_ids(text: str) -> list[int]:
-    """`0`, `0,1`, `-1` (CPU) -> [0], [0, 1], []. Raises UsageError for anything else."""
-    try:
-        ids = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise UsageError(
-            f"--gpu_ids {text}: give GPU numbers such as 0 or 0,1, or -1 for the CPU"
-        ) from None
-    return [i for i in ids if i >= 0]
 
 
 def lacks_bfloat16(device: torch.device) -> bool:

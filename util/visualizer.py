@@ -5,25 +5,21 @@ import copy
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from .curves import Curves, read_history
-from .images import tensor2im
-from .log_rewind import rewind_logs
-from .progress import Position
-from .records import LossRecord, PictureRecord, SampleRecord
-from .samples import translate_samples
+from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
+from .sinks.curves import Curves
 from .sinks.curves_picture import CurvesPicture
+from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
-from .sinks.log_files import Console, LogFiles
-from .sinks.sink import Sink
+from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
+from .sinks.samples import translate_samples
+from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink, pictures_of
 from .sinks.tensorboard_sink import TensorBoard
-from .sinks.visdom_sink import Dashboard, DashboardSettings
 from .sinks.wandb_sink import WeightsAndBiases
 
 log = logging.getLogger(__name__)
@@ -47,8 +43,8 @@ class Visualizer:
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes shows its last points too
 
-    def open(self, start: Position | None = None) -> None:
-        """Make the sinks, with the logs taken back to the position that the run resumes from.
+    def open(self, start: tuple[int, int, int] | None = None) -> None:
+        """Make the sinks, with the logs taken back to `start`, a util.run.progress.Position.
 
         Nothing is written before. What is shown first calls it too.
         """
@@ -56,7 +52,7 @@ class Visualizer:
             return
         self._is_open = True
         if start is not None:
-            rewind_logs(Path(self.opt.checkpoints_dir) / self.opt.name, *start)
+            rewind_logs(run_folder(self.opt), *start)
         self.sinks = make_sinks(self.opt)
 
     def losses(self, record: LossRecord) -> None:
@@ -67,7 +63,7 @@ class Visualizer:
         self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, keep: bool
     ) -> None:
         """Show the first image of each (N, C, H, W) in [-1, 1]; `keep` puts it in the gallery."""
-        record = PictureRecord(epoch, total_iters, _pictures(visuals), keep)
+        record = PictureRecord(epoch, total_iters, pictures_of(visuals), keep)
         self._each(lambda sink: sink.pictures(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
@@ -86,7 +82,7 @@ class Visualizer:
         if not self.fixed or not takers:
             return
         try:
-            rows = [_pictures(visuals) for visuals in translate_samples(model, self.fixed)]
+            rows = [pictures_of(visuals) for visuals in translate_samples(model, self.fixed)]
         except Exception as error:  # whatever it is: watching must never harm the run
             self.fixed = []
             log.warning("the fixed pictures are no longer shown (%s)", error)
@@ -117,7 +113,7 @@ class Visualizer:
 
 def make_sinks(opt: Namespace) -> list[Sink]:
     """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
-    folder = Path(opt.checkpoints_dir) / opt.name
+    folder = run_folder(opt)
     past = Curves(read_history(folder) if opt.continue_train else ())
     sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
     if not opt.no_html:
@@ -131,10 +127,6 @@ def make_sinks(opt: Namespace) -> list[Sink]:
     if opt.use_wandb:
         sinks.append(Background(WeightsAndBiases(opt, folder), patience=60))
     return sinks
-
-
-def _pictures(visuals: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {label: tensor2im(images) for label, images in visuals.items()}
 
 
 def _takes_samples(sink: Sink, keep: bool) -> bool:

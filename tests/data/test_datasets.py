@@ -10,8 +10,7 @@ from conftest import picture
 from PIL import Image
 
 from data import create_dataset, dataset_names, find_dataset_using_name
-from data.image_folder import find_images, make_dataset
-from data.image_reading import read_image
+from data.image_folder import find_images, make_dataset, read_image
 from data.single_dataset import SingleDataset
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from golden_figures import GOLDEN, assert_like, load
 
-from data.image_reading import read_image
+from data.image_folder import read_image
 from data.transforms import Placement, load_tensor
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.packing import Packed, pack, unpack
+from data.loader import Packed, pack, unpack
 from util.images import as_floats
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)

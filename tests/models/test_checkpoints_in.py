@@ -9,8 +9,8 @@ import torch
 from golden_figures import GOLDEN, assert_like, image, load
 
 from models import networks
-from models.architecture import read_discriminator, read_generator
-from util.checkpoints import load_into, read_weights, save_weights
+from models.parts.architecture import read_discriminator, read_generator
+from util.checkpoints.weights import load_into, read_weights, save_weights
 from util.errors import UserError
 
 FOLDER = GOLDEN / "checkpoints"

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from models import networks
-from models.discriminators import patch_map_size
-from models.output_conv import OutputConv2d
+from models.parts.discriminators import patch_map_size
+from models.parts.layers import OutputConv2d
 
 CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 MULTIPLE = {"unet_256": 256, "unet_128": 128}

@@ -10,14 +10,14 @@ import pytest
 from options.base_options import BaseOptions, option_defaults
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util.frozen_options import Options
-from util.run_folder import (
+from util.checkpoints.run_folder import (
     claim_run_folder,
     options_text,
     read_training_options,
     run_folder,
     store_options,
 )
+from util.frozen_options import Options
 
 BASE = ["--dataroot", "nowhere"]
 

@@ -13,7 +13,7 @@ import torch
 from rounding import assert_near
 from tiny_runs import make_run, optional_package, tiny_generator
 
-from util.session import run_program
+from util.run.session import run_program
 
 ROOT = Path(__file__).parent.parent.parent
 

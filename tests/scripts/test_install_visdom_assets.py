@@ -10,8 +10,7 @@ from types import ModuleType
 
 import pytest
 
-import util.visdom_assets
-from util.visdom_assets import list_assets, missing_assets
+from util.sinks.dashboard.assets import list_assets, missing_assets, visdom_folder
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/install_visdom_assets.py"
 BUILD = """
@@ -123,7 +122,7 @@ def test_list_names_what_to_pack(
 
 
 def test_every_asset_of_the_installed_visdom_has_a_package(script: ModuleType) -> None:
-    folder = util.visdom_assets.visdom_folder()
+    folder = visdom_folder()
     if folder is None:
         pytest.skip("visdom is not installed")
     assets = list_assets(folder)

@@ -12,11 +12,10 @@ import pytest
 from util.errors import UserError
 from util.files import write_atomically, write_text_atomically
 from util.html import HTML
-from util.log_rewind import rewind_logs
-from util.logs import start_logging
-from util.records import LossRecord, PictureRecord
+from util.run.session import start_logging
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
-from util.sinks.log_files import LogFiles, loss_line
+from util.sinks.loss_log import LogFiles, loss_line, rewind_logs
+from util.sinks.sink import LossRecord, PictureRecord
 
 PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
 
@@ -120,7 +119,9 @@ def test_names_that_are_no_unicode_do_not_end_a_run(tmp_path: Path, monkeypatch)
     console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", console)
     start_logging()
-    (handler,) = (h for h in logging.getLogger().handlers if type(h).__module__ == "util.logs")
+    (handler,) = (
+        h for h in logging.getLogger().handlers if type(h).__module__ == "util.run.session"
+    )
     # not through the logger: pytest-xdist cannot send what it captures of such names
     handler.emit(logging.makeLogRecord({"levelno": 30, "msg": f"skipped: {name}, 日本.png"}))
     console.flush()

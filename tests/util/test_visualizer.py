@@ -14,12 +14,11 @@ import torch
 from conftest import PATIENCE
 from PIL import Image
 
-from util.records import LossRecord, PictureRecord, SampleRecord
 from util.sinks.background import Background
+from util.sinks.dashboard.sink import Dashboard
 from util.sinks.loading_hint import LoadingHint
-from util.sinks.sink import Sink
+from util.sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink
 from util.sinks.tensorboard_sink import TensorBoard
-from util.sinks.visdom_sink import Dashboard
 from util.sinks.wandb_sink import WeightsAndBiases
 from util.visualizer import Visualizer, make_sinks
 

@@ -6,8 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..records import LossRecord, PictureRecord, SampleRecord
-from .sink import Sink
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..curves import Curves
 from ..files import write_atomically
-from ..loss_groups import loss_groups
-from ..records import LossRecord
-from .sink import Sink
+from .curves import Curves, loss_groups
+from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..curves import Curves
 from ..files import write_text_atomically
 from ..html import HTML
 from ..images import save_image
-from ..picture_grid import sample_grid
-from ..records import LossRecord, PictureRecord, SampleRecord
-from ..svg_curves import curve_charts
-from .sink import Sink
+from .curves import Curves
+from .picture_grid import sample_grid
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .svg_curves import curve_charts
 
 ROWS_PER_PAGE = 20
 

@@ -5,9 +5,8 @@ import statistics
 from argparse import Namespace
 from collections import deque
 
-from ..records import LossRecord
 from ..threads import cpu_cores
-from .sink import Sink
+from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..picture_grid import sample_grid
-from ..records import LossRecord, PictureRecord, SampleRecord
-from .sink import Sink
+from .picture_grid import sample_grid
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
 
 
 class TensorBoard(Sink):

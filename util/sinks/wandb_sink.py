@@ -9,9 +9,8 @@ from typing import Any
 from ..errors import UserError
 from ..files import write_text_atomically
 from ..images import Picture
-from ..picture_grid import sample_grid
-from ..records import LossRecord, PictureRecord, SampleRecord
-from .sink import Sink
+from .picture_grid import sample_grid
+from .sink import LossRecord, PictureRecord, SampleRecord, Sink
 
 
 class WeightsAndBiases(Sink):

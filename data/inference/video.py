@@ -1,0 +1,83 @@
+"""The frames of a video for inference."""
+
+import logging
+import random
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from util.threads import in_threads
+from util.video_files import import_av, name_of_frame, open_video
+
+from ..transforms import batch_of, draw_placement, load_tensor
+from .folder import Item, Results
+
+log = logging.getLogger(__name__)
+
+
+class VideoFrames:
+    """The frames of the video `--dataroot` in batches, decoded while others are computed."""
+
+    def __init__(self, opt: Namespace) -> None:
+        self.opt, self.path = opt, Path(opt.dataroot)
+        with open_video(self.path) as container:
+            stream = container.streams.video[0]
+            seconds = (container.duration or 0) / import_av().time_base
+            self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
+        self.most: int | None = opt.num_test if "num_test" in opt.given else None
+        self.failures: list[str] = []
+
+    @property
+    def how_many(self) -> str:
+        """For the console: `50 of 500 frames`, as far as the file tells."""
+        return f"{self.bar['total'] or 'all'} of {self.frames or 'all'} frames"
+
+    @property
+    def bar(self) -> dict[str, Any]:
+        """Arguments of the progress bar."""
+        total = min(self.most or self.frames, self.frames) or None
+        return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
+
+    def left(self, results: Results) -> int | None:
+        """How many frames are to be translated, as far as the file tells."""
+        return 0 if self._has_result(results) else self.bar["total"]
+
+    def batches(self, results: Results) -> Iterator[Item]:
+        """Batches of --batch_size frames: `A` (N, C, H, W), `A_paths` as by name_of_frame."""
+        if self._has_result(results):
+            log.info("the translated video is there already (--skip_existing)")
+            return
+        frames = islice(self._decoded(), self.most)
+        items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
+        while together := list(islice(items, self.opt.together)):
+            yield batch_of(together)
+
+    def report(self, _not_written: Sequence[str] = ()) -> int:
+        """The exit code, 1 where the video could not be decoded to its end."""
+        return 1 if self.failures else 0
+
+    def _has_result(self, results: Results) -> bool:
+        return self.opt.skip_existing and results.has(str(self.path))
+
+    def _decoded(self) -> Iterator[Any]:
+        damage = import_av().error.FFmpegError
+        with open_video(self.path) as container:
+            container.streams.video[0].thread_type = "AUTO"  # frames ahead, in other threads
+            try:
+                yield from container.decode(video=0)
+            except damage as error:
+                self.failures.append(str(error))
+                log.warning("%s cannot be decoded any further (%s)", self.path, error)
+
+    def _item(self, frame: Any) -> Item:
+        name = name_of_frame(self.path, frame.dts if frame.pts is None else frame.pts)
+        image = frame.to_image()
+        if frame.rotation:
+            image = image.rotate(frame.rotation, expand=True)
+        placement = draw_placement(self.opt, image.size, random.Random(0), name)
+        return {
+            "A": load_tensor(image, self.opt, self.opt.input_nc, placement),
+            "A_paths": name,
+        }

@@ -1,0 +1,1 @@
+"""How networks are applied and optimized: precision, compilation, forward passes, steps."""

@@ -1,0 +1,46 @@
+"""torch.compile, as `--compile` asks for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from util.errors import UserError
+
+COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
+"""On GPUs these give their results in memory that the next call writes over."""
+
+
+def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:
+    """Have calls of `net` compiled; its class, keys and weights stay as they are."""
+    if mode == "off":
+        return
+    import torch._dynamo.config  # slow to import
+    import torch._inductor.config
+
+    # the networks share code, and each size, each number of images and each mode is compiled
+    torch._dynamo.config.cache_size_limit = max(64, torch._dynamo.config.cache_size_limit)
+    if not fixed_shapes:  # a graph of its own for every size would fill the memory of a GPU
+        torch._inductor.config.triton.cudagraph_skip_dynamic_graphs = True
+    net.compile(mode=mode, dynamic=False if fixed_shapes else None)
+
+
+@contextmanager
+def compiler_errors_for_users(mode: str) -> Iterator[None]:
+    """Raise UserError where torch.compile fails inside, as it does without a C++ compiler."""
+    try:
+        yield
+    except RuntimeError as error:
+        if mode == "off" or not _is_of_the_compiler(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
+        ) from error
+
+
+def _is_of_the_compiler(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    return isinstance(error, TorchDynamoException)

@@ -1,0 +1,1 @@
+"""A trained generator at work: images of any size, whole or in tiles."""

@@ -1,0 +1,205 @@
+"""A trained generator at work: any size in, the same size out; whole or in tiles."""
+
+import logging
+import time
+from argparse import Namespace
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from util.memory import available_bytes
+
+from ..base_model import BaseModel
+from ..compute.compilation import compile_network, compiler_errors_for_users
+from ..compute.forward import best_memory_format
+from ..compute.precision import autocast, round_weights, use_precision
+from .tile_cost import measure
+from .tiling import can_be_tiled, run_in_tiles
+
+log = logging.getLogger(__name__)
+
+USUAL_TILE = 512
+NEVER_TOO_LARGE = 512 * 512
+"""Pixels; below it the memory that is needed is not even estimated."""
+WORTH_COMPILING = 300.0
+"""Seconds of work left: compiling takes 10 to 60 s and saves 2 % of them on CPUs, more on GPUs."""
+ENOUGH_TO_JUDGE = 2.0
+"""Seconds of work before the speed counts as known."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """How a generator computes; the flags of inference of the same names."""
+
+    precision: str = "tf32"
+    tile: int | None = None
+    """Side of a tile in pixels; 0: never in tiles; None: where the memory is too small."""
+    compile: str = "off"
+    images: int | None = None
+    """How many are to come, which decides whether compiling pays; None: it is done at once."""
+
+
+class Translator(nn.Module):
+    """Images through the network `module`, in inference mode.
+
+    (N, C, H, W) in [-1, 1] -> (N, C', H, W) float32 in [-1, 1], for any H and W: the network sees
+    them padded to the next size that it takes.
+    """
+
+    def __init__(self, net: nn.Module, device: torch.device, working: Working) -> None:
+        super().__init__()
+        self.precision = use_precision(working.precision, device)
+        compiled, half = working.compile != "off", self.precision.half is not None
+        self.layout = best_memory_format(device, half, compiled, trains=False)
+        self.module = net = net.to(memory_format=self.layout)
+        round_weights(net, self.precision)
+        self.device, self.working = device, working
+        self.multiple: int = getattr(net, "multiple", 1)
+        self.smallest: int = getattr(net, "smallest", self.multiple)
+        self.compilation = CompilationThatPays(net, working.compile, working.images)
+        self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
+        self._said = False
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        height, width = images.shape[-2:]
+        padded, top, left = pad_to_size(images, self.multiple, self.smallest)
+        with autocast(self.precision, self.device), compiler_errors_for_users(self.working.compile):
+            together = self._together(padded)
+            if self.working.tile or not together:
+                tile = self.working.tile or USUAL_TILE
+                output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
+            else:
+                outputs = [self._whole(part) for part in padded.split(together)]
+                output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return output[..., top : top + height, left : left + width]
+
+    def _whole(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W) float32, a copy: CUDA graphs write over their outputs."""
+        self.compilation.before_call(len(images))
+        output = self.module(images.to(self.device, memory_format=self.layout))
+        return output.to(torch.float32, copy=True)
+
+    def _together(self, images: Tensor) -> int:
+        """How many of the images are computed at once; 0: not even one fits into the memory."""
+        if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
+            together = 1  # what a picture becomes must not depend on those beside it
+        else:
+            together = len(images)
+        there = available_bytes(self.device)
+        small = together * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
+        if small or there is None or self.working.tile == 0 or not can_be_tiled(self.module):
+            return together
+        needed = self._needed((1, *images.shape[1:]))
+        if needed <= there:
+            return min(together, there // needed)
+        if not self._said and self.working.tile is None:
+            log.info(
+                "%d x %d pixels need about %.1f GB of memory at once and %.1f GB are free: "
+                "computing in tiles of %d (--tile)",
+                *(images.shape[-1], images.shape[-2], needed / 1e9, there / 1e9, USUAL_TILE),
+            )
+            self._said = True
+        return 0
+
+
+class CompilationThatPays:
+    """Compiles a network once the images that are to come would take long enough without.
+
+    `images` is their number; None where it is not known: then the first call is compiled.
+    """
+
+    def __init__(self, net: nn.Module, mode: str, images: int | None) -> None:
+        self.net, self.mode, self.left = net, mode, images
+        self.pending = mode != "off"
+        self._calls, self._since = 0, 0.0
+
+    def before_call(self, images: int) -> None:
+        """Take note that so many go through the network next, and compile it where that pays."""
+        now = time.perf_counter()
+        if self._calls <= 1:
+            self._since = now  # the first call warms up: it tells nothing
+        if self.pending and self._pays(now - self._since, images):
+            self.pending = False
+            compile_network(self.net, self.mode, fixed_shapes=False)
+        self._calls += 1
+        self.left = None if self.left is None else self.left - images
+
+    def _pays(self, seconds: float, images: int) -> bool:
+        if self.left is None:
+            return True
+        seconds_left = self.left / images * seconds / max(1, self._calls - 1)
+        if seconds < ENOUGH_TO_JUDGE or seconds_left < WORTH_COMPILING:
+            return False
+        log.info("compiling: without, %d images take %.0f more s", self.left, seconds_left)
+        return True
+
+
+def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:
+    """(N, C, H, W) padded on all sides to multiples of `multiple`, at least `smallest`.
+
+    By reflection; by repeating the edge where the picture is not larger than the padding. Returns
+    the images and how many rows and columns were put before them.
+    """
+    height, width = images.shape[-2:]
+    top, bottom = _before_and_after(height, multiple, smallest)
+    left, right = _before_and_after(width, multiple, smallest)
+    if top or bottom:
+        mode = "reflect" if max(top, bottom) < height else "replicate"
+        images = F.pad(images, (0, 0, top, bottom), mode=mode)
+    if left or right:
+        mode = "reflect" if max(left, right) < width else "replicate"
+        images = F.pad(images, (left, right, 0, 0), mode=mode)
+    return images, top, left
+
+
+def _before_and_after(side: int, multiple: int, smallest: int) -> tuple[int, int]:
+    missing = max(-(-side // multiple) * multiple, smallest) - side
+    return missing // 2, missing - missing // 2
+
+
+def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> None:
+    """Replace every network of a model by a Translator, and say in one line how they compute.
+
+    `images` are to come, None: it is not known how many.
+    """
+    working = Working(opt.precision, opt.tile, opt.compile, images)
+    nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
+    for net in nets.values():
+        translator = Translator(net, model.device, working)
+        for attribute, value in list(vars(model).items()):
+            if value is net:
+                setattr(model, attribute, translator)
+    log.info("%s", describe(list(nets.values())))
+    if opt.compile != "off" and images is not None:
+        log.info(
+            "--compile: networks are compiled once more than %.0f s of work are left at the speed "
+            "so far, as compiling takes about a minute",
+            WORTH_COMPILING,
+        )
+
+
+def describe(nets: list[nn.Module]) -> str:
+    """What decides the output beside the weights: dropout and the statistics of norm layers."""
+    layers = [layer for net in nets for layer in net.modules()]
+    dropout = [layer for layer in layers if isinstance(layer, nn.Dropout)]
+    batch_norm = [layer for layer in layers if isinstance(layer, _BatchNorm)]
+    parts = ["no dropout"]
+    if dropout:
+        on = any(layer.training for layer in dropout)
+        parts = ["dropout on, as in training (--eval: off)" if on else "dropout off (--eval)"]
+    if batch_norm:
+        own = any(layer.training for layer in batch_norm)
+        parts.append(
+            "batch norm by the picture's own statistics (--eval: by those of the training)"
+            if own
+            else "batch norm by the statistics of the training (--eval)"
+        )
+    elif any(isinstance(layer, nn.InstanceNorm2d) for layer in layers):
+        parts.append("instance norm by the picture's own statistics")
+    return f"generator: {', '.join(parts)}"

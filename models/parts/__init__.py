@@ -1,0 +1,1 @@
+"""What `models/networks.py` is made of; nothing here imports anything else of models."""

@@ -1,0 +1,73 @@
+"""PatchGAN and pixel discriminators (arXiv 1611.07004, section 6.1.2).
+
+Legend: N batch, H W height and width of the image, H' W' of the map of patch scores.
+"""
+
+from torch import Tensor, nn
+
+from .layers import NormFactory, conv_needs_bias
+
+
+class NLayerDiscriminator(nn.Module):
+    """A PatchGAN: each score judges one patch of the image, 70x70 pixels at n_layers = 3.
+
+    (N, input_nc, H, W) -> (N, 1, H', W'), scores without a sigmoid.
+    """
+
+    def __init__(self, input_nc: int, ndf: int, n_layers: int, norm: NormFactory) -> None:
+        super().__init__()
+        self.smallest = smallest_image(n_layers)
+        bias = conv_needs_bias(norm)
+        layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2, bias=True), nn.LeakyReLU(0.2)]
+        widths = [ndf * min(2**layer, 8) for layer in range(n_layers + 1)]
+        for layer in range(1, n_layers + 1):
+            stride = 2 if layer < n_layers else 1
+            layers += [
+                _conv4(widths[layer - 1], widths[layer], stride, bias),
+                norm(widths[layer]),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.model = nn.Sequential(*layers, _conv4(widths[-1], 1, stride=1, bias=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_nc, H, W) -> (N, 1, H', W')."""
+        return self.model(x)
+
+
+class PixelDiscriminator(nn.Module):
+    """1x1 convolutions only: every pixel is judged by its colour alone.
+
+    (N, input_nc, H, W) -> (N, 1, H, W), scores without a sigmoid.
+    """
+
+    def __init__(self, input_nc: int, ndf: int, norm: NormFactory) -> None:
+        super().__init__()
+        bias = conv_needs_bias(norm)
+        self.net = nn.Sequential(
+            nn.Conv2d(input_nc, ndf, kernel_size=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(ndf, 2 * ndf, kernel_size=1, bias=bias),
+            norm(2 * ndf),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(2 * ndf, 1, kernel_size=1, bias=bias),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_nc, H, W) -> (N, 1, H, W)."""
+        return self.net(x)
+
+
+def patch_map_size(size: int, n_layers: int) -> int:
+    """Side of the map of scores of a PatchGAN for an image of side `size`; below 1: too small."""
+    for _ in range(n_layers):
+        size = size // 2
+    return size - 2
+
+
+def smallest_image(n_layers: int) -> int:
+    """The least side of an image for which `patch_map_size` is not below 1."""
+    return 3 * 2**n_layers
+
+
+def _conv4(inner: int, outer: int, stride: int, bias: bool) -> nn.Module:
+    return nn.Conv2d(inner, outer, kernel_size=4, stride=stride, padding=1, bias=bias)

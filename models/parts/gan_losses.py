@@ -1,0 +1,99 @@
+"""Adversarial objectives, by the name that `--gan_mode` takes.
+
+Legend: N batch, C channels, H W height and width; scores are (N, 1, H', W').
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import full
+
+GAN_MODES = ("vanilla", "lsgan", "wgangp")
+
+
+class GANLoss(nn.Module):
+    """The mean over all patches of the loss against a label.
+
+    lsgan: (D(x) - label)^2 (arXiv 1611.04076, equation 9 with a = 0, b = c = 1);
+    vanilla: binary cross entropy with logits (arXiv 1406.2661, equation 1, the generator's term
+    in its non-saturating form); wgangp: -D(x) for real, D(x) for fake (arXiv 1704.00028,
+    equation 3, whose penalty is `gradient_penalty`).
+    """
+
+    def __init__(
+        self, gan_mode: str, target_real_label: float = 1.0, target_fake_label: float = 0.0
+    ) -> None:
+        super().__init__()
+        if gan_mode not in GAN_MODES:
+            raise ValueError(f"--gan_mode {gan_mode}: there are {', '.join(GAN_MODES)}")
+        self.gan_mode = gan_mode
+        self.labels = {True: target_real_label, False: target_fake_label}
+
+    def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
+        """(N, 1, H', W') -> scalar."""
+        prediction = full(prediction)
+        if self.gan_mode == "wgangp":
+            return -prediction.mean() if target_is_real else prediction.mean()
+        target = torch.full_like(prediction, self.labels[target_is_real])
+        if self.gan_mode == "lsgan":
+            return F.mse_loss(prediction, target)
+        return F.binary_cross_entropy_with_logits(prediction, target)
+
+
+def gradient_penalty(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
+) -> Tensor:
+    """weight * E[(|grad D(x)| - 1)^2], x between real and fake (arXiv 1704.00028, equation 3).
+
+    (N, C, H, W) twice -> scalar. The norm is over all values of one image. Outside autocast, as
+    these gradients are too small for half precision, and not compiled, as compiled networks can be
+    differentiated once only.
+    """
+    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
+    between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
+    scores = discriminator.forward(between).sum()
+    (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
+    return weight * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The terms of a discriminator's loss; the penalty is zero unless wgangp."""
+
+    real: Tensor
+    fake: Tensor
+    penalty: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Half the sum over real and fake (arXiv 1703.10593, section 4), and the penalty."""
+        return 0.5 * (self.real + self.fake) + self.penalty
+
+
+Apply = Callable[..., tuple[Tensor, ...]]
+"""(network, batch, batch, ...) -> the network's output of each batch."""
+
+
+def one_by_one(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+    """`net` of each batch."""
+    return tuple(net(batch) for batch in batches)
+
+
+def judge(
+    discriminator: nn.Module,
+    gan_loss: GANLoss,
+    real: Tensor,
+    fake: Tensor,
+    apply: Apply = one_by_one,
+) -> Judgement:
+    """The discriminator's loss on real and generated images (N, C, H, W); fakes are detached."""
+    fake = fake.detach()
+    penalty = real.new_zeros(())
+    if gan_loss.gan_mode == "wgangp":
+        penalty = gradient_penalty(discriminator, real, fake)
+    on_real, on_fake = apply(discriminator, real, fake)
+    return Judgement(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)

@@ -1,0 +1,86 @@
+"""The ResNet generator of CycleGAN (arXiv 1703.10593, appendix 7.2; after arXiv 1603.08155).
+
+Legend: N batch, C channels, H W height and width, f = ngf.
+"""
+
+from torch import Tensor, nn
+
+from .layers import NormFactory, OutputConv2d, ReflectionPad2d, conv_needs_bias
+
+
+class ResnetBlock(nn.Module):
+    """x + F(x), where F is pad, conv3, norm, ReLU, [dropout 0.5], pad, conv3, norm."""
+
+    def __init__(self, channels: int, norm: NormFactory, use_dropout: bool) -> None:
+        super().__init__()
+        bias = conv_needs_bias(norm)
+        dropout = [nn.Dropout(0.5)] if use_dropout else []
+        self.conv_block = nn.Sequential(
+            ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            norm(channels),
+            nn.ReLU(inplace=True),
+            *dropout,
+            ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            norm(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        return x + self.conv_block(x)
+
+
+class ResnetGenerator(nn.Module):
+    """Encoder, n residual blocks at a quarter of the size, decoder.
+
+    (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
+    at least 8.
+    """
+
+    multiple = 4
+    smallest = 8
+
+    def __init__(
+        self,
+        input_nc: int,
+        output_nc: int,
+        ngf: int,
+        norm: NormFactory,
+        use_dropout: bool = False,
+        n_blocks: int = 9,
+    ) -> None:
+        super().__init__()
+        f, bias = ngf, conv_needs_bias(norm)
+        self.model = nn.Sequential(
+            # (N, input_nc, H, W) -> (N, f, H, W) -> (N, 2f, H/2, W/2) -> (N, 4f, H/4, W/4)
+            ReflectionPad2d(3),
+            nn.Conv2d(input_nc, f, kernel_size=7, bias=bias),
+            norm(f),
+            nn.ReLU(inplace=True),
+            *_halve(f, 2 * f, norm, bias),
+            *_halve(2 * f, 4 * f, norm, bias),
+            *(ResnetBlock(4 * f, norm, use_dropout) for _ in range(n_blocks)),
+            # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
+            *_double(4 * f, 2 * f, norm, bias),
+            *_double(2 * f, f, norm, bias),
+            ReflectionPad2d(3),
+            OutputConv2d(f, output_nc, kernel_size=7),
+            nn.Tanh(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
+        return self.model(x)
+
+
+def _halve(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
+    conv = nn.Conv2d(inner, outer, kernel_size=3, stride=2, padding=1, bias=bias)
+    return [conv, norm(outer), nn.ReLU(inplace=True)]
+
+
+def _double(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
+    conv = nn.ConvTranspose2d(
+        inner, outer, kernel_size=3, stride=2, padding=1, output_padding=1, bias=bias
+    )
+    return [conv, norm(outer), nn.ReLU(inplace=True)]

@@ -1,0 +1,94 @@
+"""The U-Net generator of pix2pix (arXiv 1611.07004, section 6.1.1; after arXiv 1505.04597).
+
+Legend: N batch, C channels, H W height and width, d = number of halvings.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .layers import NormFactory, conv_needs_bias
+
+
+class UnetBlock(nn.Module):
+    """One level: halve, the next level inside, double, and the input beside the result.
+
+    (N, c, H, W) -> (N, 2c, H, W), outermost (N, input_nc, H, W) -> (N, output_nc, H, W).
+    """
+
+    def __init__(self, layers: list[nn.Module], outermost: bool = False) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*layers)
+        self.outermost = outermost
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c, H, W) -> (N, 2c, H, W), outermost (N, output_nc, H, W)."""
+        return self.model(x) if self.outermost else torch.cat([x, self.model(x)], dim=1)
+
+
+class UnetGenerator(nn.Module):
+    """`num_downs` halvings and as many doublings, with a skip at every level.
+
+    (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of
+    2 ** num_downs.
+    """
+
+    def __init__(
+        self,
+        input_nc: int,
+        output_nc: int,
+        num_downs: int,
+        ngf: int,
+        norm: NormFactory,
+        use_dropout: bool = False,
+    ) -> None:
+        super().__init__()
+        self.multiple = 2**num_downs
+        widths = [ngf * min(2**level, 8) for level in range(num_downs)]
+        block = _innermost(widths[-2], widths[-1], norm)
+        for level in reversed(range(1, num_downs - 1)):
+            dropout = use_dropout and level >= 4
+            block = _middle(widths[level - 1], widths[level], block, norm, dropout)
+        self.model = _outermost(input_nc, output_nc, ngf, block, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
+        return self.model(x)
+
+
+def _down(inner: int, outer: int, bias: bool) -> nn.Module:
+    return nn.Conv2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
+
+
+def _up(inner: int, outer: int, bias: bool) -> nn.Module:
+    return nn.ConvTranspose2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
+
+
+def _innermost(outer: int, inner: int, norm: NormFactory) -> UnetBlock:
+    bias = conv_needs_bias(norm)
+    return UnetBlock(
+        [
+            nn.LeakyReLU(0.2),
+            _down(outer, inner, bias),
+            nn.ReLU(inplace=True),
+            _up(inner, outer, bias),
+            norm(outer),
+        ]
+    )
+
+
+def _middle(
+    outer: int, inner: int, inside: nn.Module, norm: NormFactory, use_dropout: bool
+) -> UnetBlock:
+    bias = conv_needs_bias(norm)
+    down = [nn.LeakyReLU(0.2), _down(outer, inner, bias), norm(inner)]
+    up = [nn.ReLU(inplace=True), _up(2 * inner, outer, bias), norm(outer)]
+    dropout = [nn.Dropout(0.5)] if use_dropout else []
+    return UnetBlock([*down, inside, *up, *dropout])
+
+
+def _outermost(
+    input_nc: int, output_nc: int, ngf: int, inside: nn.Module, norm: NormFactory
+) -> UnetBlock:
+    down = _down(input_nc, ngf, conv_needs_bias(norm))
+    up = [nn.ReLU(inplace=True), _up(2 * ngf, output_nc, bias=True), nn.Tanh()]
+    return UnetBlock([down, inside, *up], outermost=True)

@@ -1,0 +1,134 @@
+"""Pictures of one size together, in bounded numbers; damaged ones left out."""
+
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data.base_dataset import BaseDataset
+from data.inference.folder import PicturesAhead
+from util.errors import UserError
+
+
+class Sizes(BaseDataset):
+    """Items of given sizes; 0 is damaged."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes, self.read = sizes, []
+        self.A_paths = [f"{i}.png" for i in range(len(sizes))]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        self.read.append(index)
+        size = self.sizes[index]
+        if size == 0:
+            raise UserError(f"{index}.png is damaged")
+        return {"A": torch.zeros(3, size, size), "A_paths": self.A_paths[index]}
+
+
+class Folder:
+    """Results that hold some pictures."""
+
+    def __init__(self, *there: str) -> None:
+        self.there, self.left_out = there, []
+
+    def has(self, path: str) -> bool:
+        return path in self.there
+
+    def leave_out(self, path: str) -> None:
+        self.left_out.append(path)
+
+
+def options(together: int = 1, given: tuple[str, ...] = (), **more: Any) -> Namespace:
+    base = {"together": together, "given": given, "num_test": 50, "skip_existing": False}
+    base["readers"] = 2
+    return Namespace(**{**base, **more})
+
+
+def test_equal_sizes_go_together() -> None:
+    pictures = PicturesAhead(Sizes([8, 4, 8, 4, 8, 8, 4]), options(together=2))
+    batches = list(pictures.batches(Folder()))
+    sizes = [tuple(batch["A"].shape) for batch in batches]
+    assert sizes == [(2, 3, 8, 8), (2, 3, 4, 4), (2, 3, 8, 8), (1, 3, 4, 4)]
+    assert batches[0]["A_paths"] == ["0.png", "2.png"]
+
+
+def test_waiting_pictures_are_bounded() -> None:
+    dataset = Sizes([i + 1 for i in range(60)])
+    batches = PicturesAhead(dataset, options(together=2)).batches(Folder())
+    next(batches)
+    assert len(dataset.read) <= 8 + 2 + 4 + 1
+    assert sum(len(batch["A_paths"]) for batch in batches) == 59
+
+
+def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
+    monkeypatch.setattr("data.inference.folder.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
+    dataset = Sizes([8] * 20)
+    batches = PicturesAhead(dataset, options(together=1)).batches(Folder())
+    for number in range(1, 10):
+        next(batches)
+        assert number <= len(dataset.read) <= number + 3
+    assert sum(1 for _ in batches) == 11
+
+
+def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
+    pictures = PicturesAhead(Sizes([4, 0, 4]), options())
+    assert [batch["A_paths"] for batch in pictures.batches(Folder())] == [["0.png"], ["2.png"]]
+    assert pictures.report() == 1
+    assert "1 of 3 pictures were skipped" in caplog.text
+    assert caplog.text.count("1.png is damaged") == 2
+
+
+def test_what_is_there_is_not_read() -> None:
+    dataset, folder = Sizes([4, 4, 4]), Folder("0.png", "2.png")
+    pictures = PicturesAhead(dataset, options(skip_existing=True))
+    assert [batch["A_paths"] for batch in pictures.batches(folder)] == [["1.png"]]
+    assert dataset.read == [1]
+    assert folder.left_out == ["0.png", "2.png"]
+    assert pictures.report() == 0
+
+
+def test_num_test_counts_when_it_is_given() -> None:
+    assert PicturesAhead(Sizes([4] * 60), options()).how_many == "60 of 60 pictures"
+    limited = PicturesAhead(Sizes([4] * 60), options(given=("num_test",)))
+    assert limited.how_many == "50 of 60 pictures"
+    assert len(list(limited.batches(Folder()))) == 50
+
+
+def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
+    class Broken(Sizes):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(PicturesAhead(Broken([1]), options()).batches(Folder()))
+
+
+def test_images_to_come_are_those_without_results() -> None:
+    pictures = PicturesAhead(Sizes([4, 4, 4]), options(skip_existing=True))
+    assert pictures.left(Folder("0.png", "2.png")) == 1
+    assert PicturesAhead(Sizes([4, 4, 4]), options()).left(Folder("0.png")) == 3
+    limited = options(skip_existing=True, given=("num_test",), num_test=2)
+    assert PicturesAhead(Sizes([4, 4, 4]), limited).left(Folder("0.png")) == 1
+
+
+@pytest.mark.parametrize("readers", [0, 1, 3])
+def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
+    threads, together = set(), threading.Barrier(max(1, readers))
+
+    class Watched(Sizes):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            if index:  # the first is read alone, while the size is unknown
+                together.wait(60)
+                threads.add(threading.current_thread())
+            return super().__getitem__(index)
+
+    images = PicturesAhead(Watched([4] * (1 + 4 * max(1, readers))), options(readers=readers))
+    assert len(list(images.batches(Folder()))) == len(images.dataset)
+    assert len(threads) == max(1, readers)
+    assert (threading.main_thread() in threads) == (readers == 0)

@@ -1,0 +1,305 @@
+"""The cache changes nothing but the time: the same items whatever happens to it."""
+
+import gc
+import logging
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import PATIENCE, picture, wait_for
+
+from data import create_dataset, find_dataset_using_name
+from data.inference.fixed_samples import fixed_samples
+from data.reading import pictures as pictures_module
+from data.reading.disk_cache import DiskCache
+from data.reading.pictures import Pictures
+from data.reading.ram_cache import NamedBlock, RamCache
+from util.frozen_options import Options
+
+Make = Callable[..., Options]
+KINDS = ["ram", "disk"]
+
+
+def key(number: int) -> bytes:
+    return (number + 1).to_bytes(16, "little")
+
+
+def levels(number: int, side: int = 20) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (3, side, side), dtype=np.uint8)
+
+
+def make(kind: str, folder: Path, size: int = 10**6) -> Any:
+    folder.mkdir(exist_ok=True)
+    return RamCache(size) if kind == "ram" else DiskCache(str(folder), size)
+
+
+def cached(train_opt: Make, kind: str, *more: str) -> Options:
+    return train_opt("--cache", kind, "--cache_gb", "0.01", *more)
+
+
+def all_batches(opt: Options, epochs: int = 4) -> list[dict[str, Any]]:
+    loader = create_dataset(opt)
+    return [batch for _ in range(epochs) for batch in loader]
+
+
+def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[k], b[k]) if torch.is_tensor(a[k]) else a[k] == b[k] for k in a)
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """Files that this process decodes."""
+    found: list[str] = []
+    read = pictures_module.read_image
+
+    def spy(path: str, *more: Any) -> Any:
+        found.append(path)
+        return read(path, *more)
+
+    monkeypatch.setattr(pictures_module, "read_image", spy)
+    return found
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_items_are_the_same_bit_by_bit_with_and_without_cache(
+    kind: str, workers: str, train_opt: Make, monkeypatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    plain = all_batches(train_opt("--num_threads", "0"))
+    assert_equal(all_batches(cached(train_opt, kind, "--num_threads", workers)), plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["aligned", "single", "colorization", "template"])
+def test_every_data_set_takes_pictures_from_the_cache(
+    mode: str, kind: str, pictures: Path, train_opt: Make, reads: list[str]
+) -> None:
+    words = ["--dataset_mode", mode, "--preprocess", "scale_width_and_crop"]
+    words += ["--model", "colorization"] if mode == "colorization" else []
+    (pictures / "train").mkdir()
+    for number in range(3):
+        picture(number, 96, 48).save(pictures / "train" / f"{number}.png")
+    root = str(pictures if mode in ("aligned", "colorization") else pictures / "train")
+    dataset_class = find_dataset_using_name(mode)
+    plain = dataset_class(train_opt(*words).replace(dataroot=root))
+    quick = dataset_class(cached(train_opt, kind, *words).replace(dataroot=root))
+    for epoch in (1, 2):
+        plain.epoch = quick.epoch = epoch
+        expected = [plain[i] for i in range(3)]
+        reads.clear()
+        assert_equal([quick[i] for i in range(3)], expected)
+        assert len(reads) == (3 if epoch == 1 else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_opt: Make) -> None:
+    path = pictures / "trainA" / "trainA_0.png"
+    where = Pictures(cached(train_opt, kind))
+    before = where.levels(str(path), 3).copy()
+    stamp = path.stat()
+
+    def replaced() -> bool:
+        """As tar and cp -p do; again, where the clock of the file system has not moved on."""
+        picture(77, 40, 48).save(path)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        return path.stat().st_ctime_ns != stamp.st_ctime_ns
+
+    wait_for(replaced)
+    after = where.levels(str(path), 3)
+    assert not np.array_equal(after, before)
+    assert np.array_equal(after, Pictures(train_opt()).levels(str(path), 3))
+
+
+def test_settings_that_decide_the_pixels_do_not_share_files(
+    pictures: Path, train_opt: Make, reads: list[str]
+) -> None:
+    path = str(pictures / "trainA" / "trainA_0.png")
+    ways: list[tuple[list[str], tuple[int, ...]]] = [
+        ([], (3,)), ([], (1,)), ([], (3, 3)), (["--load_size", "40"], (3,)),
+        (["--preprocess", "scale_width"], (3,)), (["--full_decode"], (3,)),
+    ]  # fmt: skip
+    for _ in range(2):
+        for words, channels in ways:
+            Pictures(cached(train_opt, "disk", *words)).levels(path, *channels)
+    assert len(reads) == len(ways)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bound_is_kept_and_said_once_and_the_rest_read(
+    kind: str, tmp_path: Path, train_opt: Make, caplog
+) -> None:
+    caplog.set_level(logging.INFO)
+    opt = train_opt("--cache", kind, "--cache_gb", "0.00001", "--num_threads", "0")  # 10 kB
+    assert_equal(all_batches(opt, 2), all_batches(train_opt("--num_threads", "0"), 2))
+    assert caplog.text.count("further pictures are read from their files") == 1
+    files = [p.stat().st_size for p in (tmp_path / "runs").rglob("cache/*/*")]
+    assert sum(files) <= 10_000
+    assert len(files) == (2 if kind == "disk" else 0)  # of 36 * 36 * 3 bytes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cache_takes_pictures_up_to_its_bound_and_gives_them_back(
+    kind: str, tmp_path: Path
+) -> None:
+    cache = make(kind, tmp_path / "cache", 100_000)
+    kept = [number for number in range(200) if cache.put(key(number), levels(number))]
+    assert 7 <= len(kept) <= 83  # RAM by its table, disk by its bytes
+    assert kept == list(range(len(kept)))
+    for number in range(200):
+        found = cache.get(key(number))
+        assert (found is None) == (number not in kept)
+        assert found is None or np.array_equal(found, levels(number))
+
+
+def test_more_than_is_free_is_never_promised(train_opt: Make, monkeypatch, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("data.reading.ram_cache.available_bytes", lambda _: 10**6)
+    monkeypatch.setattr(
+        "data.reading.disk_cache.shutil.disk_usage", lambda _: os.terminal_size((1, 1))
+    )
+    assert Pictures(train_opt("--cache", "ram", "--cache_gb", "5")).cache.size == 10**6
+    assert "--cache_gb 5, but no more is free" in caplog.text
+    assert Pictures(train_opt("--cache", "ram")).cache.size == 5 * 10**5
+
+
+def put_many(cache: Any, numbers: range) -> None:
+    for number in numbers:
+        assert cache.put(key(number), levels(number))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")
+@pytest.mark.parametrize("kind", [*KINDS, "named ram"])
+def test_two_processes_write_and_read_the_same_cache(
+    kind: str, tmp_path: Path, monkeypatch
+) -> None:
+    if kind == "named ram":  # as on Windows and macOS
+        monkeypatch.delattr("os.memfd_create", raising=False)
+    cache = make(kind.split()[-1], tmp_path / "cache", 4 * 10**6)
+    assert kind != "named ram" or isinstance(cache.block, NamedBlock)
+    context = multiprocessing.get_context("fork")
+    halves = [range(0, 120), range(60, 180)]
+    both = [context.Process(target=put_many, args=(cache, half)) for half in halves]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    for number in range(180):
+        assert np.array_equal(cache.get(key(number)), levels(number))
+    assert cache.get(key(181)) is None
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "named ram"])
+def test_workers_that_are_spawned_fill_the_cache_of_the_main_process(
+    kind: str, train_opt: Make, monkeypatch
+) -> None:
+    if kind == "named ram":
+        monkeypatch.delattr("os.memfd_create", raising=False)
+    former = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        opt = cached(train_opt, kind.split()[-1], "--num_threads", "1", "--serial_batches")
+        loader = create_dataset(opt)
+        list(loader)
+        pictures = loader.dataset.pictures
+        assert not pictures.warm()
+        monkeypatch.setattr(pictures_module, "read_image", None)  # nothing is left to read
+        assert len([loader.dataset[index] for index in range(5)]) == 5
+        assert pictures.warm()
+    finally:
+        multiprocessing.set_start_method(former, force=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux")
+def test_memory_is_given_back(tmp_path: Path) -> None:
+    def files() -> int:
+        links = list(Path("/proc/self/fd").iterdir())
+        return sum(link.is_symlink() and "memfd" in str(link.readlink()) for link in links)
+
+    before = files()
+    cache = RamCache(10**6)
+    assert files() > before
+    del cache
+    gc.collect()
+    assert files() == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "longer", "a bit", "empty", "of another picture"])
+def test_a_damaged_file_is_ignored_and_written_again(damage: str, tmp_path: Path) -> None:
+    cache = make("disk", tmp_path)
+    assert cache.put(key(1), levels(1))
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    whole = file.read_bytes()
+    flipped = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
+    cache.put(key(2), levels(2))
+    other = next(p for p in tmp_path.rglob("*") if p.is_file() and p != file).read_bytes()
+    file.write_bytes({"cut": whole[:-7], "longer": whole + b"x", "a bit": flipped, "empty": b"",
+                      "of another picture": other}[damage])  # fmt: skip
+    assert cache.get(key(1)) is None
+    assert cache.put(key(1), levels(1))
+    assert np.array_equal(cache.get(key(1)), levels(1))
+
+
+def test_a_folder_that_cannot_be_written_is_a_cache_that_is_full(tmp_path: Path) -> None:
+    cache = make("disk", tmp_path / "cache")
+    (tmp_path / "cache").rmdir()
+    (tmp_path / "cache").write_text("in the way")
+    assert not cache.put(key(1), levels(1))
+    assert cache.get(key(1)) is None
+
+
+def test_a_later_run_reads_what_an_earlier_one_left_and_counts_it(
+    train_opt: Make, reads: list[str], caplog
+) -> None:
+    caplog.set_level(logging.INFO)
+    opt = cached(train_opt, "disk", "--num_threads", "0", "--serial_batches")
+    first = all_batches(opt, 1)
+    reads.clear()
+    assert_equal(all_batches(opt, 1), first)
+    assert reads == []
+    later = Pictures(opt).cache
+    assert later.used.value == 8 * (36 * 36 * 3 + 40)
+
+
+def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    loader = create_dataset(cached(train_opt, "ram", "--num_threads", "1", "--serial_batches"))
+    read_here: list[int] = []
+    read = type(loader.dataset).__getitem__
+    spy = {"__getitem__": lambda s, i: read_here.append(i) or read(s, i)}
+    for _ in range(2):
+        list(loader)
+    loader.dataset.__class__ = type("Spy", (type(loader.dataset),), spy)
+    assert read_here == []
+    list(loader)
+    assert sorted(read_here) == list(range(5))
+    loader.dataset.pictures.cache.get = lambda _: None  # as when all files have changed
+    list(loader)
+    read_here.clear()
+    list(loader)
+    assert read_here == []
+
+
+def test_the_fixed_pictures_take_no_cache(train_opt: Make, tmp_path: Path) -> None:
+    opt = cached(train_opt, "disk")
+    assert fixed_samples(opt, find_dataset_using_name("unaligned")(train_opt()))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_that_others_fill_is_left_some_room(tmp_path: Path, monkeypatch) -> None:
+    cache = DiskCache(str(tmp_path), 10**9)
+    levels = np.zeros((3, 4, 4), np.uint8)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    assert not cache.put(b"k" * 16, levels)
+    assert cache.get(b"k" * 16) is None

@@ -1,0 +1,292 @@
+"""How a step is computed does not change what is computed."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from golden_figures import image
+from rounding import assert_near
+from tiny_runs import WritesOver
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models import create_model
+from models.compute.forward import Compute, treats_images_alone
+from models.networks import define_D, define_G
+from models.parts import layers
+from models.parts.layers import ReflectionPad2d
+from util.frozen_options import Options
+from util.run.health import Health
+from util.run.progress import Progress
+
+Make = Callable[..., Options]
+CPU = torch.device("cpu")
+BACKWARD = "convolution_backward"
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that PyTorch dispatches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: dict[str, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().split("::")[1].split(".")[0]
+        self.count[name] = self.count.get(name, 0) + 1
+        return func(*args, **(kwargs or {}))
+
+
+def pictures(number: int, first: int = 0) -> dict[str, Any]:
+    images = {"A": image(first, number, 3, 32), "B": image(first + 1, number, 3, 32)}
+    return {**images, "A_paths": ["a.png"] * number, "B_paths": ["b.png"] * number}
+
+
+def doubles(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "A": data["A"].double(), "B": data["B"].double()}
+
+
+def model_of(opt: Options) -> Any:
+    torch.manual_seed(0)
+    model = create_model(opt)
+    model.setup(opt)
+    return model
+
+
+def operations(opt: Options) -> dict[str, int]:
+    """Of the second step."""
+    model = model_of(opt)
+    for _ in range(2):
+        model.set_input(pictures(1))
+        with Calls() as calls:
+            model.optimize_parameters()
+    return calls.count
+
+
+@pytest.mark.parametrize(
+    ("norm", "dropout", "alone"),
+    [
+        ("instance", False, True),
+        ("none", False, True),
+        ("batch", False, False),
+        ("instance", True, False),
+    ],
+)
+def test_what_may_go_through_a_network_together(norm: str, dropout: bool, alone: bool) -> None:
+    net = define_G(3, 3, 4, "resnet_6blocks", norm, dropout)
+    assert treats_images_alone(net) is alone
+    assert treats_images_alone(net.eval())  # batch norm by its statistics, no dropout
+
+
+def test_fused_passes_need_fewer_operations(train_opt: Make) -> None:
+    separate = operations(train_opt("--separate_passes"))
+    together = operations(train_opt())
+    assert together[BACKWARD] < 0.7 * separate[BACKWARD]  # 4 of 6 generator passes, 4 of 6 of D
+    assert sum(together.values()) <= 0.75 * sum(separate.values())
+
+
+def test_pictures_of_two_sizes_go_separately(train_opt: Make) -> None:
+    compute = Compute(train_opt(), CPU)
+    net = define_D(3, 4, "basic", norm="instance")
+    small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 48, 32)
+    first, second = compute.apply(net, small, large)
+    assert torch.equal(first, net(small))
+    assert torch.equal(second, net(large))
+
+
+def test_a_step_never_waits_for_the_device(train_opt: Make) -> None:
+    """Reading a value (`item`, `float`, `tolist`) would."""
+    opt = train_opt()
+    model, health = model_of(opt), Health(opt)
+    progress = Progress(opt, [pictures(1)])  # type: ignore[arg-type]
+    health.check = lambda losses: None  # type: ignore[method-assign] # on the CPU it reads at once
+    with Calls() as calls:
+        for _ in range(2):
+            model.set_input(pictures(1))
+            model.optimize_parameters()
+            health.watch(model.current_loss_tensors(), pictures(1), progress)
+    assert "_fused_adam_" in calls.count
+    assert not {"_local_scalar_dense", "is_nonzero", "equal"} & calls.count.keys()
+
+
+def kept_for_the_gradients(opt: Options) -> int:
+    """Bytes of the activations that the images of a step hold until the backward pass."""
+    kept: dict[int, int] = {}
+
+    def note(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    model = model_of(opt)
+    weights = {w.untyped_storage().data_ptr() for w in model.weights()}
+    model.set_input(pictures(1))
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        images = model.translate(model.real_A, model.real_B)
+    assert images.fake_B.requires_grad
+    return sum(size for place, size in kept.items() if place not in weights)
+
+
+def test_checkpointing_keeps_the_inputs_of_networks_only(train_opt: Make) -> None:
+    whole = kept_for_the_gradients(train_opt())
+    assert kept_for_the_gradients(train_opt("--grad_checkpoint")) < 0.1 * whole
+
+
+def assert_same_weights(one: Any, other: Any, bound: float) -> None:
+    """Of the convolutions by the mean; a bias before instance norm has no gradient."""
+    for a, b in zip(one.weights(), other.weights(), strict=True):
+        if a.dim() == 4:
+            assert float((a - b).detach().abs().mean()) < bound
+
+
+Gradients = list[list[Tensor]]
+
+
+def gradients_of_steps(model: Any) -> Gradients:
+    """Fills with what each step of an optimizer takes, from now on; the weights stay as they are.
+
+    What Adam makes of gradients says little of them: it moves a weight by the learning rate in
+    the direction of a gradient however small, which may be that of a rounding.
+    """
+    taken: Gradients = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        taken.append([weight.grad.clone() for weight in weights if weight.dim() == 4])
+
+    for optimizer in model.optimizers:
+        optimizer.register_step_pre_hook(note)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0
+    return taken
+
+
+def assert_same_gradients(one: Gradients, other: Gradients, dtype: torch.dtype) -> None:
+    """Of each convolution, by the norm: within 100 epsilons, for some 40 roundings up to a loss
+    and back. One batch of three that is left out or counted twice is a third.
+    """
+    assert len(one) == len(other) > 0
+    for step, like in zip(one, other, strict=True):
+        for a, b in zip(step, like, strict=True):
+            assert float((a - b).norm()) <= 100 * torch.finfo(dtype).eps * float(b.norm())
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("tf32", torch.float32), ("fp16", torch.float16)], ids=str
+)
+def test_batches_added_up_are_one_large_batch(
+    train_opt: Make, precision: str, dtype: torch.dtype
+) -> None:
+    flags = ["--pool_size", "0", "--precision", precision]
+    at_once = model_of(train_opt(*flags, "--batch_size", "3"))
+    one_by_one = model_of(train_opt(*flags, "--accumulate", "3"))
+    expected, found = gradients_of_steps(at_once), gradients_of_steps(one_by_one)
+    parts = [pictures(1, first=2 * number) for number in range(3)]
+    whole = {key: torch.cat([part[key] for part in parts]) for key in ("A", "B")}
+    for _ in range(2):
+        at_once.set_input({**pictures(3), **whole})
+        at_once.optimize_parameters()
+        for part in parts:
+            one_by_one.set_input(part)
+            one_by_one.optimize_parameters()
+    assert len(expected) == 2 * 2  # of the generators and of the discriminators
+    assert_same_gradients(found, expected, dtype)
+
+
+def test_batches_left_over_at_the_end_of_an_epoch_are_a_step_too(train_opt: Make) -> None:
+    flags = ["--pool_size", "0", "--accumulate"]
+    window, plain = model_of(train_opt(*flags, "3")), model_of(train_opt(*flags, "1"))
+    found, expected = gradients_of_steps(window), gradients_of_steps(plain)
+    for model in (window, plain):
+        model.set_input(pictures(1))
+        model.optimize_parameters()
+    assert found == []
+    window.update_learning_rate()
+    assert_same_gradients(found, expected, torch.float32)
+
+
+def test_batch_norm_counts_a_checkpointed_batch_once(train_opt: Make) -> None:
+    states = []
+    for words in ([], ["--grad_checkpoint"]):
+        model = model_of(train_opt("--norm", "batch", *words))
+        model.set_input(pictures(2))
+        model.optimize_parameters()
+        states.append(model.netG_A.state_dict())
+    assert states[0].keys() == states[1].keys()
+    running = [key for key in states[0] if "running" in key]
+    assert running
+    for key in running:
+        assert_near(states[1][key], states[0][key])
+    counts = [value for key, value in states[1].items() if key.endswith("num_batches_tracked")]
+    assert all(int(count) == 3 for count in counts)  # real_A, fake_A, real_B for the identity
+
+
+def test_the_compiled_network_keeps_its_keys(train_opt: Make, monkeypatch: Any) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: asked.append(how))
+    model = model_of(train_opt("--compile", "reduce-overhead"))
+    assert asked == 4 * [{"mode": "reduce-overhead", "dynamic": False}]
+    assert not any("_orig_mod" in key for key in model.netG_A.state_dict())
+    assert model.netG_A.model[1].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_outputs_outlive_the_next_call_of_a_cuda_graph(train_opt: Make, precision: str) -> None:
+    compute = Compute(train_opt("--compile", "reduce-overhead", "--precision", precision), CPU)
+    net = WritesOver()
+    (first,) = compute.apply(net, torch.ones(1, 3, 8, 8))
+    compute.apply(net, torch.zeros(1, 3, 8, 8))
+    assert first.eq(1).all()
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["", "not by PyTorch"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_padding_keeps_the_type_under_autocast(
+    dtype: torch.dtype, own: bool, monkeypatch: Any
+) -> None:
+    if not own:  # as before PyTorch could pad float16 on the CPU
+        monkeypatch.setattr(layers, "pads_float16", lambda: False)
+    x = torch.rand(1, 2, 5, 6).to(dtype).requires_grad_()
+    with torch.autocast("cpu", dtype):
+        padded = ReflectionPad2d(1)(x)
+    assert padded.dtype == dtype
+    expected = nn.functional.pad(x.float(), (1, 1, 1, 1), mode="reflect")
+    assert torch.equal(padded.float(), expected)
+    padded.float().sum().backward()
+    assert x.grad is not None and float(x.grad.float().sum()) == 2 * 7 * 8
+
+
+def test_a_run_goes_on_in_another_memory_layout(train_opt: Make) -> None:
+    """Fused Adam takes weights and moments as they lie in memory. In float64, where roundings
+    decide no step.
+    """
+    first, straight, later = (model_of(train_opt("--pool_size", "0")) for _ in range(3))
+    for model in (first, straight, later):
+        for net in ("netG_A", "netG_B", "netD_A", "netD_B"):
+            getattr(model, net).double()
+    for model in (first, straight):
+        model.set_input(doubles(pictures(1)))
+        model.optimize_parameters()
+    for net in ("netG_A", "netG_B", "netD_A", "netD_B"):
+        getattr(later, net).to(memory_format=torch.channels_last)
+    later.load_training_state(copy.deepcopy(first.training_state()))
+    moment = later.optimizer_G.state[later.netG_A.model[4].weight]["exp_avg"]
+    assert moment.stride() == later.netG_A.model[4].weight.stride()
+    for model in (straight, later):
+        model.set_input(doubles(pictures(1, first=5)))
+        model.optimize_parameters()
+    assert_same_weights(straight, later, 1e-9)  # a step is about 2e-4
+
+
+@pytest.mark.parametrize("words", [["--accumulate", "4"], ["--precision", "fp16"]])
+def test_gradients_that_no_longer_fit_are_not_taken_over(train_opt: Make, words: list[str]) -> None:
+    first = model_of(train_opt("--accumulate", "3"))
+    first.set_input(pictures(1))
+    first.optimize_parameters()
+    state = copy.deepcopy(first.training_state())
+    same, other = (model_of(train_opt("--accumulate", "3", *more)) for more in ([], words))
+    for model in (same, other):
+        model.load_training_state(copy.deepcopy(state))
+    assert same.netG_A.model[1].weight.grad is not None
+    assert other.netG_A.model[1].weight.grad is None

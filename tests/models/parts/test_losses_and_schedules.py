@@ -1,0 +1,100 @@
+"""Closed forms: adversarial losses, the gradient penalty, learning rates."""
+
+import math
+from argparse import Namespace
+
+import pytest
+import torch
+from torch import nn
+
+from models import networks
+from models.parts.gan_losses import judge
+
+
+@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize("mode", networks.GAN_MODES)
+def test_gan_loss_is_its_formula(mode: str, real: bool) -> None:
+    scores = torch.tensor([[0.3, -1.2], [2.0, 0.0]])
+    label = 1.0 if real else 0.0
+    sign = -1 if real else 1
+    expected = {
+        "lsgan": ((scores - label) ** 2).mean(),
+        "vanilla": torch.log1p(torch.exp(sign * scores)).mean(),
+        "wgangp": sign * scores.mean(),
+    }[mode]
+    loss = networks.GANLoss(mode)(scores, real)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+class Slope(nn.Module):
+    """D(x) = slope * sum(x): its gradient has the norm slope * sqrt(number of values)."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.slope * x).sum(dim=(1, 2, 3)).view(-1, 1, 1, 1)
+
+
+def test_gradient_penalty_is_its_formula_and_trains_the_discriminator() -> None:
+    net = Slope(0.5)
+    real, fake = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+    penalty = networks.gradient_penalty(net, real, fake)
+    assert float(penalty.detach()) == pytest.approx(10 * (0.5 * 4 - 1) ** 2, rel=1e-5)
+    penalty.backward()
+    assert float(net.slope.grad) == pytest.approx(10 * 2 * (0.5 * 4 - 1) * 4, rel=1e-5)
+
+
+def test_the_penalty_is_part_of_the_discriminator_loss_under_wgangp_alone() -> None:
+    real, fake = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    for mode, expected in (("wgangp", 10.0), ("lsgan", 0.0)):
+        judgement = judge(Slope(0.5), networks.GANLoss(mode), real, fake)
+        assert float(judgement.penalty.detach()) == pytest.approx(expected, rel=1e-5)
+        total = 0.5 * (judgement.real + judgement.fake) + judgement.penalty
+        assert torch.equal(total, judgement.total)
+
+
+def rates(epochs: int, **changes: object) -> list[float]:
+    """The learning rate of every epoch from epoch_count on."""
+    values = {"n_epochs": 3, "n_epochs_decay": 4, "lr_decay_iters": 2, "epoch_count": 1}
+    opt = Namespace(**{**values, **changes})
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = networks.get_scheduler(optimizer, opt)
+    table = []
+    for _ in range(epochs):
+        table.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return table
+
+
+TABLES = {
+    "linear": [1, 1, 1, 4 / 5, 3 / 5, 2 / 5, 1 / 5],
+    "step": [1, 1, 0.1, 0.1, 0.01, 0.01, 0.001],
+    "cosine": [0.5 * (1 + math.cos(math.pi * k / 7)) for k in range(7)],
+}
+
+
+@pytest.mark.parametrize("policy", TABLES)
+def test_learning_rate_of_every_epoch(policy: str) -> None:
+    assert rates(7, lr_policy=policy) == pytest.approx(TABLES[policy], rel=1e-12)
+    assert min(rates(7, lr_policy=policy)) > 0
+
+
+@pytest.mark.parametrize("policy", TABLES)
+@pytest.mark.parametrize("first", [2, 4, 7])
+def test_a_continued_run_has_the_rates_of_the_uninterrupted_one(policy: str, first: int) -> None:
+    resumed = rates(8 - first, lr_policy=policy, epoch_count=first)
+    assert resumed == pytest.approx(TABLES[policy][first - 1 :], rel=1e-12)
+
+
+def test_plateau_cuts_the_rate_when_the_metric_stops_falling() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = networks.get_scheduler(optimizer, Namespace(lr_policy="plateau"))
+    for metric in (5, 4, 3):
+        scheduler.step(metric)
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    for _ in range(7):
+        scheduler.step(2.99)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2)

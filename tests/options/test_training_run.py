@@ -1,0 +1,81 @@
+"""What a training begins with is settled once, and a script that settles nothing gets weights."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from models import create_model
+from models.base_model import BaseModel
+from models.pix2pix_model import Pix2PixModel
+from options.training_run import complete_training
+from util.checkpoints.run_folder import run_folder, store_options
+from util.checkpoints.training_state import state_path, write_state
+from util.frozen_options import Options
+
+Make = Callable[..., Options]
+
+
+def save_run(opt: Options, with_state: bool) -> BaseModel:
+    """Store what a run of one epoch leaves; returns its model."""
+    model = create_model(opt)
+    model.setup(opt)
+    store_options(run_folder(opt), opt, {})
+    model.save_networks("latest")
+    if with_state:
+        progress = {"epoch": 2}
+        write_state(state_path(opt), {"progress": progress, "model": model.training_state()})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("words", "with_state", "resume"),
+    [
+        ([], True, ""),
+        (["--start_from", "experiment_name", "--name", "new"], True, "weights"),
+        (["--continue_train"], False, "weights"),
+        (["--continue_train"], True, "state"),
+        (["--continue_train", "--epoch", "latest"], True, "weights"),
+    ],
+)
+def test_what_a_run_begins_with_is_settled_once(
+    words: list[str], with_state: bool, resume: str, train_opt: Make
+) -> None:
+    save_run(train_opt(), with_state)
+    opt = complete_training(train_opt(*words))
+    assert opt.resume == resume
+    state_path(opt).unlink(missing_ok=True)  # whoever asked the disk again would be misled
+    model = create_model(opt)
+    model.setup(opt)
+    assert opt.epoch_count == (2 if resume == "state" else 1)
+
+
+def test_a_script_without_complete_training_gets_the_weights(train_opt: Make) -> None:
+    stored = save_run(train_opt("--seed", "1"), with_state=True)
+    torch.manual_seed(2)
+    model = create_model(train_opt("--continue_train"))
+    model.setup(model.opt)
+    for mine, theirs in zip(model.weights(), stored.weights(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_the_architecture_is_read_for_every_model_that_names_its_networks(
+    train_opt: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new method says in its class what its networks are called; no table knows it."""
+    words = ["--norm", "instance", "--netD", "n_layers", "--n_layers_D", "2"]
+    save_run(train_opt("--model", "pix2pix", "--name", "old", *words), with_state=False)
+    start = ["--model", "pix2pix", "--start_from", "old", "--name", "new"]
+    opt = complete_training(train_opt(*start))
+    assert (opt.norm, opt.netD, opt.n_layers_D) == ("instance", "n_layers", 2)
+    monkeypatch.setattr(Pix2PixModel, "discriminators", ())
+    opt = complete_training(train_opt(*start))
+    assert (opt.norm, opt.netD) == ("instance", "basic")
+    monkeypatch.setattr(Pix2PixModel, "generators", ())  # as of a plug-in with networks of its own
+    assert complete_training(train_opt(*start)).norm == "batch"
+
+
+@pytest.mark.parametrize("name", ["cycle_gan", "pix2pix", "colorization", "template"])
+def test_the_names_of_networks_are_those_that_a_model_has(name: str, train_opt: Make) -> None:
+    model = create_model(train_opt("--model", name, "--netG", "resnet_6blocks"))
+    assert [*model.generators, *model.discriminators] == model.model_names

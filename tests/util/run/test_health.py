@@ -1,0 +1,73 @@
+"""Warnings and stops when a run goes wrong."""
+
+import json
+import logging
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from util.errors import UserError
+from util.run.health import CONSTANT_REPORTS, STUCK_REPORTS, Health
+
+BATCH = {"A": torch.zeros(1), "A_paths": ["a.png"], "B_paths": ["b.png"]}
+
+
+@pytest.fixture
+def health(tmp_path: Path) -> Health:
+    (tmp_path / "run").mkdir()
+    return Health(Namespace(checkpoints_dir=str(tmp_path), name="run"))
+
+
+def at(step: int) -> Any:
+    return Namespace(total_steps=step, epoch=2, epoch_iters=step)
+
+
+def test_a_finite_run_passes(health: Health) -> None:
+    for step in range(5):
+        health.watch({"D_A": torch.tensor(0.1), "G_A": torch.tensor(1.0)}, BATCH, at(step))
+    health.check_before_save({}, [torch.ones(2)])
+    assert not health.report.exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_not_finite_names_step_and_pictures(value: float, health: Health) -> None:
+    health.watch({"D_A": torch.tensor(0.1)}, BATCH, at(1))
+    with pytest.raises(UserError, match="not finite at step 2"):
+        health.watch({"D_A": torch.tensor(value)}, {**BATCH, "A_paths": ["bad.png"]}, at(2))
+    report = json.loads(health.report.read_text())
+    assert (report["step"], report["files"]["A_paths"]) == (2, ["bad.png"])
+
+
+def test_a_discriminator_stuck_near_zero_gives_one_warning(health: Health, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(STUCK_REPORTS - 1):
+            health.watch_reported({"D_A": 0.0001, "cycle_A": 0.0})
+        health.watch_reported({"D_A": 0.2})
+        for _ in range(STUCK_REPORTS - 1):
+            health.watch_reported({"D_A": 0.0001})
+        assert caplog.records == []
+        for _ in range(5 * STUCK_REPORTS):
+            health.watch_reported({"D_A": 0.0001})
+    assert len(caplog.records) == 1
+    assert "--ndf" in caplog.text
+
+
+def test_a_constant_picture_gives_one_warning(health: Health, caplog) -> None:
+    noise = torch.rand(1, 3, 8, 8)
+    with caplog.at_level(logging.WARNING):
+        health.watch_pictures({"fake_B": noise, "real_A": torch.zeros(1, 3, 8, 8)})
+        assert caplog.records == []
+        flat = {"fake_B": torch.full((1, 3, 8, 8), 0.5)}
+        for _ in range(CONSTANT_REPORTS - 1):  # as a fresh generator's pictures are
+            health.watch_pictures(flat)
+        health.watch_pictures({"fake_B": noise})
+        for _ in range(CONSTANT_REPORTS - 1):
+            health.watch_pictures(flat)
+        assert caplog.records == []
+        for _ in range(3 * CONSTANT_REPORTS):
+            health.watch_pictures(flat)
+    assert len(caplog.records) == 1
+    assert "fake_B is one constant colour" in caplog.text

@@ -1,0 +1,98 @@
+"""Out of memory: what was in use, and what helps, the cheapest first."""
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from util.errors import UserError
+from util.run.out_of_memory import memory_advice
+
+ROOT = Path(__file__).resolve().parents[3]
+TRAINING = {
+    **{"isTrain": True, "precision": "tf32", "batch_size": 4, "accumulate": 2},
+    **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64, "netG": "resnet_9blocks"},
+    "preprocess": "resize_and_crop",
+}
+RUN_OUT = """
+import importlib, resource, sys, torch
+from util.run.session import run_program
+train = importlib.import_module("01_train")
+torch.zeros(1).sum()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)
+sys.exit(run_program(lambda: train.main(sys.argv[1:])))
+"""
+
+
+def said(error: Exception, **changes: object) -> str:
+    opt = Namespace(**{**TRAINING, **changes})
+    with pytest.raises(UserError) as caught, memory_advice(opt, torch.device("cpu")):
+        raise error
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("could not create a primitive"),
+        MemoryError(),
+    ],
+)
+def test_three_flags_in_the_order_of_their_cost(error: Exception) -> None:
+    text = said(error)
+    assert "GB in use at the peak, with --crop_size 512 --batch_size 4" in text
+    flags = ["--precision bf16", "--batch_size 1 --accumulate 8", "--grad_checkpoint"]
+    places = [text.index(flag) for flag in flags]
+    assert places == sorted(places)
+    assert "--ngf" not in text
+
+
+def test_what_is_in_use_already_is_not_advised() -> None:
+    text = said(MemoryError(), precision="bf16", batch_size=1, grad_checkpoint=True)
+    for flag in ("--precision", "--accumulate", "--grad_checkpoint"):
+        assert flag not in text
+    assert text.index("--crop_size 256") < text.index("--ngf 32")
+
+
+def test_only_what_the_run_can_follow_is_advised() -> None:
+    used = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
+    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **used)
+    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **used)
+    assert "(sees less" not in said(MemoryError(), crop_size=64, **used)
+
+
+def test_inference_advises_tiles() -> None:
+    text = said(MemoryError(), isTrain=False, together=8)
+    assert text.index("--batch_size 1") < text.index("--precision bf16") < text.index("--tile 512")
+
+
+def test_other_errors_pass() -> None:
+    advice = memory_advice(Namespace(**TRAINING), torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="shapes"), advice:
+        raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS and /proc")
+def test_a_training_that_runs_out_of_memory(pictures: Path) -> None:
+    words = ["--dataroot", str(pictures), "--checkpoints_dir", str(pictures.parent / "runs")]
+    words += ["--load_size", "512", "--crop_size", "512", "--num_threads", "0", "--gpu_ids", "-1"]
+    words += ["--display_id", "0", "--no_html"]
+    command = [sys.executable, "-c", RUN_OUT, *words]
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # the stacks of many would need the room
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=one)
+    assert run.returncode == 1, run.stderr
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: out of memory: "), run.stderr
+    assert "--crop_size 512 --batch_size 1" in last
+    assert last.index("--precision bf16") < last.index("--grad_checkpoint")

@@ -1,0 +1,97 @@
+"""util/sinks/dashboard: what server and client say, and to whom they speak."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from util.sinks.dashboard import server as visdom_server
+from util.sinks.dashboard.client import VisdomClient
+
+
+class Process:
+    """A process that never was."""
+
+    pid = 4711
+
+    def __init__(self, command: list[str], **settings: Any) -> None:
+        self.command, self.settings = command, settings
+
+
+@pytest.fixture
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(visdom_server, "started", [])
+    monkeypatch.setattr(visdom_server, "visdom_folder", lambda: Path("visdom"))
+    monkeypatch.setattr(visdom_server, "missing_assets", lambda _: [])
+    monkeypatch.delenv("NO_VISDOM_SERVER", raising=False)
+
+
+def test_its_output_goes_to_a_file_and_never_to_a_pipe(no_process: None, tmp_path: Path) -> None:
+    process: Any = visdom_server.start_server(8097, tmp_path)
+    assert process.settings["stdout"].name == str(tmp_path / "visdom_server_8097.log")
+    assert process.settings["stderr"] == subprocess.STDOUT
+    assert process.settings["stdin"] == subprocess.DEVNULL
+    assert process.settings["start_new_session"]
+    assert process.command[2:5] == ["-port", "8097", "-bind_local"]
+    assert (tmp_path / "visdom_server.pid").read_text() == "4711\n"
+
+
+def test_missing_assets_are_told_with_the_command(
+    no_process: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(visdom_server, "missing_assets", lambda _: [1, 2])
+    visdom_server.start_server(8097, tmp_path)
+    assert "2 of visdom's scripts" in caplog.text
+    assert "python scripts/install_visdom_assets.py" in caplog.text
+
+
+def test_without_visdom_one_line(
+    no_process: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(visdom_server, "visdom_folder", lambda: None)
+    assert visdom_server.start_server(8097, tmp_path) is None
+    assert len(caplog.records) == 1 and "pip install visdom" in caplog.text
+
+
+def test_address_tunnel_and_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        visdom_server.tell_address(8123, "mine", 4711, tmp_path)
+    lines = [record.message for record in caplog.records]
+    assert lines[0].startswith("dashboard: http://localhost:8123/env/mine ")
+    assert f"ssh -L 8123:localhost:8123 {socket.gethostname()}" in lines[1]
+    assert lines[2].endswith("taskkill /F /PID 4711" if os.name == "nt" else "kill 4711")
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ("http://localhost", "http://localhost:8097"),
+        ("http://box:8000/vis/", "http://box:8000/vis"),
+        ("https://box", "https://box:8097"),
+        ("box", "http://box:8097"),
+    ],
+)
+def test_addresses_as_users_write_them(server: str, address: str) -> None:
+    client = VisdomClient(server, 8097, "main")
+    assert client.address == address
+    client.close()
+
+
+def test_a_host_that_does_not_answer_is_an_os_error() -> None:
+    client = VisdomClient("http://localhost", 1, "main", timeout=0.5)
+    assert not client.answers()
+    with pytest.raises(OSError, match=r"\w"):
+        client.save()

@@ -1,0 +1,98 @@
+"""util/sinks/background.py: the training waits for nothing; what waits is bounded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+from conftest import PATIENCE
+
+from util.sinks.background import MOST_FRAMES, MOST_POINTS, Background
+from util.sinks.sink import LossRecord, PictureRecord, Sink
+
+
+class Slow(Sink):
+    """Hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.points: list[int] = []
+        self.frames: list[int] = []
+        self.closed = False
+
+    def open(self) -> None:
+        self.go.wait(PATIENCE)
+
+    def losses(self, record: LossRecord) -> None:
+        self.points.append(record.total_iters)
+
+    def pictures(self, record: PictureRecord) -> None:
+        self.frames.append(record.epoch)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_hanging_sink_costs_nothing_and_gets_all_points(point: Any, frame: Any) -> None:
+    slow = Slow()
+    sink = Background(slow)
+    for step in range(1, 501):
+        sink.losses(point(step))
+        sink.pictures(frame(step))
+    assert not slow.points and not slow.frames  # no call has waited for the sink
+    slow.go.set()
+    sink.close()
+    assert slow.closed
+    assert slow.points == list(range(1, 501))
+    assert slow.frames == list(range(501 - MOST_FRAMES, 501))
+    assert sink.dropped_frames == 500 - MOST_FRAMES
+
+
+def test_points_are_bounded_too(point: Any) -> None:
+    slow = Slow()
+    sink = Background(slow)
+    record = point(1)
+    for _ in range(MOST_POINTS + 50):
+        sink.losses(record)
+    slow.go.set()
+    sink.close()
+    assert len(slow.points) == MOST_POINTS
+
+
+def test_closing_has_an_end(point: Any) -> None:
+    slow = Slow()
+    sink = Background(slow, patience=0.2)
+    sink.losses(point(1))
+    sink.close()
+    assert sink._thread is not None and sink._thread.is_alive()  # it hangs still
+    assert not slow.closed
+    slow.go.set()
+    sink._thread.join(PATIENCE)
+    assert slow.closed
+
+
+def test_failure_is_said_once_and_what_follows_is_not_kept(
+    point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Slow):
+        def open(self) -> None:
+            raise OSError("no network")
+
+    sink = Background(Broken())
+    with caplog.at_level(logging.WARNING):
+        sink.losses(point(1))
+        assert sink._thread is not None
+        sink._thread.join(PATIENCE)  # it has failed
+        for step in range(2, 50):
+            sink.losses(point(step))
+        sink.close()
+    assert len(caplog.records) == 1 and "Broken stopped (no network)" in caplog.text
+    assert not sink._waiting
+
+
+def test_the_thread_starts_with_the_first_record() -> None:
+    sink = Background(Slow())
+    sink.close()
+    assert sink._thread is None

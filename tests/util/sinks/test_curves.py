@@ -1,0 +1,77 @@
+"""util/sinks/curves.py: bounded, true to the run, whole after a continued run."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from util.sinks.curves import Curves
+from util.sinks.loss_log import read_history
+from util.sinks.svg_curves import curve_charts
+
+
+def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:
+    curves = Curves((point(step) for step in range(1, 20)), most=20)
+    assert [p.x for p in curves.points] == list(range(1, 20))
+    for step in range(20, 2001):
+        curves.add(point(step))
+    assert 10 <= len(curves.points) < 20
+    gaps = {b.x - a.x for a, b in zip(curves.points, curves.points[1:], strict=False)}
+    assert len(gaps) == 1  # as dense at the beginning as at the end
+    first = curves.points[0]
+    raw = [point(step).losses["D_A"] for step in range(1, first.x + 1)]
+    assert first.losses["D_A"] == pytest.approx(sum(raw) / len(raw))
+
+
+def test_finish_shows_the_last_record(point: Any) -> None:
+    curves = Curves((point(step) for step in range(1, 22)), most=20)
+    assert curves.points[-1].x == 20
+    curves.finish()
+    assert curves.points[-1].x == 21
+
+
+def test_appending_keeps_the_generation_and_change_does_not(point: Any) -> None:
+    curves = Curves([point(1)], most=20)
+    before = curves.generation
+    for step in range(2, 20):
+        curves.add(point(step))
+    assert curves.generation == before
+    curves.add(point(20))
+    assert curves.generation == before + 1
+
+
+def test_a_continued_run_takes_back_what_was_lost(point: Any) -> None:
+    curves = Curves(point(step) for step in range(1, 11))
+    curves.add(point(6))
+    assert [p.x for p in curves.points] == [1, 2, 3, 4, 5, 6]
+
+
+def test_smoothing_begins_at_the_first_value_and_skips_nan(point: Any) -> None:
+    curves = Curves()
+    for step, value in enumerate((4.0, 4.0, math.nan, 4.0), 1):
+        curves.add(point(step, losses={"G": value}))
+    assert [p.smooth["G"] for p in curves.points] == pytest.approx([4.0] * 4)
+
+
+def test_history_survives_a_crash_in_the_middle_of_a_line(point: Any, tmp_path: Path) -> None:
+    lines = [json.dumps(asdict(point(step))) for step in (1, 2, 3)]
+    text = f"{lines[0]}\n{lines[1][:30]}\n{lines[2]}\n"
+    (tmp_path / "loss_log.jsonl").write_text(text)
+    assert [record.total_iters for record in read_history(tmp_path)] == [1, 3]
+    assert list(read_history(tmp_path / "nowhere")) == []
+
+
+def test_charts_pair_the_losses_and_leave_gaps_for_nan(point: Any) -> None:
+    curves = Curves(point(step) for step in range(1, 500))
+    curves.add(point(500, losses={**point(500).losses, "D_A": math.inf}))
+    charts = curve_charts(curves)
+    assert [chart.count("data-name=") for chart in charts] == [2, 2, 2, 2]
+    assert 'data-name="cycle_B"' in charts[2]
+    assert "inf" not in "".join(charts) and "nan" not in "".join(charts)
+    assert sum(map(len, charts)) < 60_000
+    assert curve_charts(Curves()) == []

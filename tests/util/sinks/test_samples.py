@@ -1,0 +1,91 @@
+"""The fixed samples of a run: the same pictures, and no trace in the model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from data import create_dataset
+from data.inference.fixed_samples import fixed_samples
+from models import create_model
+from options.train_options import TrainOptions
+from util.frozen_options import Options
+from util.sinks.samples import translate_samples
+
+FLAGS = "--netG resnet_6blocks --ngf 4 --ndf 4 --load_size 36 --crop_size 32 --gpu_ids -1 --seed 1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            colour = (40 * number, 90, 200 if name.startswith("test") else 10)
+            Image.new("RGB", (40, 40), colour).save(tmp_path / name / f"{number}.png")
+    return tmp_path
+
+
+def options(folder: Path, *more: str) -> Options:
+    words = ["--dataroot", str(folder), "--name", "x", *FLAGS.split(), *more]
+    return TrainOptions().parse(words)
+
+
+def samples(opt: Options) -> list[dict[str, Any]]:
+    return fixed_samples(opt, create_dataset(opt).dataset)
+
+
+def test_the_first_test_pictures_without_chance(folder: Path) -> None:
+    first, second = (samples(options(folder)) for _ in range(2))
+    assert len(first) == 4
+    for one, two in zip(first, second, strict=True):
+        assert torch.equal(one["A"], two["A"]) and torch.equal(one["B"], two["B"])
+    assert "testA" in first[0]["A_paths"][0]
+    assert first[1]["A"].shape == (1, 3, 32, 32)
+
+
+def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypatch) -> None:
+    shutil.rmtree(folder / "testA")
+    shutil.rmtree(folder / "testB")
+    opt = options(folder)
+    training = create_dataset(opt).dataset
+    walked: list[object] = []
+    monkeypatch.setattr("os.walk", lambda *where, **_: walked.append(where) or iter(()))
+    found = fixed_samples(opt, training)
+    paths = [f"{folder}/trainA/{number}.png" for number in range(4)]
+    assert [sample["A_paths"][0] for sample in found] == paths
+    assert not walked
+    assert training.opt.isTrain
+    (placed,) = {sample["A"].shape for sample in found}
+    assert placed == (1, 3, 32, 32)
+
+
+def test_none_where_nothing_can_be_read(folder: Path) -> None:
+    for path in folder.glob("*/*.png"):
+        path.write_bytes(b"no picture")
+    assert samples(options(folder)) == []
+
+
+@pytest.mark.parametrize("model_flags", ["", "--norm batch"])
+def test_translating_leaves_no_trace(folder: Path, model_flags: str) -> None:
+    opt = options(folder, *model_flags.split()).replace(no_dropout=False)
+    model, batches = create_model(opt), samples(opt)
+    model.setup(opt)
+    model.set_input(batches[0])
+    model.forward()
+    attributes = dict(vars(model))
+    tensors = {name: t.clone() for name, t in model.netG_A.state_dict().items()}
+    chance = torch.get_rng_state()
+    rows = translate_samples(model, batches)
+    assert [list(row) for row in rows] == [["real_A", "fake_B", "real_B", "fake_A"]] * 4
+    assert vars(model).keys() == attributes.keys()
+    assert all(vars(model)[name] is value for name, value in attributes.items())
+    assert all(module.training for module in model.netG_A.modules())
+    assert all(torch.equal(t, tensors[n]) for n, t in model.netG_A.state_dict().items())
+    assert torch.equal(chance, torch.get_rng_state())
+    again = translate_samples(model, batches)
+    assert torch.equal(rows[3]["fake_B"], again[3]["fake_B"])

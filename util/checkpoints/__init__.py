@@ -1,0 +1,1 @@
+"""What lies in `<checkpoints_dir>/<name>`: weights, training state, options."""

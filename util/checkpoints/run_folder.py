@@ -1,0 +1,152 @@
+"""The folder of a run: `<checkpoints_dir>/<name>`, and the options stored in it."""
+
+import ast
+import json
+import logging
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..files import remove_half_written, write_text_atomically
+from ..frozen_options import Options
+
+log = logging.getLogger(__name__)
+
+OPTION_FILES = ("train_opt.json", "train_opt.txt", "opt.txt")
+"""What tells a training run from any other folder; opt.txt is of the reference before 2019."""
+HEAD = "----------------- Options ---------------"
+END = "----------------- End -------------------"
+
+
+def run_folder(opt: Namespace) -> Path:
+    """`<checkpoints_dir>/<name>`."""
+    return Path(opt.checkpoints_dir) / opt.name
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a training run: it holds the options of one."""
+    return any((folder / name).is_file() for name in OPTION_FILES)
+
+
+def check_run_folder(opt: Options) -> None:
+    """Raise UserError where a training of that name would write into or move what is not its own.
+
+    That is: a folder that is no run, a run that holds other runs, a folder inside another run.
+    """
+    folder = run_folder(opt)
+    inside = [parent for parent in _parents_below(folder, opt.checkpoints_dir) if is_run(parent)]
+    if inside:
+        raise UserError(
+            f"--name {opt.name}: {inside[0]} is a run; a run inside it would be moved with it. "
+            "Choose another --name"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--name {opt.name}: {folder} is a file; choose another --name")
+    if opt.continue_train or not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not is_run(folder):
+        raise UserError(
+            f"--name {opt.name}: {folder} is not a run (it holds no {OPTION_FILES[1]}), so nothing "
+            "is written there; choose another --name, or move that folder away"
+        )
+    others = [path.parent for path in folder.glob("*/**/train_opt.txt")]
+    if others:
+        raise UserError(
+            f"--name {opt.name}: {folder} holds another run, {others[0]}, which would be moved "
+            "with it; choose another --name"
+        )
+
+
+def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
+    """Make the folder of a training run and store its options; called once the first step is done.
+
+    `resumes`: the run writes on where it stopped. Otherwise an older run of that name is moved
+    aside to `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the
+    older run cannot be moved.
+    """
+    check_run_folder(opt)
+    folder = run_folder(opt)
+    if resumes:
+        remove_half_written(folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        _move_aside(folder)
+    store_options(folder, opt, defaults)
+
+
+def _move_aside(folder: Path) -> None:
+    aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise UserError(
+            f"cannot move the older run {folder} aside ({error.strerror}): "
+            "close what uses it, or choose another --name"
+        ) from error
+    log.info("the older run of that name is now %s", aside)
+
+
+def _parents_below(folder: Path, checkpoints_dir: str) -> list[Path]:
+    """The folders between a run and the folder of all runs, for names such as `group/run`."""
+    top = Path(checkpoints_dir)
+    return [parent for parent in folder.parents if parent != top and parent.is_relative_to(top)]
+
+
+def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
+    """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs.
+
+    `train_opt` is the training's alone, whatever the phase: a run goes on from it.
+    """
+    kind = "train" if opt.isTrain else "test" if opt.phase == "train" else opt.phase
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--checkpoints_dir: cannot make {folder}: {error.strerror}") from error
+    write_text_atomically(folder / f"{kind}_opt.txt", options_text(opt, defaults))
+    values = json.dumps(opt.values(), indent=1, sort_keys=True, default=str)
+    write_text_atomically(folder / f"{kind}_opt.json", values + "\n")
+
+
+def options_text(opt: Options, defaults: Mapping[str, Any]) -> str:
+    """All options, sorted, one a line, with the default where a value differs from it."""
+    values = {**opt.values(), "gpu_ids": ",".join(map(str, opt.gpu_ids)) or "-1"}
+    lines = [HEAD]
+    for name, value in sorted(values.items()):
+        differs = name in defaults and str(value) != str(defaults[name])
+        comment = f"\t[default: {defaults[name]}]" if differs else ""
+        lines.append(f"{name:>25}: {value!s:<30}{comment}")
+    return "\n".join([*lines, END, ""])
+
+
+def read_training_options(folder: Path) -> dict[str, Any]:
+    """The options that a run was trained with; empty where none are stored.
+
+    `train_opt.json`, or the `train_opt.txt` of a run of the reference.
+    """
+    stored = folder / "train_opt.json"
+    if stored.is_file():
+        try:
+            return json.loads(stored.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{stored} is damaged ({error}): delete it or mend it") from error
+    text = folder / "train_opt.txt"
+    return _parse_options_text(text.read_text(encoding="utf-8")) if text.is_file() else {}
+
+
+def _parse_options_text(text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, colon, value = line.split("\t[default:")[0].partition(": ")
+        if colon and not line.startswith("---"):
+            options[name.strip()] = _value(value.strip())
+    return options
+
+
+def _value(text: str) -> Any:
+    if text == "inf":
+        return float("inf")
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,86 @@
+"""The training state of a run: everything that going on exactly needs, in one file.
+
+`<run>/training_state.pth` is written whole or not at all, and loads with `weights_only=True`.
+"""
+
+import platform
+import random
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import UserError
+from ..files import write_atomically
+from .run_folder import run_folder
+from .weights import load_plain
+
+FORMAT = 1
+FILE_NAME = "training_state.pth"
+
+
+def state_path(opt: Namespace) -> Path:
+    """Where the state of a run is."""
+    return run_folder(opt) / FILE_NAME
+
+
+def continues_from_state(opt: Namespace) -> bool:
+    """Whether --continue_train goes on from the state, not from weights named by hand.
+
+    Asked once, by `complete_training`; whoever else wants to know reads `opt.resume`.
+    """
+    by_hand = {"epoch", "load_iter"} & getattr(opt, "given", frozenset())
+    return opt.continue_train and not by_hand and state_path(opt).is_file()
+
+
+def write_state(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` (tensors and plain containers) with all random streams and versions."""
+    whole = {
+        "format": FORMAT,
+        "versions": {"torch": torch.__version__.split("+")[0], "python": platform.python_version()},
+        "random": random_states(),
+        **content,
+    }
+    write_atomically(path, lambda file: torch.save(whole, file), durable=True)
+
+
+def read_state(path: Path, mmap: bool = False) -> dict[str, Any]:
+    """The content of a state file; with `mmap` tensors stay on disk until they are used.
+
+    Raises UserError where the file is damaged or of a newer format.
+    """
+    state = load_plain(path, mmap)
+    if not isinstance(state, dict) or "format" not in state:
+        raise UserError(f"{path} is no training state: delete it to go on from the weights alone")
+    if state["format"] > FORMAT:
+        raise UserError(
+            f"{path} has format {state['format']}, this version reads up to {FORMAT}: "
+            "go on with the newer version, or delete the file to go on from the weights alone"
+        )
+    return state
+
+
+def random_states() -> dict[str, Any]:
+    """Python's, numpy's and torch's streams, as tensors and plain containers."""
+    version, numbers, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state(legacy=True)
+    kind, keys, place, has_gauss, cached = numpy_state
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), place, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """The inverse of `random_states`."""
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    kind, keys, place, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])

@@ -1,0 +1,148 @@
+"""Weight files: one bare state dict each, `<epoch>_net_<name>.pth`, in every form met in the wild.
+
+Reading never runs code (`weights_only=True`).
+"""
+
+import pickle
+import warnings
+from argparse import Namespace
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..files import write_atomically
+
+PREFIXES = ("module.", "_orig_mod.")
+NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def epoch_label(opt: Namespace) -> str:
+    """What the names of weight files begin with: `iter_<N>` under --load_iter N, else --epoch."""
+    return f"iter_{opt.load_iter}" if opt.load_iter > 0 else str(opt.epoch)
+
+
+def weights_path(folder: Path, epoch: str, name: str) -> Path:
+    """`<folder>/<epoch>_net_<name>.pth`."""
+    return folder / f"{epoch}_net_{name}.pth"
+
+
+def unwrap(net: nn.Module) -> nn.Module:
+    """The network inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        inner = getattr(net, "module", None) or getattr(net, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            return net
+        net = inner
+
+
+def bare_state_dict(net: nn.Module) -> "OrderedDict[str, Tensor]":
+    """The state dict as it is stored: own keys without prefixes, contiguous CPU tensors."""
+    state = unwrap(net).state_dict()
+    return OrderedDict((key, value.detach().cpu().contiguous()) for key, value in state.items())
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Write the bare state dict, whole or not at all."""
+    write_atomically(path, lambda file: torch.save(bare_state_dict(net), file), durable=True)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file, on the CPU, without the prefixes of wrappers.
+
+    Raises UserError naming the file and the reason where it is missing, empty, truncated, not a
+    state dict, or holds anything but tensors and plain containers.
+    """
+    content = load_plain(path)
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path} is not a state dict: it holds {_describe(content)}")
+    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise UserError(
+            f"{path} is not a bare state dict: {strangers[0]!r} is "
+            f"{_describe(content[strangers[0]])}; save net.state_dict() alone"
+        )
+    return {_without_prefixes(key): value for key, value in content.items()}
+
+
+def load_plain(path: Path, mmap: bool = False) -> Any:
+    """What torch.save wrote, on the CPU, as long as it is tensors and plain containers.
+
+    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty: copy or download it again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of file versions; a file that fails says why below
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
+    except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
+        reason = str(error).split("\n")[0].split(". This")[0]
+        raise UserError(
+            f"{path} cannot be read, perhaps cut short or damaged ({reason}): "
+            "copy or download it again"
+        ) from error
+
+
+def _unpickling_reason(error: pickle.UnpicklingError) -> str:
+    text = str(error)
+    for sign in ("Unsupported global: GLOBAL ", "Unsupported class ", "Trying to call "):
+        if sign in text:
+            name = text.split(sign)[1].split()[0]
+            return f"it holds {name}, not tensors alone, and loading that could run code"
+    return "it is not a file that torch.save wrote, or it is damaged"
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "an empty dict" if not value else "a dict"
+    return f"a {type(value).__name__}"
+
+
+def _without_prefixes(key: str) -> str:
+    while key.startswith(PREFIXES):
+        key = key.split(".", 1)[1]
+    return key
+
+
+def load_into(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict into a network. `path` is named in errors.
+
+    Running statistics that instance norm layers had before PyTorch 0.4 are dropped. Raises
+    UserError where keys or shapes do not fit.
+    """
+    net = unwrap(net)
+    own = net.state_dict()
+    fitting = {
+        key: value
+        for key, value in state.items()
+        if key in own or not _is_instance_norm_statistic(key, state)
+    }
+    misfits = [
+        f"{key} has {_shape(fitting, key)}, the network has {_shape(own, key)}"
+        for key in [*own, *(key for key in fitting if key not in own)]
+        if _shape(fitting, key) != _shape(own, key)
+    ]
+    if misfits:
+        raise UserError(
+            f"{path} does not fit {type(net).__name__} as the flags describe it: {misfits[0]}"
+            + (f" (and {len(misfits) - 1} more)" if len(misfits) > 1 else "")
+        )
+    net.load_state_dict(fitting)
+
+
+def _is_instance_norm_statistic(key: str, state: Mapping[str, Tensor]) -> bool:
+    layer, _, kind = key.rpartition(".")
+    return kind in NORM_STATISTICS and f"{layer}.weight" not in state
+
+
+def _shape(state: Mapping[str, Tensor], key: str) -> str:
+    return str(list(state[key].shape)) if key in state else "no such entry"

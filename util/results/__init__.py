@@ -1,0 +1,19 @@
+"""What inference writes: pages, a folder of images, or a video."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from ..video_files import is_video
+from .folder import OutputFolder
+from .pages import ResultPages
+from .results import Results
+from .video import VideoResult
+
+__all__ = ["Results", "make_results"]
+
+
+def make_results(opt: Namespace, labels: Sequence[str]) -> Results:
+    """The folder of `--output` where it is given, else the pages. `labels` name the visuals."""
+    if is_video(opt):
+        return VideoResult(opt)
+    return ResultPages(opt, labels) if opt.output is None else OutputFolder(opt)

@@ -1,0 +1,1 @@
+"""The course of a training: progress, health, saving, resuming, stopping."""

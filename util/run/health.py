@@ -1,0 +1,123 @@
+"""Noticing early that a run goes wrong."""
+
+import json
+import logging
+from argparse import Namespace
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.run_folder import run_folder
+from ..errors import UserError
+from ..files import write_text_atomically
+from .progress import Progress
+
+log = logging.getLogger(__name__)
+
+STUCK_LOSS = 0.003
+STUCK_REPORTS = 20
+CONSTANT_SPREAD = 0.5 / 255
+CONSTANT_REPORTS = 10
+BATCHES_KEPT = 500
+
+
+class Health:
+    """Ends a run whose losses are not finite; warns once of a stuck or constant one.
+
+    On a GPU the losses are looked at only where the step waits for the device anyway, and before
+    every save; which step was the first bad one is kept on the device.
+    """
+
+    def __init__(self, opt: Namespace) -> None:
+        self.report = run_folder(opt) / "not_finite.json"
+        self._first_bad: Tensor | None = None
+        self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES_KEPT)
+        self._near_zero: dict[str, int] = {}
+        self._constant: dict[str, int] = {}
+        self._warned: set[str] = set()
+
+    def watch(
+        self, losses: Mapping[str, Tensor], batch: Mapping[str, Any], progress: Progress
+    ) -> None:
+        """Take note of a step. On the CPU, raises UserError as `check` does."""
+        values = [value.detach() for value in losses.values() if isinstance(value, Tensor)]
+        if not values:
+            return
+        finite = torch.stack([value.float() for value in values]).isfinite().all()
+        step = finite.new_full((), progress.total_steps, dtype=torch.int64)
+        bad = torch.where(finite, torch.full_like(step, -1), step)
+        if self._first_bad is None:
+            self._first_bad = bad
+        else:
+            self._first_bad = torch.where(self._first_bad < 0, bad, self._first_bad)
+        files = {key: list(value) for key, value in batch.items() if key.endswith("_paths")}
+        where = {"epoch": progress.epoch, "iters": progress.epoch_iters}
+        self._batches.append({"step": progress.total_steps, **where, "files": files})
+        if bad.device.type == "cpu":
+            self.check(losses)
+
+    def check_before_save(self, losses: Mapping[str, Any], weights: Iterable[Tensor]) -> None:
+        """As `check`; weights that are not finite must not take the place of good ones either."""
+        self.check(losses)
+        if not all(torch.stack([w.detach().isfinite().all() for w in weights]).tolist()):
+            self._end(self._batches[-1], losses, "a weight is not finite after")
+
+    def check(self, losses: Mapping[str, Any]) -> None:
+        """Raise UserError, after writing `not_finite.json`, where a loss was not finite."""
+        if self._first_bad is None or int(self._first_bad) < 0:
+            return
+        step = int(self._first_bad)
+        seen = [entry for entry in self._batches if entry["step"] == step]
+        self._end(seen[0] if seen else {"step": step}, losses, "a loss is not finite at")
+
+    def _end(self, where: dict[str, Any], losses: Mapping[str, Any], what: str) -> NoReturn:
+        found = {name: str(float(value)) for name, value in losses.items()}
+        write_text_atomically(self.report, json.dumps({**where, "losses": found}, indent=1) + "\n")
+        raise UserError(
+            f"{what} step {where['step']}; {self.report} names the pictures of that step. "
+            "The last saved state is untouched: go on from it with --continue_train and a lower "
+            "--lr, or without those pictures"
+        )
+
+    def watch_reported(self, losses: Mapping[str, float]) -> None:
+        """Take note of losses that are reported: warn where a discriminator is stuck near zero.
+
+        Raises UserError as `check` does.
+        """
+        self.check(losses)
+        for name, value in losses.items():
+            if not name.startswith("D"):
+                continue
+            stuck = self._near_zero[name] = (
+                self._near_zero.get(name, 0) + 1 if abs(value) < STUCK_LOSS else 0
+            )
+            if stuck == STUCK_REPORTS:
+                self._warn_once(
+                    name,
+                    f"the loss {name} has been near zero for {stuck} reports: the discriminator "
+                    "tells real from generated without effort, so the generator learns nothing. "
+                    "Check that the folders differ in style alone (not in borders, size or file "
+                    "format), or lower --ndf",
+                )
+
+    def watch_pictures(self, visuals: Mapping[str, Tensor]) -> None:
+        """Take note of pictures that are shown: warn where a generated one has one colour."""
+        for label, images in visuals.items():
+            if not label.startswith("fake"):
+                continue
+            constant = float(images.detach().float().std()) < CONSTANT_SPREAD
+            self._constant[label] = self._constant.get(label, 0) + 1 if constant else 0
+            if self._constant[label] == CONSTANT_REPORTS:  # a fresh generator begins like that
+                self._warn_once(
+                    label,
+                    f"{label} is one constant colour: the generator has collapsed. Lower --lr, or "
+                    "start again from an earlier epoch with --continue_train --epoch N",
+                )
+
+    def _warn_once(self, key: str, text: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning("%s", text)

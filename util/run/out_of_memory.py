@@ -1,0 +1,82 @@
+"""What a user can do where the memory does not suffice."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..devices import lacks_bfloat16
+from ..errors import UserError
+from ..memory import peak_bytes
+
+SIGNS = (
+    *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
+    *("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
+"""What allocators and the libraries of GPUs say in a plain RuntimeError."""
+ONEDNN_SAYS = ("could not create a primitive", "could not create a memory object")
+"""The whole message of the CPU's convolutions where they find no memory for themselves."""
+
+
+@contextmanager
+def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
+    """Raise UserError, naming the peak, the sizes and three flags, where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        half = "fp16" if lacks_bfloat16(device) else "bf16"
+        advise = _advice_for_training if opt.isTrain else _advice_for_inference
+        raise UserError(
+            f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
+            f"{'; '.join(advise(opt, half)[:3])}"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that an allocation failed."""
+    known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+    return known or str(error) in ONEDNN_SAYS or any(sign in str(error) for sign in SIGNS)
+
+
+def _peak(device: torch.device) -> str:
+    most = peak_bytes(device)
+    used = "this process" if most is None else f"{most / 1e9:.1f} GB in use at the peak"
+    if device.type == "cuda":
+        return f"{used} of {torch.cuda.get_device_properties(device).total_memory / 1e9:.1f} GB"
+    return used
+
+
+def _sizes(opt: Namespace) -> str:
+    if opt.isTrain:
+        return f"--crop_size {opt.crop_size} --batch_size {opt.batch_size}"
+    return f"--batch_size {opt.together}, {opt.precision}"
+
+
+def _advice_for_training(opt: Namespace, half: str) -> list[str]:
+    found = []
+    if opt.precision in ("fp32", "tf32"):
+        found.append(f"--precision {half} (about two thirds of the memory, and faster)")
+    if opt.batch_size > 1:
+        batches = opt.accumulate * opt.batch_size
+        found.append(f"--batch_size 1 --accumulate {batches} (the same steps, somewhat slower)")
+    if not opt.grad_checkpoint:
+        found.append("--grad_checkpoint (half the memory or less, a third slower)")
+    smaller = opt.crop_size // 2 // 4 * 4
+    if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
+        found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+    elif "crop" not in opt.preprocess:
+        found.append("--preprocess crop (parts of --crop_size pixels, not whole pictures)")
+    found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
+    return found
+
+
+def _advice_for_inference(opt: Namespace, half: str) -> list[str]:
+    found = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
+    if opt.precision in ("fp32", "tf32"):
+        found.append(f"--precision {half} (faster; colours differ by some levels)")
+    found.append("--tile 512 (the same pictures, slower)")
+    found.append("--max_size 1024 (smaller pictures)")
+    return found

@@ -1,0 +1,162 @@
+"""Where a training run stands: pictures seen, times, and the progress bar."""
+
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from tqdm import tqdm
+
+from ..sinks.sink import LossRecord
+
+
+class Batches(Protocol):
+    """What a data loader offers."""
+
+    def __len__(self) -> int:
+        """Number of pictures in an epoch."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch without its first `start` pictures."""
+
+
+class Position(NamedTuple):
+    """A place in a run."""
+
+    epoch: int
+    """From 1."""
+    epoch_iters: int
+    """Images seen in this epoch."""
+    total_iters: int
+    """Images seen in the whole run."""
+
+
+class Progress:
+    """Counts the pictures and the seconds of a run; one picture is one iteration.
+
+    `check` is called with each batch before it is counted, and raises DataError where the model
+    cannot take it.
+    """
+
+    def __init__(
+        self,
+        opt: Namespace,
+        dataset: Batches,
+        check: Callable[[dict[str, Any]], None] = lambda batch: None,
+    ) -> None:
+        self.dataset, self.check = dataset, check
+        self.epoch: int = opt.epoch_count
+        self.last_epoch: int = opt.n_epochs + opt.n_epochs_decay
+        self.epoch_iters = 0
+        self.total_iters = (opt.epoch_count - 1) * len(dataset)
+        self.total_steps = 0
+        self.data_time = 0.0
+        self.start = self._start_here()
+        self._began = time.perf_counter()
+        self._bar: tqdm[Any] | None = None
+
+    def state(self) -> dict[str, int]:
+        """The position, for the training state."""
+        return {
+            "epoch": self.epoch,
+            "epoch_iters": self.epoch_iters,
+            "total_iters": self.total_iters,
+            "total_steps": self.total_steps,
+            "pictures_per_epoch": len(self.dataset),
+        }
+
+    def resume(self, state: Mapping[str, int]) -> None:
+        """Go to a position that `state` gave."""
+        self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
+        self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
+        self.start = self._start_here()
+
+    def _start_here(self) -> Position:
+        """The position that this process starts from."""
+        self._before = self.total_iters
+        return Position(self.epoch, self.epoch_iters, self.total_iters)
+
+    def epochs(self) -> Iterator[int]:
+        """The epochs that are left, the one in hand included; each is counted when it is over."""
+        while self.epoch <= self.last_epoch:
+            yield self.epoch
+
+    def end_epoch(self) -> None:
+        """Go to the beginning of the next epoch."""
+        self.epoch, self.epoch_iters = self.epoch + 1, 0
+
+    def batches(self) -> Iterator[dict[str, Any]]:
+        """The batches of the epoch that are left; in the loop is computing, between data time."""
+        bar = self._progress_bar()
+        bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
+        asked = time.perf_counter()
+        for batch in self.dataset.batches(self.epoch, start=self.epoch_iters):
+            self.check(batch)
+            self._got = time.perf_counter()
+            size = len(batch["A_paths"])
+            self._before = self.total_iters
+            self.total_iters += size
+            self.epoch_iters += size
+            self.total_steps += 1
+            self.data_time = self._got - asked
+            yield batch
+            asked = time.perf_counter()
+            bar.update(size)
+
+    def _progress_bar(self) -> "tqdm[Any]":
+        if self._bar is None:
+            self._bar = tqdm(
+                total=self.total_iters + self._left(),
+                initial=self.total_iters,
+                unit=" images",
+                disable=None,  # off where the output is no terminal
+                dynamic_ncols=True,
+                smoothing=0.05,
+            )
+        return self._bar
+
+    def _left(self) -> int:
+        return (self.last_epoch - self.epoch + 1) * len(self.dataset) - self.epoch_iters
+
+    def due(self, frequency: int) -> bool:
+        """Whether this step crossed a multiple of `frequency` pictures."""
+        return self.total_iters // frequency > self._before // frequency
+
+    @property
+    def trained(self) -> bool:
+        """Whether this process has computed a step."""
+        return self.total_iters > self.start.total_iters
+
+    @property
+    def first_step(self) -> bool:
+        """Whether this is the first step that the process computes."""
+        return self._before == self.start.total_iters
+
+    @property
+    def last_step(self) -> bool:
+        """Whether this is the last step of the run."""
+        return self.epoch == self.last_epoch and self.epoch_iters >= len(self.dataset)
+
+    def images_per_second(self) -> float:
+        """Over the whole run of this process so far."""
+        return (self.total_iters - self.start.total_iters) / max(
+            time.perf_counter() - self._began, 1e-9
+        )
+
+    def loss_record(self, losses: Mapping[str, float], learning_rate: float) -> LossRecord:
+        """The losses of the step in hand, with where it stands."""
+        return LossRecord(
+            epoch=self.epoch,
+            iters=self.epoch_iters,
+            total_iters=self.total_iters,
+            losses=losses,
+            learning_rate=learning_rate,
+            time=(time.perf_counter() - self._got) / (self.total_iters - self._before),
+            data=self.data_time,
+            images_per_second=self.images_per_second(),
+        )
+
+    def close(self) -> None:
+        """Take the progress bar away."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,66 @@
+"""Going on exactly where a run stood."""
+
+import logging
+from argparse import Namespace
+from typing import Any, Protocol
+
+from ..checkpoints.training_state import (
+    read_state,
+    restore_random_states,
+    state_path,
+)
+from ..errors import UserError
+from .progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Resumable(Protocol):
+    """What a model offers."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the first optimizer."""
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take over networks, optimizers, schedules and pools."""
+
+
+def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:
+    """Restore model, random streams and position from the state of the run, if it resumes.
+
+    --epoch_count given by hand wins over the stored position. Returns whether the run can write on
+    in its folder: not where it would write over snapshots that are there already, as a start from
+    weights alone or an earlier --epoch_count does. Raises UserError where the number of pictures
+    has changed.
+    """
+    if opt.resume != "state":
+        return False
+    path = state_path(opt)
+    state = read_state(path)
+    stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
+    if stored != now:
+        raise UserError(
+            f"--continue_train: an epoch had {stored} pictures and has {now} now; restore the data "
+            f"folder, or begin a new run with the old weights: --name NEW --start_from {opt.name}"
+        )
+    model.load_training_state(state["model"])
+    restore_random_states(state["random"])
+    if "epoch_count" not in opt.given:
+        progress.resume(state["progress"])
+    if progress.epoch > progress.last_epoch:
+        log.info(
+            "this run is finished (%d of %d epochs); a larger --n_epochs or --n_epochs_decay "
+            "extends it",
+            progress.epoch - 1,
+            progress.last_epoch,
+        )
+        return True
+    log.info(
+        "resuming at epoch %d/%d, step %d, lr %.6f",
+        progress.epoch,
+        progress.last_epoch,
+        progress.total_steps,
+        model.learning_rate,
+    )
+    return progress.epoch >= state["progress"]["epoch"]

@@ -1,0 +1,85 @@
+"""When and what a training run saves."""
+
+import logging
+import re
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..checkpoints.training_state import state_path, write_state
+from ..errors import DataError, UserError
+from .progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Saveable(Protocol):
+    """What a model offers."""
+
+    save_dir: Path
+
+    def save_networks(self, epoch: int | str) -> None:
+        """Write `<epoch>_net_<name>.pth` for every network."""
+
+    def training_state(self) -> dict[str, Any]:
+        """Everything that going on exactly needs."""
+
+
+class Saver:
+    """Writes weights and the training state. A write that fails is said; the training goes on."""
+
+    def __init__(self, opt: Namespace, model: Saveable, progress: Progress) -> None:
+        self.opt, self.model, self.progress = opt, model, progress
+        self.failed = False
+        """Whether the last save failed."""
+
+    def save_latest(self) -> None:
+        """The state and `latest_net_*.pth`; with --save_by_iter also `iter_<N>_net_*.pth`."""
+        names = ["latest"]
+        if self.opt.save_by_iter and self.progress.due(self.opt.save_latest_freq):
+            names.append(f"iter_{self.progress.total_iters}")
+        self._save(names)
+
+    @contextmanager
+    def saving_before_data_errors(self, save: Callable[[], None]) -> Iterator[None]:
+        """A DataError inside leaves what was trained whole: `save` is called before it goes on."""
+        try:
+            yield
+        except DataError:
+            if self.progress.trained:
+                save()
+                if not self.failed:
+                    log.info("saved; the same command with --continue_train resumes from here")
+            raise
+
+    def save_epoch(self, epoch: int) -> None:
+        """At the end of an epoch: the state and latest, every --save_epoch_freq its snapshot."""
+        snapshot = epoch % self.opt.save_epoch_freq == 0 or epoch == self.progress.last_epoch
+        self._save(["latest", str(epoch)] if snapshot else ["latest"])
+        if snapshot and self.opt.keep_last > 0 and not self.failed:
+            self._drop_old_snapshots()
+
+    def _save(self, names: list[str]) -> None:
+        state = {"progress": self.progress.state(), "model": self.model.training_state()}
+        try:
+            for name in names:
+                self.model.save_networks(name)
+            # last: a run that is killed before goes on from the older state and writes them again
+            write_state(state_path(self.opt), state)
+        except UserError as error:
+            self.failed = True
+            log.warning("%s. The training goes on; the next save tries again", error)
+        else:
+            self.failed = False
+
+    def _drop_old_snapshots(self) -> None:
+        snapshots: dict[int, list[Path]] = {}
+        for path in self.model.save_dir.glob("*_net_*.pth"):
+            match = re.match(r"(\d+)_net_", path.name)
+            if match:
+                snapshots.setdefault(int(match[1]), []).append(path)
+        for epoch in sorted(snapshots)[: -self.opt.keep_last]:
+            for path in snapshots[epoch]:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""What both entry scripts do first and last; the console: a line per message, above the bar."""
+
+import io
+import logging
+import os
+import random
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..errors import UsageError, UserError
+from ..frozen_options import Options
+from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
+from ..random_streams import draw_seed
+
+log = logging.getLogger(__name__)
+
+
+def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
+    """Start logging, complete the options from the run that they name, start the random streams.
+
+    A seed that was not given is drawn and said.
+    """
+    start_logging()
+    opt = complete(opt)
+    if opt.seed is None:
+        opt = opt.replace(seed=draw_seed())
+        if opt.isTrain:
+            log.info("--seed %d was drawn", opt.seed)
+    keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
+    random.seed(opt.seed)
+    np.random.seed(opt.seed % 2**32)
+    torch.manual_seed(opt.seed)
+    if getattr(opt, "deterministic", False):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return opt
+
+
+def run_program(main: Callable[[], int]) -> int:
+    """The exit code of `main`; a mistake that the user can mend is one line, not a traceback."""
+    try:
+        return main()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 130
+
+
+def start_logging() -> None:
+    """Send messages from INFO upwards to the console; safe to call again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Console) for handler in root.handlers):
+        root.addHandler(_Console())
+    root.setLevel(logging.INFO)
+
+
+class _Console(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(mark + self.format(record), file=sys.stdout)
+        sys.stdout.flush()

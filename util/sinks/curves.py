@@ -1,0 +1,114 @@
+"""The curves of a run, thinned so that they stay small however long it lasts."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .sink import LossRecord
+
+MOST_POINTS = 600
+SMOOTHING = 0.95
+SPEEDS = ("learning_rate", "images_per_second", "data", "time")
+"""What is drawn beside the losses."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The means over one or more records."""
+
+    x: int
+    """Pictures seen in the whole run."""
+    losses: dict[str, float]
+    smooth: dict[str, float]
+    speeds: dict[str, float]
+
+
+class Curves:
+    """At most `most` points; when they are full, neighbours are merged and later points too.
+
+    `generation` changes whenever points other than new ones at the end have changed: what was
+    drawn before is then to be drawn anew.
+    """
+
+    def __init__(self, records: Iterable[LossRecord] = (), most: int = MOST_POINTS) -> None:
+        self.points: list[Point] = []
+        self.generation = 0
+        self._most, self._stride = most, 1
+        self._bucket: list[Point] = []
+        self._sums: dict[str, tuple[float, float]] = {}
+        self.names: list[str] = []
+        for record in records:
+            self.add(record)
+
+    def add(self, record: LossRecord) -> None:
+        """Take a record; those at or after its place (of a run that was continued) are dropped."""
+        self._cut(record.total_iters)
+        if new := [name for name in record.losses if name not in self.names]:
+            self.names += new
+            self.generation += 1
+        smooth = {name: self._smoothed(name, value) for name, value in record.losses.items()}
+        speeds = {name: getattr(record, name) for name in SPEEDS}
+        self._bucket.append(Point(record.total_iters, dict(record.losses), smooth, speeds))
+        if len(self._bucket) == self._stride:
+            self._close_bucket()
+        if len(self.points) >= self._most:
+            pairs = zip(self.points[::2], self.points[1::2], strict=True)
+            self.points = [_merged([first, second]) for first, second in pairs]
+            self._stride *= 2
+            self.generation += 1
+
+    def finish(self) -> None:
+        """Make a point of what waits for company."""
+        if self._bucket:
+            self._close_bucket()
+
+    def _close_bucket(self) -> None:
+        self.points.append(_merged(self._bucket))
+        self._bucket = []
+
+    def _cut(self, x: int) -> None:
+        while self._bucket and self._bucket[-1].x >= x:
+            self._bucket.pop()
+        while self.points and self.points[-1].x >= x:
+            self.points.pop()
+            self.generation += 1
+
+    def _smoothed(self, name: str, value: float) -> float:
+        """Exponential mean, without the pull of its beginning towards zero."""
+        total, weight = self._sums.get(name, (0.0, 0.0))
+        if math.isfinite(value):
+            total = SMOOTHING * total + (1 - SMOOTHING) * value
+            weight = SMOOTHING * weight + (1 - SMOOTHING)
+            self._sums[name] = total, weight
+        return total / weight if weight else value
+
+
+def loss_groups(names: Iterable[str]) -> dict[str, list[str]]:
+    """Which losses are drawn together: D_A with D_B, cycle_A with cycle_B.
+
+    Names by what stands before their last underscore, in the order in which they came.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.rpartition("_")[0] or name, []).append(name)
+    return groups
+
+
+def _merged(points: list[Point]) -> Point:
+    """The mean of neighbours, at the place of the last."""
+    last = points[-1]
+    return (
+        last
+        if len(points) == 1
+        else Point(
+            last.x,
+            {name: _mean([point.losses.get(name) for point in points]) for name in last.losses},
+            last.smooth,
+            {name: _mean([point.speeds[name] for point in points]) for name in last.speeds},
+        )
+    )
+
+
+def _mean(values: list[float | None]) -> float:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there)

@@ -1,0 +1,105 @@
+"""Starting a visdom server on this machine, as a process that outlives the run."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .assets import INSTALL_COMMAND, missing_assets, visdom_folder
+
+log = logging.getLogger(__name__)
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+NEVER_START = "NO_VISDOM_SERVER"
+"""Set to anything, this variable of the environment keeps runs from starting servers."""
+PROGRAM = Path(__file__).with_name("serve.py")
+FLAGS = ("-bind_local", "-logging_level", "WARNING")
+"""Reachable from this machine alone; silent, as its output grows for as long as it runs."""
+START_SECONDS = 30
+"""A server that does not answer by then has failed to start."""
+started: list["subprocess.Popen[bytes]"] = []
+"""Kept, so that a server is not reported as forgotten when its handle goes."""
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in LOCAL or host == socket.gethostname()
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether something listens on a port."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
+    """Start a server for `port`; says why where that cannot be, and returns None."""
+    visdom = visdom_folder()
+    if visdom is None or os.environ.get(NEVER_START):
+        why = "the package is missing: pip install visdom" if visdom is None else NEVER_START
+        log.warning("no dashboard at port %d (%s); --display_id 0 turns it off", port, why)
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    with output_file(folder, port).open(
+        "ab"
+    ) as file:  # a pipe that nobody reads would fill up and stop the server
+        process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), "-port", str(port), *FLAGS],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            **_detached(),  # type: ignore[call-overload]
+        )
+    started.append(process)
+    (folder / "visdom_server.pid").write_text(f"{process.pid}\n", encoding="utf-8")
+    if missing := missing_assets(visdom):
+        log.warning(
+            "the dashboard stays empty: %d of visdom's scripts are not installed; run: %s",
+            len(missing),
+            INSTALL_COMMAND,
+        )
+    return process
+
+
+def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
+    """Poll for START_SECONDS, or as long as the process lives."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if answers():
+            return True
+        if process.poll() is not None:
+            return answers()  # another run may have started one for the same port meanwhile
+        time.sleep(0.3)
+    return False
+
+
+def tell_address(port: int, env: str, pid: int, folder: Path) -> None:
+    """Say how to reach and to stop the server that was started."""
+    stop = f"taskkill /F /PID {pid}" if os.name == "nt" else f"kill {pid}"
+    output = output_file(folder, port)
+    log.info("dashboard: http://localhost:%d/env/%s (output in %s)", port, env, output)
+    log.info("  from another machine: ssh -L %d:localhost:%d %s", port, port, socket.gethostname())
+    log.info("  it stays up after the run; stop it with: %s", stop)
+
+
+def output_file(folder: Path, port: int) -> Path:
+    """Where the server writes what it has to say."""
+    # On Windows an open file would keep the folder of the run from being moved aside.
+    folder = Path(tempfile.gettempdir()) if os.name == "nt" else folder
+    return folder / f"visdom_server_{port}.log"
+
+
+def _detached() -> dict[str, object]:
+    """Ctrl-C and the end of the terminal do not reach the server."""
+    if os.name == "nt":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
+        return {"creationflags": flags}
+    return {"start_new_session": True}

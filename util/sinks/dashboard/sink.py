@@ -1,0 +1,255 @@
+"""The dashboard: curves and pictures in the windows of a visdom server.
+
+To be run in `Background`: everything here may wait for the server, up to a time-out.
+"""
+
+import logging
+import math
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...images import Picture
+from ..curves import Curves, Point
+from ..picture_grid import labelled_grid, sample_grid
+from ..sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .client import Trace, VisdomClient
+from .server import is_local, is_taken, output_file, start_server, tell_address, wait_until
+
+log = logging.getLogger(__name__)
+
+FAILURES_TOLD = 3
+LONGEST_PAUSE = 30.0
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#17becf", "#ff7f0e", "#8c564b", "#e377c2")
+SPEED_PANELS = {
+    "learning rate": {"learning rate": "learning_rate"},
+    "images per second": {"images per second": "images_per_second"},
+    "seconds per batch / picture": {"waiting": "data", "computing": "time"},
+}
+
+
+@dataclass(frozen=True)
+class DashboardSettings:
+    """What the `--display_*` flags say."""
+
+    name: str
+    server: str = "http://localhost"
+    port: int = 8097
+    env: str = "main"
+    first_window: int = 1
+    columns: int = 4
+    width: int = 256
+
+    @classmethod
+    def from_options(cls, opt: Namespace) -> "DashboardSettings":
+        """Of a training run."""
+        return cls(
+            name=opt.name,
+            server=opt.display_server,
+            port=opt.display_port,
+            env=opt.display_env,
+            first_window=opt.display_id,
+            columns=opt.display_ncols,
+            width=opt.display_winsize,
+        )
+
+
+class Dashboard(Sink):
+    """Draws at once what is new; after a failure everything, as the server may have lost it.
+
+    Points that could not be sent are in the curves and go with the next drawing; of pictures the
+    newest are kept. Tries again after 1, 2, 4, ... 30 seconds.
+    """
+
+    def __init__(
+        self, settings: DashboardSettings, folder: Path, curves: Curves, timeout: float = 3.0
+    ) -> None:
+        self.settings, self.folder, self.curves = settings, folder, curves
+        self.client = VisdomClient(settings.server, settings.port, settings.env, timeout)
+        self.failures = 0
+        self._drawn: tuple[int, int] | None = None
+        self._frames: dict[str, Callable[[], None]] = {}
+        self._shown: set[str] = set()
+        self._retry_at = 0.0
+        self._told = False
+
+    def open(self) -> None:
+        """Start a server where none is on this machine."""
+        client = self.client
+        if client.answers():
+            log.info("dashboard: %s/env/%s", client.address, client.env)
+        elif not is_local(client.host):
+            self._tell("no answer; --display_id 0 turns it off")
+        elif is_taken(client.host, client.port):
+            self._tell("what listens there does not answer; --display_port N takes another port")
+        else:
+            self._start_server()
+
+    def _start_server(self) -> None:
+        port = self.client.port
+        process = start_server(port, self.folder)
+        if process is None:
+            self._told = True
+        elif wait_until(self.client.answers, process):
+            tell_address(port, self.client.env, process.pid, self.folder)
+        else:
+            self._tell(f"the server did not start; see {output_file(self.folder, port)}")
+
+    def losses(self, record: LossRecord) -> None:
+        """Take a point."""
+        self.curves.add(record)
+
+    def pictures(self, record: PictureRecord) -> None:
+        """Take the current pictures: one window, or with --display_ncols 0 one for each."""
+        s, where = self.settings, f"epoch {record.epoch}, {record.total_iters} pictures seen"
+        shown = list(record.pictures.items())
+        if s.columns > 0:
+            self._frame(1, lambda: labelled_grid(shown, s.columns, s.width), f"pictures ({where})")
+            return
+        for number, (label, picture) in enumerate(shown):
+            self._picture_window(number, label, picture, where)
+
+    def samples(self, record: SampleRecord) -> None:
+        """Take the fixed pictures."""
+        where = f"epoch {record.epoch}, {record.total_iters} pictures seen"
+        width = max(32, self.settings.width // 2)
+        self._frame(2, lambda: sample_grid(record.rows, width), f"fixed pictures ({where})")
+
+    def sample_sheet(self, sheet: Picture, where: str) -> None:
+        """Take fixed pictures that are one picture already."""
+        self._frame(2, lambda: sheet, f"fixed pictures ({where})")
+
+    def flush(self) -> None:
+        """Send what is new."""
+        if time.monotonic() < self._retry_at or not self._has_news():
+            return
+        try:
+            self._send_curves()
+            for window in list(self._frames):
+                if window not in self._shown:
+                    self._frames[window]()
+                    self._shown.add(window)
+        except OSError as error:
+            self._failed(error)
+        else:
+            if self._told:
+                log.info("the dashboard at %s is back", self.client.address)
+            self.failures, self._told = 0, False
+
+    def close(self) -> None:
+        """Send the last points, however long the pause; let the server store the windows."""
+        self.curves.finish()
+        self._retry_at = 0.0
+        self.flush()
+        if self.failures == 0:
+            try:
+                self.client.save()
+            except OSError as error:
+                self._failed(error)
+        self.client.close()
+
+    def _picture_window(self, number: int, label: str, picture: Picture, where: str) -> None:
+        width = self.settings.width
+        self._frame(
+            10 + number, lambda: labelled_grid([("", picture)], 1, width), f"{label} ({where})"
+        )
+
+    def _frame(self, number: int, picture: Callable[[], Picture], title: str) -> None:
+        window, title = self._window(number), f"{self.settings.name}: {title}"
+        self._frames[window] = lambda: self.client.show(window, picture(), title)
+        self._shown.discard(window)
+
+    def _window(self, number: int) -> str:
+        name = self.settings.name.replace("/", "_")
+        return f"{name}_{self.settings.first_window + number}"
+
+    def _has_news(self) -> bool:
+        state = (self.curves.generation, len(self.curves.points))
+        new_points = self._drawn != state and bool(self.curves.points)
+        return new_points or not self._shown.issuperset(self._frames)
+
+    def _send_curves(self) -> None:
+        curves = self.curves
+        state = (curves.generation, len(curves.points))
+        if state == self._drawn or not curves.points:
+            return
+        if self._drawn is None or self._drawn[0] != curves.generation:
+            self._send_panels(curves.points, whole=True)
+        else:
+            self._send_panels(curves.points[self._drawn[1] :], whole=False)
+        self._drawn = state
+
+    def _send_panels(self, points: list[Point], whole: bool) -> None:
+        panels = {"losses": loss_traces(points, self.curves.names)}
+        for title, names in SPEED_PANELS.items():
+            panels[title] = [
+                _trace(label, points, (point.speeds[name] for point in points), COLOURS[k])
+                for k, (label, name) in enumerate(names.items())
+            ]
+        for number, (title, traces) in enumerate(panels.items()):
+            window = self._window(0 if number == 0 else number + 2)
+            if whole:
+                self._draw(window, title, traces)
+            else:
+                self.client.append(window, traces)
+
+    def _draw(self, window: str, title: str, traces: list[Trace]) -> None:
+        wide = max(2.5 * self.settings.width, 480) if title == "losses" else 360
+        high = 400 if title == "losses" else 260
+        look: dict[str, Any] = {"xlabel": "pictures seen", "width": wide, "height": high}
+        self.client.draw(window, traces, f"{self.settings.name}: {title}", **look)
+
+    def _failed(self, error: OSError) -> None:
+        """All has to be drawn anew: the server may have taken a part, or have been restarted."""
+        self.failures += 1
+        self._drawn = None
+        self._shown.clear()
+        self._retry_at = time.monotonic() + min(LONGEST_PAUSE, 2.0 ** (self.failures - 1))
+        if self.failures == FAILURES_TOLD:
+            self._tell(str(error))
+
+    def _tell(self, problem: str) -> None:
+        """Say it once, until the dashboard is back."""
+        if not self._told:
+            self._told = True
+            log.warning(
+                "the dashboard at %s is not there (%s); the training goes on, and the curves "
+                "are sent when it is",
+                self.client.address,
+                problem,
+            )
+
+
+def loss_traces(points: list[Point], names: list[str]) -> list[Trace]:
+    """A bold smoothed curve for each loss, and a faint one of the raw values."""
+    traces = []
+    for number, name in enumerate(names):
+        colour = COLOURS[number % len(COLOURS)]
+        smooth = (_value(point.smooth, name) for point in points)
+        raw = (_value(point.losses, name) for point in points)
+        traces.append(_trace(name, points, smooth, colour))
+        traces.append(_trace(f"{name} raw", points, raw, colour, faint=True))
+    return traces
+
+
+def _value(values: Mapping[str, float], name: str) -> float:
+    return values.get(name, math.nan)
+
+
+def _trace(
+    name: str, points: list[Point], values: Iterable[float], colour: str, faint: bool = False
+) -> Trace:
+    """NaN and infinity, for which JSON has no word, become gaps."""
+    y = [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [point.x for point in points],
+        "y": y,
+        "showlegend": not faint,
+        "line": {"color": f"{colour}40" if faint else colour, "width": 1 if faint else 2},
+    }
