@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from typing import Any, Protocol
 
+from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
     restore_random_states,
@@ -35,7 +36,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> None:
     """
     if opt.resume != "state":
         return
-    path = state_path(opt)
+    path = state_path(run_folder(opt))
     state = read_state(path)
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:

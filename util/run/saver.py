@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path, write_state
 from ..errors import UserError
 from .progress import Progress
@@ -53,7 +54,7 @@ class Saver:
             for name in names:
                 self.model.save_networks(name)
             # last: a run that is killed before goes on from the older state and writes them again
-            write_state(state_path(self.opt), state)
+            write_state(state_path(run_folder(self.opt)), state)
         except UserError as error:
             self.failed = True
             log.warning("%s. The training goes on; the next save tries again", error)
