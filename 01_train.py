@@ -15,7 +15,7 @@ from models.base_model import BaseModel
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
 from options.training_run import complete_training
-from util.checkpoints.run_folder import check_run_folder, claim_run_folder
+from util.checkpoints.run_folder import claim_run_folder
 from util.frozen_options import Options
 from util.run.health import Health
 from util.run.lock import RunLock
@@ -28,13 +28,13 @@ from util.run.stopping import StopRequest
 from util.visualizer import Visualizer
 
 log = logging.getLogger(__name__)
+Claim = Callable[[], None]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train as the command line says; returns the exit code."""
     options = TrainOptions()
     opt = begin(options.parse(argv), complete_training)
-    check_run_folder(opt)
     with RunLock(opt):
         dataset = create_dataset(opt)
         model = create_model(opt)
@@ -51,24 +51,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(
-    opt: Options,
-    model: BaseModel,
-    progress: Progress,
-    visualizer: Visualizer,
-    claim_folder: Callable[[], None],
+    opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, claim: Claim
 ) -> int:
-    """The loop: every epoch that is left, until the end or a stop signal.
-
-    The run writes nothing before its first step is done: a command that fails changes nothing.
-    """
-    health, saver = Health(opt), Saver(opt, model, progress)
-
-    def save() -> None:
-        health.check_before_save(model.current_loss_tensors(), model.weights())
-        saver.save_latest()
-        visualizer.saved()
-
-    with StopRequest() as stop, saver.saving_before_data_errors(save):
+    """The loop, until the end or a stop signal; nothing is written before the first step is done."""
+    health = Health(opt)
+    saver = Saver(opt, model, progress, health, on_save=visualizer.saved)
+    with StopRequest() as stop, saver.saving_before_data_errors():
         for epoch in progress.epochs():
             for batch in progress.batches():
                 with memory_advice(opt, model.device):
@@ -76,21 +64,19 @@ def train(
                     model.optimize_parameters()
                 if progress.first_step:
                     model.check_declared_names()
-                    claim_folder()
+                    claim()
                     visualizer.open(progress.start)
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
                 if stop.exit_code or progress.due(opt.save_latest_freq):
-                    save()
+                    saver.save_latest()
                 if stop.exit_code:
                     log.info("stopped; the same command with --continue_train goes on from here")
                     return stop.exit_code
 
-            health.check_before_save(model.current_loss_tensors(), model.weights())
             model.update_learning_rate()
             progress.end_epoch()
             saver.save_epoch(epoch)
-            visualizer.saved()
             visualizer.samples(model, epoch, progress.total_iters, keep=True)
     return 1 if saver.failed else 0
 

@@ -118,7 +118,7 @@ class BaseModel(ABC):
         self.print_networks(opt.verbose)
 
     def _start_warm(self) -> None:
-        found = find_start_weights(self.opt, self.model_names)
+        found = find_start_weights(self.opt, self.model_names, self.save_dir)
         for name, path in found.items():
             load_into(getattr(self, f"net{name}"), read_weights(path), path)
         fresh = [name for name in self.model_names if name not in found]
@@ -136,7 +136,7 @@ class BaseModel(ABC):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """The inverse of `training_state`, after `setup`."""
-        path = state_path(self.opt)
+        path = state_path(run_folder(self.opt))
         for name in self.model_names:
             load_into(getattr(self, f"net{name}"), state["networks"].get(name, {}), path)
         self.optimization.load_state_dict(state, self.opt)

@@ -63,11 +63,9 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
             weights_path(folder, numbered[2], f"G{numbered[1]}").name,
         )
         return opt.replace(model_suffix=numbered[1], epoch=numbered[2], load_iter=0)
-    missing = [weights_path(folder, epoch, f"G{opt.model_suffix}").name]
-    if suffix != opt.model_suffix:
-        missing.append(weights_path(folder, epoch, f"G{suffix}").name)
+    missing = dict.fromkeys([f"G{opt.model_suffix}", f"G{suffix}"])
     raise UserError(
-        f"{_asked(opt)}: {none_found(folder, epoch, missing, GENERATORS)}{_hint(opt, folder)}"
+        f"{_asked(opt)}: {none_found(folder, epoch, [*missing], GENERATORS)}{_hint(opt, folder)}"
     )
 
 

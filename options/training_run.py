@@ -7,8 +7,8 @@ from typing import Any
 import models
 from models.parts.architecture import read_discriminator, read_generator
 from util.checkpoints.find_weights import find_start_weights
-from util.checkpoints.run_folder import read_training_options, run_folder
-from util.checkpoints.training_state import continues_from_state, read_state, state_path
+from util.checkpoints.run_folder import check_run_folder, read_training_options, run_folder
+from util.checkpoints.training_state import read_state, state_path
 from util.checkpoints.weights import read_weights
 from util.errors import UsageError, UserError
 from util.files import list_folder
@@ -35,20 +35,31 @@ OWN = {
 def complete_training(opt: Options) -> Options:
     """`opt` as parsed for a new run; completed from the run that goes on, or that it starts from.
 
-    Raises UsageError where a flag given by hand does not fit what is there.
+    Raises UsageError where a flag given by hand does not fit what is there, UserError where the
+    folder of that name is not the training's to write to.
     """
     if opt.continue_train and opt.start_from:
         raise UsageError(
             "--continue_train goes on with the run's own state: leave out --start_from"
         )
     if opt.continue_train:
-        if continues_from_state(opt):
+        if _goes_on_from_state(opt):
             opt = opt.replace(resume="state")
         opt = _adopt_run(opt)
     if opt.resume:
         opt = _adopt_architecture(opt)
         validate(opt)
+    check_run_folder(opt)
     return opt
+
+
+def _goes_on_from_state(opt: Options) -> bool:
+    """Whether --continue_train finds a state, and no weights are named by hand.
+
+    The one place that asks the disk; whoever else wants to know reads `opt.resume`.
+    """
+    by_hand = {"epoch", "load_iter"} & opt.given
+    return not by_hand and state_path(run_folder(opt)).is_file()
 
 
 def _adopt_run(opt: Options) -> Options:
@@ -65,7 +76,7 @@ def _adopt_run(opt: Options) -> Options:
     if "dataroot" not in opt.given:
         opt = opt.replace(dataroot=_data_folder(opt, folder))
     if opt.resume == "state" and "epoch_count" not in opt.given:
-        epoch = read_state(state_path(opt), mmap=True)["progress"]["epoch"]
+        epoch = read_state(state_path(folder), mmap=True)["progress"]["epoch"]
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
     return opt
@@ -116,7 +127,8 @@ def _adopt_architecture(opt: Options) -> Options:
     model = models.find_model_using_name(opt.model)
     if not model.generators:
         return opt  # a plug-in may have any architecture
-    found = find_start_weights(opt, [*model.generators, *model.discriminators])
+    names = [*model.generators, *model.discriminators]
+    found = find_start_weights(opt, names, run_folder(opt))
     generator = next((name for name in model.generators if name in found), None)
     if generator is not None:
         path = found[generator]

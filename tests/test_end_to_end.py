@@ -199,7 +199,7 @@ def test_wrong_input_is_one_line_without_a_traceback(
     err = capsys.readouterr().err
     assert (got, err.count("\n")) == (code, 1), err
     assert message in err
-    assert [path.name for path in run.iterdir()] == ["latest_net_G_A.pth"]
+    assert sorted(path.name for path in run.iterdir()) == ["latest_net_G_A.pth", "train_opt.txt"]
     assert (run / "latest_net_G_A.pth").read_bytes() == b"precious"
     assert [path.name for path in run.parent.iterdir()] == ["experiment_name"]
 
@@ -213,10 +213,10 @@ def test_wrong_input_is_one_line_without_a_traceback(
         (["--model_suffix", "_A", "--epoch", "7"], 1, "no 7_net_G_A.pth"),
         (["--model_suffix", "A"], 1, "did you mean --model_suffix _A?"),
         (["--model_suffix", "G_A"], 1, "did you mean --model_suffix _A?"),
-        (["--epoch", "7"], 1, "--epoch 7: there is no 7_net_G.pth and no 7_net_G_A.pth"),
-        (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_G.pth"),
+        (["--epoch", "7"], 1, "--epoch 7: there is no 7_net_{G,G_A}.pth"),
+        (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_{G,G_A}.pth"),
         (["--name", "other"], 1, "holds: run"),
-        (["--name", "x" * 300], 1, "holds: run"),
+        (["--name", "x" * 300], 2, "is longer than 200 bytes"),
         (["--dataroot", "missing.png"], 1, "--dataroot missing.png: there is no such file or"),
         (["--dataroot", "x" * 300], 1, "there is no such file or folder"),
         (["--model", "cycle_gan"], 1, "no latest_net_G_B.pth"),

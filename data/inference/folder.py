@@ -22,7 +22,7 @@ AHEAD_BYTES = 2**29
 
 
 class Results(Protocol):
-    """What is asked of the place that results go to (util.results.Results)."""
+    """What is asked of the place that results go to (util.results.results.Results)."""
 
     def has(self, path: str) -> bool: ...
     def leave_out(self, path: str) -> None: ...

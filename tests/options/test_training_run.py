@@ -24,7 +24,9 @@ def save_run(opt: Options, with_state: bool) -> BaseModel:
     model.save_networks("latest")
     if with_state:
         progress = {"epoch": 2}
-        write_state(state_path(opt), {"progress": progress, "model": model.training_state()})
+        write_state(
+            state_path(run_folder(opt)), {"progress": progress, "model": model.training_state()}
+        )
     return model
 
 
@@ -44,7 +46,9 @@ def test_what_a_run_begins_with_is_settled_once(
     save_run(train_opt(), with_state)
     opt = complete_training(train_opt(*words))
     assert opt.resume == resume
-    state_path(opt).unlink(missing_ok=True)  # whoever asked the disk again would be misled
+    state_path(run_folder(opt)).unlink(
+        missing_ok=True
+    )  # whoever asked the disk again would be misled
     model = create_model(opt)
     model.setup(opt)
     assert opt.epoch_count == (2 if resume == "state" else 1)

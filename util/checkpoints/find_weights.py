@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import list_folder
-from .run_folder import run_folder
 from .weights import epoch_label, weights_path
 
 GENERATORS = "*_net_G*.pth"
@@ -36,13 +35,13 @@ def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_n
     return f"there is no {epoch}_net_{name}.pth; {list_folder(folder, among)}"
 
 
-def find_start_weights(opt: Namespace, names: Sequence[str]) -> dict[str, Path]:
+def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> dict[str, Path]:
     """Network name -> weight file, for those of `names` that there are.
 
-    --continue_train looks in the run's own folder; --start_from takes a folder, the name of a run,
-    or one file `<epoch>_net_<name>.pth`. Raises UserError where there is none at all.
+    --continue_train looks in `folder`, the run's own; --start_from takes a folder, the name of a
+    run, or one file `<epoch>_net_<name>.pth`. Raises UserError where there is none at all.
     """
-    epoch, place = epoch_label(opt), run_folder(opt)
+    epoch, place = epoch_label(opt), folder
     if not opt.continue_train:
         place = _place_of(opt.start_from, Path(opt.checkpoints_dir))
         if place.is_file():

@@ -5,7 +5,6 @@
 
 import platform
 import random
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,15 @@ import torch
 
 from ..errors import UserError
 from ..files import write_atomically
-from .run_folder import run_folder
 from .weights import load_plain
 
 FORMAT = 1
 FILE_NAME = "training_state.pth"
 
 
-def state_path(opt: Namespace) -> Path:
-    """Where the state of a run is."""
-    return run_folder(opt) / FILE_NAME
-
-
-def continues_from_state(opt: Namespace) -> bool:
-    """Whether --continue_train goes on from the state, not from weights named by hand.
-
-    Asked once, by `complete_training`; whoever else wants to know reads `opt.resume`.
-    """
-    by_hand = {"epoch", "load_iter"} & getattr(opt, "given", frozenset())
-    return opt.continue_train and not by_hand and state_path(opt).is_file()
+def state_path(folder: Path) -> Path:
+    """Where the state of a run is, in the folder of the run."""
+    return folder / FILE_NAME
 
 
 def write_state(path: Path, content: dict[str, Any]) -> None:

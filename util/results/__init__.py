@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from ..video_files import is_video
 from .folder import OutputFolder
 from .pages import ResultPages
-from .results import Results
 from .video import VideoResult
 
-__all__ = ["Results", "make_results"]
 
-
-def make_results(opt: Namespace, labels: Sequence[str]) -> Results:
+def make_results(opt: Namespace, labels: Sequence[str]) -> ResultPages | OutputFolder | VideoResult:
     """The folder of `--output` where it is given, else the pages. `labels` name the visuals."""
     if is_video(opt):
         return VideoResult(opt)

@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from typing import Any, Protocol
 
+from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
     restore_random_states,
@@ -36,7 +37,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:
     """
     if opt.resume != "state":
         return False
-    path = state_path(opt)
+    path = state_path(run_folder(opt))
     state = read_state(path)
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from torch import Tensor
+
+from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path, write_state
 from ..errors import DataError, UserError
+from .health import Health
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -23,15 +27,33 @@ class Saveable(Protocol):
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network."""
 
+    def current_loss_tensors(self) -> dict[str, Tensor]:
+        """Name -> scalar, of the losses of the last step."""
+
+    def weights(self) -> list[Tensor]:
+        """The weights of all networks."""
+
     def training_state(self) -> dict[str, Any]:
         """Everything that going on exactly needs."""
 
 
 class Saver:
-    """Writes weights and the training state. A write that fails is said; the training goes on."""
+    """Writes weights and the training state. A write that fails is said; the training goes on.
 
-    def __init__(self, opt: Namespace, model: Saveable, progress: Progress) -> None:
+    Raises UserError, before anything is written, where `health` finds a value that is not finite.
+    `on_save` is called after each save.
+    """
+
+    def __init__(
+        self,
+        opt: Namespace,
+        model: Saveable,
+        progress: Progress,
+        health: Health,
+        on_save: Callable[[], None] = lambda: None,
+    ) -> None:
         self.opt, self.model, self.progress = opt, model, progress
+        self.health, self.on_save = health, on_save
         self.failed = False
         """Whether the last save failed."""
 
@@ -43,13 +65,13 @@ class Saver:
         self._save(names)
 
     @contextmanager
-    def saving_before_data_errors(self, save: Callable[[], None]) -> Iterator[None]:
-        """A DataError inside leaves what was trained whole: `save` is called before it goes on."""
+    def saving_before_data_errors(self) -> Iterator[None]:
+        """A DataError inside leaves what was trained whole: it is saved before the error passes."""
         try:
             yield
         except DataError:
             if self.progress.trained:
-                save()
+                self.save_latest()
                 if not self.failed:
                     log.info("saved; the same command with --continue_train resumes from here")
             raise
@@ -62,17 +84,19 @@ class Saver:
             self._drop_old_snapshots()
 
     def _save(self, names: list[str]) -> None:
+        self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
         state = {"progress": self.progress.state(), "model": self.model.training_state()}
         try:
             for name in names:
                 self.model.save_networks(name)
             # last: a run that is killed before goes on from the older state and writes them again
-            write_state(state_path(self.opt), state)
+            write_state(state_path(run_folder(self.opt)), state)
         except UserError as error:
             self.failed = True
             log.warning("%s. The training goes on; the next save tries again", error)
         else:
             self.failed = False
+        self.on_save()
 
     def _drop_old_snapshots(self) -> None:
         snapshots: dict[int, list[Path]] = {}

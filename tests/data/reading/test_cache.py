@@ -85,7 +85,8 @@ def test_every_data_set_takes_pictures_from_the_cache(
     mode: str, kind: str, pictures: Path, train_opt: Make, reads: list[str]
 ) -> None:
     words = ["--dataset_mode", mode, "--preprocess", "scale_width_and_crop"]
-    words += ["--model", "colorization"] if mode == "colorization" else []
+    models = {"colorization": "colorization", "single": "template"}  # cycle_gan takes two domains
+    words += ["--model", models.get(mode, "cycle_gan")]
     (pictures / "train").mkdir()
     for number in range(3):
         picture(number, 96, 48).save(pictures / "train" / f"{number}.png")

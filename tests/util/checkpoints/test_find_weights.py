@@ -58,7 +58,7 @@ def test_a_run_is_named_by_its_name_its_folder_or_a_file(
     assert find_generator(run, runs, "latest", None) == file
     opt = Namespace(epoch="latest", load_iter=0, continue_train=False, start_from=run)
     opt.checkpoints_dir, opt.name = str(runs), "new"
-    assert find_start_weights(opt, ["G_A", "G_B"])["G_A"] == file
+    assert find_start_weights(opt, ["G_A", "G_B"], runs / "new")["G_A"] == file
 
 
 def test_what_is_nowhere_is_an_error(runs: Path) -> None:
