@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(
     opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, claim: Claim
 ) -> int:
-    """The loop, until the end or a stop signal; nothing is written before the first step is done."""
+    """The loop until the end or a stop signal; nothing is written before the first step is done."""
     health = Health(opt)
     saver = Saver(opt, model, progress, health, on_save=visualizer.saved)
     with StopRequest() as stop, saver.saving_before_data_errors():
