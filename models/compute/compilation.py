@@ -34,7 +34,8 @@ def compiler_errors_for_users(mode: str) -> Iterator[None]:
     except RuntimeError as error:
         if mode == "off" or not _is_of_the_compiler(error):
             raise
-        reason = str(error).strip().splitlines()[0]
+        first, *more = str(error).strip().splitlines()
+        reason = f"{first} {more[0]}" if first.endswith("raised:") and more else first
         raise UserError(
             f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
         ) from error

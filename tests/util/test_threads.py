@@ -63,7 +63,8 @@ def test_calls_that_have_not_begun_are_dropped_when_the_block_fails() -> None:
 
     def work(number: int) -> None:
         done.append(number)
-        assert dropped.wait(PATIENCE)
+        if number == 0:
+            dropped.wait(PATIENCE)
 
     with pytest.raises(KeyboardInterrupt), Threads(threads=1, ahead=50) as threads:
         for number in range(50):
