@@ -20,8 +20,9 @@ class ImageSet(Mapping[str, Levels]):
     """Name -> levels, sorted by name.
 
     A name is the path below `folder` without the ending, so that `testA/x.png` and `testB/x.jpg`
-    are a pair; where two files of a folder differ in the ending alone, with it. `how` says what
-    `read` does to an image after decoding it, as far as that changes the levels.
+    are a pair; the second of two files that differ in the ending alone is named with it. With
+    `label` only files whose name ends with `_<label>` are taken, without that ending. `how` says
+    what `read` does to an image after decoding it, as far as that changes the levels.
     """
 
     def __init__(
@@ -62,14 +63,16 @@ def _digest(content: bytes) -> str:
 
 
 def _named(folder: Path, paths: list[str], ending: str) -> dict[str, str]:
-    short: dict[str, list[str]] = {}
-    for path in paths:
-        name = Path(path).relative_to(folder).with_suffix("").as_posix()
-        if name.endswith(ending):
-            short.setdefault(name.removesuffix(ending), []).append(path)
     named: dict[str, str] = {}
-    for name, found in short.items():
-        for path in found:
-            full = Path(path).relative_to(folder).as_posix()
-            named[name if len(found) == 1 else full] = path
+    taken: set[str] = set()
+    for path in sorted(paths):
+        inside = Path(path).relative_to(folder)
+        name = inside.with_suffix("").as_posix()
+        if not name.endswith(ending):
+            continue
+        name = name.removesuffix(ending)
+        while name.lower() in taken:  # as 02_inference.py names results
+            name = f"{name}_{inside.suffix[1:]}"
+        taken.add(name.lower())
+        named[name] = path
     return dict(sorted(named.items()))
