@@ -25,11 +25,10 @@ from run_directions import (
     directions,
     generator,
     generators,
-    image_set,
-    reader,
     run_folder_of,
 )
 
+from data.held_out import image_set, reader
 from util.devices import parse_gpu_ids, pick_device
 from util.errors import UsageError, UserError
 from util.evaluation import (

@@ -7,25 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from data.image_folder import find_images
-from data.image_reading import read_image
+from data.held_out import held_out_sides
 from models import load_generator
 from util.checkpoints import weights_path
 from util.errors import UserError
 from util.evaluation import ImageSet
-from util.evaluation.image_set import Read
 from util.evaluation.translated import Translate
 from util.files import list_folder
 from util.run_folder import read_training_options
 
 log = logging.getLogger(__name__)
-
-KINDS = ("real", "fake", "rec", "idt")
-LABELS = tuple(f"_{kind}{side}" for kind in KINDS for side in ("", "_A", "_B"))
-"""What the file names of a gallery end with."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +55,23 @@ def run_folder_of(args: Namespace) -> Path:
 
 
 def chosen_epochs(folder: Path, words: str) -> list[str]:
-    """`120,200` -> ["120", "200"]; `all` -> every stored epoch in order, or latest.
+    """`120,200` -> ["120", "200"]; `all` -> every epoch that has a number, in order.
 
     Raises UserError where one is not stored.
     """
     names = (path.name for path in folder.glob("*_net_G*.pth"))
     stored = dict.fromkeys(name.split("_net_G")[0] for name in sorted(names))
     numbers = sorted(int(epoch) for epoch in stored if epoch.isdecimal())
+    others = [epoch for epoch in stored if not epoch.isdecimal()]
     if words == "all":
-        epochs = [str(number) for number in numbers] or [e for e in ("latest",) if e in stored]
+        epochs = [str(number) for number in numbers] or others
     else:
         epochs = [word.strip() for word in words.split(",") if word.strip()]
     missing = [epoch for epoch in epochs if epoch not in stored]
     if missing or not epochs:
         raise UserError(
-            f"--epoch {words}: {f'epoch {missing[0]}' if missing else 'nothing'} is not stored; "
-            f"{list_folder(folder, '*_net_G*.pth')}"
+            f"--epoch {words}: {f'epoch {missing[0]}' if missing else 'nothing'} is not stored in "
+            f"{folder} (there are: {', '.join([*map(str, numbers), *others]) or 'none'})"
         )
     return epochs
 
@@ -122,68 +116,18 @@ def _sides(args: Namespace, folder: Path, saved: dict[str, Any]) -> tuple[ImageS
     if not root:
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     kind = saved.get("dataset_mode", "unaligned")
-    forward = saved.get("direction", "AtoB") == "AtoB"
-    names = ("input_nc", "output_nc") if forward else ("output_nc", "input_nc")
-    gray = [saved.get(name, 3) == 1 for name in names]
-    if kind == "aligned":
-        phase = args.phase or _phase(Path(root), "")
-        size = args.load_size or saved.get("crop_size", 256)
-        both = ((Path(root) / phase, size, gray[half], half) for half in (0, 1))
-    elif kind == "unaligned":
-        phase = args.phase or _phase(Path(root), "A")
-        pairs = enumerate("AB")
-        both = ((Path(root) / f"{phase}{s}", args.load_size, gray[i], None) for i, s in pairs)
-    else:
+    if kind not in ("unaligned", "aligned"):
         raise UserError(
             f"--name {args.name}: it was trained on {kind} data, which this program cannot pair; "
             "translate with 02_inference.py --output DIR, then give --real and --fake"
         )
-    first, second = (
-        image_set(where, "--dataroot", *reader(size, grayscale, half))
-        for where, size, grayscale, half in both
-    )
+    forward = saved.get("direction", "AtoB") == "AtoB"
+    names = ("input_nc", "output_nc") if forward else ("output_nc", "input_nc")
+    gray = [saved.get(name, 3) == 1 for name in names]
+    aligned = kind == "aligned"
+    size = args.load_size or (saved.get("crop_size", 256) if aligned else None)
+    first, second = held_out_sides(root, args.phase, aligned, size, gray)
     return first.limited(args.max, args.seed), second.limited(args.max, args.seed)
-
-
-def _phase(root: Path, ending: str) -> str:
-    """`test`, or `val` where that alone is there."""
-    held_out = ("test", "val")
-    return next((phase for phase in held_out if (root / f"{phase}{ending}").is_dir()), "test")
-
-
-def reader(size: int | None, gray: bool = False, half: int | None = None) -> tuple[Read, str]:
-    """How image files are read, as 02_inference.py does, and that in words."""
-
-    def read(path: str) -> Image.Image:
-        image = read_image(path)
-        if half is not None:
-            width = image.width // 2
-            image = image.crop((half * width, 0, (half + 1) * width, image.height))
-        image = image.convert("L") if gray else image
-        if size is not None and image.size != (size, size):
-            image = image.resize((size, size), Image.Resampling.BICUBIC)
-        return image
-
-    words = ["their own size" if size is None else f"{size}x{size} (bicubic)"]
-    words += ["gray"] if gray else []
-    words += [("left half", "right half")[half]] if half is not None else []
-    return read, ", ".join(words)
-
-
-def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") -> ImageSet:
-    """The images of a folder and below it. Raises UserError where there are none."""
-    if not folder.is_dir():
-        raise UserError(f"{flag}: there is no folder {folder}; {list_folder(folder.parent)}")
-    paths = find_images(folder)
-    images = ImageSet(folder, paths, read, how, label)
-    if not images:
-        named = f" whose name ends with _{label}" if label else ""
-        raise UserError(f"{flag}: {folder} holds no image{named}")
-    labels = {next((e for e in LABELS if Path(p).stem.endswith(e)), "") for p in paths}
-    if not label and "" not in labels and len(labels) > 1:
-        known = ", ".join(sorted(found[1:] for found in labels))
-        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({known})")
-    return images
 
 
 def generator(

@@ -25,8 +25,6 @@ from .translated import Translate, Translated, identity_errors
 
 log = logging.getLogger(__name__)
 
-CPU = torch.device("cpu")
-
 
 def evaluate_direction(
     inputs: Mapping[str, Levels],
@@ -43,11 +41,10 @@ def evaluate_direction(
 
     `backward`, the generator of the other direction, adds the cycle error and the identity error.
     What the generators draw (dropout) depends on `seed` alone, and no random stream of the caller
-    moves. The caller sets the mode of the networks and calls under no autocast of its own. See
-    `evaluate_pairs` for the rest.
+    moves. The caller sets the mode of the networks. See `evaluate_pairs` for the rest.
     """
     wanted = check_metrics(metrics)
-    with own_random_streams(seed, extractor.device if extractor else CPU):
+    with own_random_streams(seed):
         way_back = backward if "cycle" in wanted else None
         translated = Translated(inputs, forward, way_back)
         figures = evaluate_pairs(real, translated, extractor, wanted, seed=seed, cache=cache)
@@ -78,7 +75,7 @@ def evaluate_pairs(
     where `fake` or `real` is empty.
     """
     wanted = check_metrics(metrics)
-    with own_random_streams(seed, extractor.device if extractor else CPU):
+    with own_random_streams(seed):
         seen = _look_at(fake, real, extractor, wanted)
         if not seen.names or not real:
             raise UserError("there is nothing to compare: one of the two sets holds no image")
@@ -182,19 +179,18 @@ def _place(figure: Figure) -> int:
 
 
 @contextmanager
-def own_random_streams(seed: int, device: torch.device) -> Iterator[None]:
+def own_random_streams(seed: int) -> Iterator[None]:
     """Random streams that begin at `seed`; those of the caller are as they were afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
-    mps = torch.mps.get_rng_state() if device.type == "mps" else None
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(gpus)):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        if device.type == "mps":
+        if gpus:
+            torch.cuda.manual_seed_all(seed)
+        if mps is not None:
             torch.mps.manual_seed(seed)
         try:
             yield

@@ -48,6 +48,8 @@ class Extractor:
     """
 
     def __init__(self, network: Any, device: torch.device) -> None:
+        if device.type == "mps":  # which lacks the antialiased resize
+            device = torch.device("cpu")
         self.network, self.device = network.to(device), device
         self.name: str = network.get_name()
         self.resize = RESIZE.get(self.name, "as the extractor does it")

@@ -59,7 +59,7 @@ def lpips_like(fake: Sequence[Tensor], true: Sequence[Tensor]) -> float:
     """
     total = 0.0
     for x, y in zip(fake, true, strict=True):
-        difference = F.normalize(x.double(), dim=0) - F.normalize(y.double(), dim=0)
+        difference = F.normalize(x.cpu().double(), dim=0) - F.normalize(y.cpu().double(), dim=0)
         total += float(difference.square().sum(dim=0).mean())
     return total
 

@@ -87,15 +87,14 @@ def _lines(comparison: Comparison, columns: list[str]) -> list[list[str]]:
 
 
 def _protocols(comparison: Comparison) -> list[str]:
-    lines = []
+    titles: dict[str, list[str]] = {}
     for title in comparison.titles:
         rows = (row for key, row in comparison.figures.items() if key != UNTRANSLATED)
         figure = next(row[title] for row in rows if title in row)
         better = "higher" if figure.higher_is_better else "lower"
-        lines.append(f"{title}: {figure.protocol}; {better} is better")
-    if comparison.best:
-        lines.append("* the best of these epochs")
-    return lines
+        titles.setdefault(f"{figure.protocol}; {better} is better", []).append(title)
+    lines = [f"{', '.join(named)}: {protocol}" for protocol, named in titles.items()]
+    return [*lines, "* the best of these epochs"] if comparison.best else lines
 
 
 def number(value: float) -> str:

@@ -6,12 +6,14 @@ Legend: levels are (3, H, W) uint8; images (1, 3, H, W) float32 in [-1, 1].
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from util.images import Levels, as_floats, to_picture
 
 Translate = Callable[[Tensor], Tensor]
-"""A generator at work: (1, 3, H, W) in [-1, 1] -> (1, 3, H, W) in [-1, 1], on any device."""
+"""A generator at work: (1, 3, H, W) in [-1, 1], on the CPU or as a Translate returned it ->
+(1, 3, H, W) in [-1, 1], on any device. It is called without gradients."""
 
 LEVELS = 127.5
 """In one unit of [-1, 1]."""
@@ -34,12 +36,14 @@ class Translated:
     def __iter__(self) -> Iterator[tuple[str, Levels]]:
         for name in sorted(self.images):
             image = as_floats(self.images[name]).unsqueeze(0)
-            fake = self.forward(image)
-            if self.backward is not None:
-                self.cycle_errors[name] = difference(self.backward(fake), image)
+            with torch.no_grad():
+                fake = self.forward(image)
+                if self.backward is not None:
+                    self.cycle_errors[name] = difference(self.backward(fake), image)
             yield name, np.ascontiguousarray(to_picture(fake[0]).transpose(2, 0, 1))
 
 
+@torch.no_grad()
 def identity_errors(images: Mapping[str, Levels], forward: Translate) -> dict[str, float]:
     """Mean absolute difference that a generator makes to images of its target, in levels."""
     errors = {}
