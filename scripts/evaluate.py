@@ -50,6 +50,10 @@ from util.session import run_program
 log = logging.getLogger(__name__)
 
 
+OF_RUNS, OF_FOLDERS = ("epoch", "dataroot", "phase", "eval"), ("real", "fake", "label", "input")
+"""The flags of either use."""
+
+
 @dataclass(frozen=True)
 class Measuring:
     """What all figures are computed with."""
@@ -119,14 +123,25 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--checkpoints_dir", default="./checkpoints", help="where runs and features are stored")
     add("--gpu_ids", help="GPU to compute on; -1 is the CPU (default: 0 where there is one)")
     args = parser.parse_args(argv)
+    check(args, parser)
+    names = args.metrics.split(",") if args.metrics else list(METRICS)
+    args.metrics = check_metrics(name.strip() for name in names)
+    return args
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Raise UsageError for flags that do not go together or are out of range."""
     if bool(args.name) == bool(args.real and args.fake):
         raise UsageError("give either --name, or --real and --fake")
+    for flag in OF_FOLDERS if args.name else OF_RUNS:
+        if getattr(args, flag) != parser.get_default(flag):
+            there = "--name" if args.name else "--real and --fake"
+            raise UsageError(f"--{flag} does not go with {there}; leave it out")
     for flag in ("max", "load_size"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
-    names = args.metrics.split(",") if args.metrics else list(METRICS)
-    args.metrics = check_metrics(name.strip() for name in names if name.strip())
-    return args
+    if not 0 <= args.seed < 2**32:
+        raise UsageError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
 
 
 def console_for(target: str | None) -> contextlib.AbstractContextManager[object]:
@@ -134,10 +149,11 @@ def console_for(target: str | None) -> contextlib.AbstractContextManager[object]
     return contextlib.redirect_stdout(sys.stderr) if target == "-" else contextlib.nullcontext()
 
 
-def measuring(args: argparse.Namespace, device: torch.device) -> Measuring:
+def measuring(args: argparse.Namespace, device: torch.device | None = None) -> Measuring:
     """The extractor, where a metric needs one, and the cache."""
     extractor = None
     if any(METRICS[metric].of_features for metric in args.metrics):
+        device = device or chosen_device(args)
         extractor = make_extractor(args.extractor, device, args.inception_weights)
     cache = FeatureCache(Path(args.checkpoints_dir) / "cache" / "features")
     return Measuring(args.metrics, extractor, args.seed, cache)
@@ -157,7 +173,7 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
 
     real, fake = images(args.real, "--real"), images(args.fake, "--fake", args.label)
     inputs = images(args.input, "--input") if args.input else None
-    tools = measuring(args, chosen_device(args))
+    tools = measuring(args)
     title = f"{len(fake)} images of {args.fake}, against {len(real)} images of {args.real}"
     comparison = Comparison(title, how)
     if inputs is not None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evaluation_images import CPU, lite_extractor
+from evaluation_images import CPU, lite_extractor, noisy, scenes
 from PIL import Image
 from tiny_runs import optional_package
 
-from util.evaluation import make_extractor
+from util.evaluation import evaluate_pairs, make_extractor
 from util.evaluation.efficientnet_lite import EfficientNetLite0, SameConv2d, build, prepared
 from util.images import to_levels
 
@@ -84,3 +84,25 @@ def test_preparation_keeps_the_range() -> None:
     found = prepared(image)
     assert found.shape == (1, 3, 224, 224)
     assert -127 / 128 <= float(found.min()) < float(found.max()) <= 1
+
+
+def test_torch_fidelity_computes_the_same_from_folders(tmp_path: Path) -> None:
+    package = optional_package("torch_fidelity")
+    real, fake = scenes(8), noisy(scenes(7, seed=1), 30)
+    for name, images in (("real", real), ("fake", fake)):
+        (tmp_path / name).mkdir()
+        for stem, found in images.items():
+            Image.fromarray(found.transpose(1, 2, 0)).save(tmp_path / name / f"{stem}.png")
+    figures = evaluate_pairs(real, fake.items(), lite_extractor(), ["fid", "kid", "recall"])
+    expected = package.calculate_metrics(
+        input1=str(tmp_path / "fake"),
+        input2=str(tmp_path / "real"),
+        feature_extractor="efficientnet-lite0",
+        **dict.fromkeys(("fid", "kid", "prc", "save_cpu_ram"), True),
+        **{"cuda": False, "verbose": False, "cache": False, "rng_seed": 0, "kid_subset_size": 3},
+    )
+    found = {figure.metric: figure.value for figure in figures.values()}
+    assert found["fid"] == pytest.approx(expected[package.KEY_METRIC_FID], rel=1e-4)
+    assert found["kid"] == pytest.approx(expected[package.KEY_METRIC_KID_MEAN], abs=1e-4)
+    assert found["recall"] == pytest.approx(expected[package.KEY_METRIC_RECALL], abs=1e-4)
+    assert "FID[efficientnet-lite0]" in figures
