@@ -49,7 +49,6 @@ from util.session import run_program
 
 log = logging.getLogger(__name__)
 
-
 OF_RUNS, OF_FOLDERS = ("epoch", "dataroot", "phase", "eval"), ("real", "fake", "label", "input")
 """The flags of either use."""
 
@@ -71,7 +70,9 @@ class Measuring:
         self, way: Direction, forward: Translate, backward: Translate | None
     ) -> Figures:
         """Figures of a generator."""
-        sets = (way.inputs, way.real, forward, self.extractor, self.metrics)
+        alike = ("gray" in way.inputs.how) == ("gray" in way.real.how)
+        metrics = [metric for metric in self.metrics if alike or metric != "identity"]
+        sets = (way.inputs, way.real, forward, self.extractor, metrics)
         return evaluate_direction(*sets, backward=backward, **self._more)
 
     @property
@@ -155,6 +156,8 @@ def measuring(args: argparse.Namespace, device: torch.device | None = None) -> M
     if any(METRICS[metric].of_features for metric in args.metrics):
         device = device or chosen_device(args)
         extractor = make_extractor(args.extractor, device, args.inception_weights)
+        if "lpips_like" in args.metrics and not extractor.has_maps:
+            log.warning("LPIPS-like is left out: %s gives no maps", extractor.name)
     cache = FeatureCache(Path(args.checkpoints_dir) / "cache" / "features")
     return Measuring(args.metrics, extractor, args.seed, cache)
 

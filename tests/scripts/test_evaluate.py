@@ -19,6 +19,7 @@ from tiny_runs import infer, make_run, optional_package, pixels, tiny_generator
 
 from models.networks import define_G
 from util.checkpoints import save_weights
+from util.evaluation import Extractor
 from util.evaluation.report import number
 from util.session import run_program
 
@@ -200,9 +201,29 @@ def test_gray_images(tmp_path: Path) -> None:
     assert comparison["figures"]["latest"]["L1"]["value"] > 1
 
 
-def tiny_gray() -> torch.nn.Module:
+def test_the_identity_error_needs_domains_of_as_many_channels(run: Path) -> None:
+    folder = run / "checkpoints" / "run"
+    save_weights(tiny_gray(1, 3), folder / "latest_net_G_A.pth")
+    save_weights(tiny_gray(3, 1), folder / "latest_net_G_B.pth")
+    options = {"dataroot": str(run / "data"), "input_nc": 1, "output_nc": 3}
+    (folder / "train_opt.json").write_text(json.dumps(options))
+    assert run_of(run, "--metrics", WITHOUT_FEATURES, "--json", run / "out.json") == 0
+    for comparison in comparisons(run / "out.json"):
+        assert set(comparison["figures"]["latest"]) == {"L1", "PSNR", "SSIM", "cycle error"}
+
+
+def test_an_extractor_without_maps_is_said(run: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(Extractor, "has_maps", False)
+    tiny_extractor()
+    words = ("--extractor", "tiny", "--metrics", "l1,lpips_like", "--json", run / "out.json")
+    assert run_of(run, *words) == 0
+    assert "LPIPS-like is left out: tiny gives no maps" in capsys.readouterr().out
+    assert set(comparisons(run / "out.json")[0]["figures"]["latest"]) == {"L1"}
+
+
+def tiny_gray(input_nc: int = 1, output_nc: int = 1) -> torch.nn.Module:
     torch.manual_seed(0)
-    return define_G(1, 1, 4, "resnet_6blocks", "instance", init_gain=0.15)
+    return define_G(input_nc, output_nc, 4, "resnet_6blocks", "instance", init_gain=0.15)
 
 
 def test_the_same_command_gives_the_same_figures(run: Path, capsys) -> None:
