@@ -50,7 +50,8 @@ def steps(seed: str) -> list[tuple[int, str, list[str]]]:
     images = Path("results") / NAME / "test_latest" / "images"
     translate = ["02_inference.py", "--name", NAME, "--model", "test", "--model_suffix", "_A"]
     train = ["01_train.py", "--dataroot", str(DEMO), "--name", NAME, "--seed", seed, *TRAINING]
-    compare = ["scripts/mean_error.py", str(images), str(DEMO / "testB"), str(DEMO / "testA")]
+    compare = ["scripts/evaluate.py", "--real", str(DEMO / "testB"), "--fake", str(images)]
+    compare += ["--label", "fake", "--input", str(DEMO / "testA"), "--metrics", "l1"]
     return [
         (2, "drawing the demo pictures", ["datasets/make_demo_dataset.py"]),
         (3, "training for 4 epochs of 200 pictures (about 2 minutes on two cores)", train),

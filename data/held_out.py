@@ -1,0 +1,80 @@
+"""The images of a data set that evaluation compares: sets by name, read as inference reads them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from util.errors import UserError
+from util.evaluation.image_set import ImageSet, Read
+from util.files import list_folder
+
+from .image_folder import find_images
+from .image_reading import read_image
+
+HELD_OUT = ("test", "val")
+"""The phases that training has not seen, the first that is there."""
+
+KINDS = ("real", "fake", "rec", "idt")
+LABELS = tuple(f"_{kind}{side}" for kind in KINDS for side in ("", "_A", "_B"))
+"""What the file names of a gallery end with."""
+
+
+def held_out_sides(
+    root: str | Path,
+    phase: str | None = None,
+    aligned: bool = False,
+    size: int | None = None,
+    gray: Sequence[bool] = (False, False),
+) -> tuple[ImageSet, ImageSet]:
+    """The images of A and of B: `<root>/<phase>A` and `B`, or the halves of `<root>/<phase>`.
+
+    Without `phase` the first of HELD_OUT that is there; `size` resizes to a square. Raises
+    UserError where a folder is missing or empty.
+    """
+    root = Path(root)
+    if phase is None:
+        ending = "" if aligned else "A"
+        there = (phase for phase in HELD_OUT if (root / f"{phase}{ending}").is_dir())
+        phase = next(there, HELD_OUT[0])
+    found = []
+    for place, side in enumerate("AB"):
+        folder = root / (phase if aligned else f"{phase}{side}")
+        read, how = reader(size, gray[place], place if aligned else None)
+        found.append(image_set(folder, "--dataroot", read, how))
+    return found[0], found[1]
+
+
+def reader(size: int | None, gray: bool = False, half: int | None = None) -> tuple[Read, str]:
+    """How image files are read, as 02_inference.py does, and that in words."""
+
+    def read(path: str) -> Image.Image:
+        image = read_image(path)
+        if half is not None:
+            width = image.width // 2
+            image = image.crop((half * width, 0, (half + 1) * width, image.height))
+        image = image.convert("L") if gray else image
+        if size is not None and image.size != (size, size):
+            image = image.resize((size, size), Image.Resampling.BICUBIC)
+        return image
+
+    words = ["their own size" if size is None else f"{size}x{size} (bicubic)"]
+    words += ["gray"] if gray else []
+    words += [("left half", "right half")[half]] if half is not None else []
+    return read, ", ".join(words)
+
+
+def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") -> ImageSet:
+    """The images of a folder and below it. Raises UserError where there are none."""
+    if not folder.is_dir():
+        raise UserError(f"{flag}: there is no folder {folder}; {list_folder(folder.parent)}")
+    paths = find_images(folder)
+    images = ImageSet(folder, paths, read, how, label)
+    if not images:
+        named = f" whose name ends with _{label}" if label else ""
+        raise UserError(f"{flag}: {folder} holds no image{named}")
+    labels = {next((e for e in LABELS if Path(p).stem.endswith(e)), "") for p in paths}
+    if not label and "" not in labels and len(labels) > 1:
+        known = ", ".join(sorted(found[1:] for found in labels))
+        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({known})")
+    return images

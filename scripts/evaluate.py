@@ -1,0 +1,215 @@
+"""Measure translations: python scripts/evaluate.py --name NAME --epoch 120,180,200
+
+Translates the held-out images of a run with each of the epochs and compares them with real ones:
+FID, KID, precision, recall; with the true answers where file names are shared; and the cycle and
+identity errors of CycleGAN. Or, with folders: --real DIR --fake DIR [--input DIR].
+docs/evaluation.md says what the figures mean.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from run_directions import (
+    Direction,
+    chosen_epochs,
+    directions,
+    generator,
+    generators,
+    run_folder_of,
+)
+
+from data.held_out import image_set, reader
+from util.devices import parse_gpu_ids, pick_device
+from util.errors import UsageError, UserError
+from util.evaluation import (
+    METRICS,
+    Extractor,
+    FeatureCache,
+    ImageSet,
+    evaluate_direction,
+    evaluate_pairs,
+    make_extractor,
+)
+from util.evaluation.figures import check_metrics
+from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
+from util.evaluation.translated import Translate
+from util.files import write_text_atomically
+from util.logs import start_logging
+from util.session import run_program
+
+log = logging.getLogger(__name__)
+
+OF_RUNS, OF_FOLDERS = ("epoch", "dataroot", "phase", "eval"), ("real", "fake", "label", "input")
+"""The flags of either use."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What all figures are computed with."""
+
+    metrics: tuple[str, ...]
+    extractor: Extractor | None
+    seed: int
+    cache: FeatureCache
+
+    def of_sets(self, real: ImageSet, fake: ImageSet) -> Figures:
+        """Figures of images that are there."""
+        return evaluate_pairs(real, fake.items(), self.extractor, self.metrics, **self._more)
+
+    def of_direction(
+        self, way: Direction, forward: Translate, backward: Translate | None
+    ) -> Figures:
+        """Figures of a generator."""
+        alike = ("gray" in way.inputs.how) == ("gray" in way.real.how)
+        metrics = [metric for metric in self.metrics if alike or metric != "identity"]
+        sets = (way.inputs, way.real, forward, self.extractor, metrics)
+        return evaluate_direction(*sets, backward=backward, **self._more)
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        return {"seed": self.seed, "cache": self.cache}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print the table, write the JSON."""
+    args = arguments(argv)
+    with console_for(args.json):
+        start_logging()
+        comparisons = (of_run if args.name else of_folders)(args)
+        for comparison in comparisons:
+            print(f"\n{table(comparison)}")
+    if args.json:
+        text = json.dumps({"comparisons": [plain(c) for c in comparisons]}, indent=1) + "\n"
+        if args.json == "-":
+            sys.stdout.write(text)
+        else:
+            write_text_atomically(Path(args.json), text)
+    return 0
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The checked command line. Raises UsageError where flags do not go together."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--name", help="name of a run")
+    add(
+        "--epoch", default="latest", help="epochs of the run: 120,180,200, or all (default: latest)"
+    )
+    add("--dataroot", help="folder of testA and testB (default: what the run was trained on)")
+    add("--phase", help="<phase>A and <phase>B are compared (default: test, else val)")
+    add("--eval", action="store_true", help="dropout off, batch norm by its statistics")
+    add("--real", type=Path, help="folder of real images")
+    add("--fake", type=Path, help="folder of translations")
+    add("--label", default="", help="of a gallery in --fake: fake, fake_B, ...")
+    add("--input", type=Path, help="folder of the untranslated images, whose figures to beat")
+    add("--metrics", help=f"some of {','.join(METRICS)} (default: all that apply)")
+    add("--extractor", help="inception, efficientnet-lite0, or another one of torch-fidelity")
+    add("--inception_weights", type=Path, help="file with the weights of Inception")
+    add("--load_size", type=int, help="resize all images to a square (default: own size)")
+    add("--max", type=int, help="use at most so many images of each folder")
+    add("--seed", type=int, default=0, help="of KID's subsets, --max and dropout (default: 0)")
+    add("--json", help="write all figures to this file; - is the standard output")
+    add("--checkpoints_dir", default="./checkpoints", help="where runs and features are stored")
+    add("--gpu_ids", help="GPU to compute on; -1 is the CPU (default: 0 where there is one)")
+    args = parser.parse_args(argv)
+    check(args, parser)
+    names = args.metrics.split(",") if args.metrics else list(METRICS)
+    args.metrics = check_metrics(name.strip() for name in names)
+    return args
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Raise UsageError for flags that do not go together or are out of range."""
+    if bool(args.name) == bool(args.real and args.fake):
+        raise UsageError("give either --name, or --real and --fake")
+    for flag in OF_FOLDERS if args.name else OF_RUNS:
+        if getattr(args, flag) != parser.get_default(flag):
+            there = "--name" if args.name else "--real and --fake"
+            raise UsageError(f"--{flag} does not go with {there}; leave it out")
+    for flag in ("max", "load_size"):
+        if getattr(args, flag) is not None and getattr(args, flag) < 1:
+            raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
+    if not 0 <= args.seed < 2**32:
+        raise UsageError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
+
+
+def console_for(target: str | None) -> contextlib.AbstractContextManager[object]:
+    """Where JSON goes to the standard output, all else goes to the standard error."""
+    return contextlib.redirect_stdout(sys.stderr) if target == "-" else contextlib.nullcontext()
+
+
+def measuring(args: argparse.Namespace, device: torch.device | None = None) -> Measuring:
+    """The extractor, where a metric needs one, and the cache."""
+    extractor = None
+    if any(METRICS[metric].of_features for metric in args.metrics):
+        device = device or chosen_device(args)
+        extractor = make_extractor(args.extractor, device, args.inception_weights)
+        if "lpips_like" in args.metrics and not extractor.has_maps:
+            log.warning("LPIPS-like is left out: %s gives no maps", extractor.name)
+    cache = FeatureCache(Path(args.checkpoints_dir) / "cache" / "features")
+    return Measuring(args.metrics, extractor, args.seed, cache)
+
+
+def chosen_device(args: argparse.Namespace) -> torch.device:
+    """As --gpu_ids says."""
+    return pick_device(parse_gpu_ids(args.gpu_ids or "0"), args.gpu_ids is not None)
+
+
+def of_folders(args: argparse.Namespace) -> list[Comparison]:
+    """The images of --fake against those of --real."""
+    read, how = reader(args.load_size)
+
+    def images(folder: Path, flag: str, label: str = "") -> ImageSet:
+        return image_set(folder, flag, read, how, label).limited(args.max, args.seed)
+
+    real, fake = images(args.real, "--real"), images(args.fake, "--fake", args.label)
+    inputs = images(args.input, "--input") if args.input else None
+    tools = measuring(args)
+    title = f"{len(fake)} images of {args.fake}, against {len(real)} images of {args.real}"
+    comparison = Comparison(title, how)
+    if inputs is not None:
+        comparison.figures[UNTRANSLATED] = tools.of_sets(real, inputs)
+    comparison.figures["translated"] = tools.of_sets(real, fake)
+    if not comparison.figures["translated"]:
+        raise UserError(
+            f"{args.real} and {args.fake} share no file name, or hold too few images for --metrics"
+        )
+    return [comparison]
+
+
+def of_run(args: argparse.Namespace) -> list[Comparison]:
+    """Every direction of a run, with every epoch that was asked for."""
+    folder = run_folder_of(args)
+    epochs = chosen_epochs(folder, args.epoch)
+    ways = directions(args, folder, generators(folder, epochs))
+    device = chosen_device(args)
+    tools = measuring(args, device)
+    found = [Comparison(way.title, way.inputs.how.split(",")[0]) for way in ways]
+    for way, comparison in zip(ways, found, strict=True):
+        comparison.figures[UNTRANSLATED] = tools.of_sets(way.real, way.inputs)
+    for epoch in epochs:
+        log.info("epoch %s: translating %d images", epoch, sum(len(way.inputs) for way in ways))
+        nets = {
+            suffix: generator(args, folder, epoch, suffix, device)
+            for suffix in {way.forward for way in ways}
+        }
+        for way, comparison in zip(ways, found, strict=True):
+            backward = None if way.backward is None else nets[way.backward]
+            comparison.figures[epoch] = tools.of_direction(way, nets[way.forward], backward)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

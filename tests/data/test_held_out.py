@@ -1,0 +1,66 @@
+"""Held-out images are found and read as inference reads them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_images import scenes
+from PIL import Image
+
+from data.held_out import held_out_sides
+from util.errors import UserError
+
+
+def store(folder: Path, count: int, seed: int = 0, size: int = 24) -> dict[str, np.ndarray]:
+    folder.mkdir(parents=True)
+    images = scenes(count, seed, size)
+    for name, levels in images.items():
+        Image.fromarray(levels.transpose(1, 2, 0)).save(folder / f"{name}.png")
+    return images
+
+
+def test_the_test_images_else_those_of_val(tmp_path: Path) -> None:
+    for phase in ("val", "test"):
+        for number, side in enumerate("AB"):
+            store(tmp_path / f"{phase}{side}", 2 + number)
+        A, B = held_out_sides(tmp_path)
+        assert (A.folder, B.folder) == (tmp_path / f"{phase}A", tmp_path / f"{phase}B")
+        assert (len(A), len(B)) == (2, 3)
+    assert held_out_sides(tmp_path, "val")[0].folder == tmp_path / "valA"
+
+
+def test_images_keep_their_size_and_levels_unless_asked(tmp_path: Path) -> None:
+    images = store(tmp_path / "testA", 2)
+    store(tmp_path / "testB", 2)
+    A, _ = held_out_sides(tmp_path)
+    assert all(np.array_equal(A[name], images[name]) for name in images)
+    assert A.how == "their own size"
+    small, _ = held_out_sides(tmp_path, size=16)
+    assert next(iter(small.values())).shape == (3, 16, 16)
+    assert small.digest != A.digest
+
+
+def test_gray_images_have_three_equal_channels(tmp_path: Path) -> None:
+    images = store(tmp_path / "testA", 1)
+    store(tmp_path / "testB", 1)
+    A, B = held_out_sides(tmp_path, gray=(True, False))
+    (levels,), (original,) = A.values(), images.values()
+    luma = np.asarray(Image.fromarray(original.transpose(1, 2, 0)).convert("L"))
+    assert all(np.array_equal(channel, luma) for channel in levels)
+    assert "gray" in A.how
+    assert "gray" not in B.how
+
+
+def test_halves_of_pairs(tmp_path: Path) -> None:
+    (pair,) = store(tmp_path / "test", 1).values()
+    A, B = held_out_sides(tmp_path, aligned=True)
+    (left,), (right,) = A.values(), B.values()
+    assert np.array_equal(np.concatenate([left, right], axis=2), pair)
+
+
+def test_missing_images_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--dataroot: there is no folder .*testA"):
+        held_out_sides(tmp_path)
+    (tmp_path / "testA").mkdir()
+    with pytest.raises(UserError, match="testA holds no image"):
+        held_out_sides(tmp_path)

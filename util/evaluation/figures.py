@@ -1,0 +1,87 @@
+"""What is measured: the names of the metrics, and a figure with its protocol."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from util.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is called and read."""
+
+    title: str
+    higher_is_better: bool = False
+    of_features: bool = False
+    """Compares two sets by the features of an extractor; needs torch-fidelity."""
+    of_pairs: bool = False
+    """Compares a translation with the true answer, the real image of the same name."""
+    of_cycles: bool = False
+    """Needs the generators of both directions."""
+
+
+METRICS = {
+    "fid": Metric("FID", of_features=True),
+    "kid": Metric("KID", of_features=True),
+    "precision": Metric("precision", higher_is_better=True, of_features=True),
+    "recall": Metric("recall", higher_is_better=True, of_features=True),
+    "l1": Metric("L1", of_pairs=True),
+    "psnr": Metric("PSNR", higher_is_better=True, of_pairs=True),
+    "ssim": Metric("SSIM", higher_is_better=True, of_pairs=True),
+    "lpips_like": Metric("LPIPS-like", of_features=True, of_pairs=True),
+    "cycle": Metric("cycle error", of_cycles=True),
+    "identity": Metric("identity error", of_cycles=True),
+}
+"""What `--metrics` accepts, in the order in which figures are shown."""
+
+PLAIN = {"inception-v3-compat": ("fid", "kid")}
+"""The figures whose plain name is defined by an extractor; all others carry its name."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value."""
+
+    metric: str
+    """A key of METRICS."""
+    value: float
+    protocol: str
+    """What one must know to compare it: counts, extractor, resize, seed."""
+    spread: float | None = None
+    """KID alone: the standard deviation over its subsets."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is better."""
+        return METRICS[self.metric].higher_is_better
+
+
+def title(metric: str, extractor: str | None) -> str:
+    """`FID` where the extractor is the one that defines it, else `FID[<extractor>]`."""
+    name = METRICS[metric].title
+    if not METRICS[metric].of_features or metric in PLAIN.get(extractor or "", ()):
+        return name
+    return f"{name}[{extractor}]"
+
+
+def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
+    """The metrics of these names in the order of METRICS. Raises UsageError for an unknown one."""
+    wanted = list(names)
+    for name in wanted:
+        if name not in METRICS:
+            hint = did_you_mean(name, METRICS)
+            raise UsageError(
+                f"--metrics {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
+            )
+    return tuple(name for name in METRICS if name in wanted)
+
+
+def best(figures: Mapping[str, Figure]) -> str | None:
+    """The key (an epoch, say) of the best of several figures of one metric; the first of equals.
+
+    None where there are none, or where all are equal.
+    """
+    if len({figure.value for figure in figures.values()}) < 2:
+        return None
+    sign = -1 if next(iter(figures.values())).higher_is_better else 1
+    return min(figures, key=lambda key: sign * figures[key].value)
