@@ -28,8 +28,9 @@ from run_directions import (
     run_folder_of,
 )
 
-from data.held_out import image_set, reader
-from util.devices import parse_gpu_ids, pick_device
+from data.inference.held_out import image_set, reader
+from options.base_options import parse_gpu_ids
+from util.devices import pick_device
 from util.errors import UsageError, UserError
 from util.evaluation import (
     METRICS,
@@ -44,8 +45,7 @@ from util.evaluation.figures import check_metrics
 from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
 from util.evaluation.translated import Translate
 from util.files import write_text_atomically
-from util.logs import start_logging
-from util.session import run_program
+from util.run.session import run_program, start_logging
 
 log = logging.getLogger(__name__)
 

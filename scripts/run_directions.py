@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.held_out import held_out_sides
+from data.inference.held_out import held_out_sides
 from models import load_generator
-from util.checkpoints import weights_path
+from util.checkpoints.run_folder import read_training_options
+from util.checkpoints.weights import weights_path
 from util.errors import UserError
 from util.evaluation import ImageSet
 from util.evaluation.translated import Translate
 from util.files import list_folder
-from util.run_folder import read_training_options
 
 log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from PIL import Image
 from tiny_runs import infer, make_run, optional_package, pixels, tiny_generator
 
 from models.networks import define_G
-from util.checkpoints import save_weights
+from util.checkpoints.weights import save_weights
 from util.evaluation import Extractor
 from util.evaluation.report import number
-from util.session import run_program
+from util.run.session import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_FEATURES = "l1,psnr,ssim,cycle,identity"

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from util.checkpoints import read_weights
+from util.checkpoints.weights import read_weights
 from util.errors import UsageError, UserError, did_you_mean
 from util.images import Levels
 

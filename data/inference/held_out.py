@@ -9,8 +9,7 @@ from util.errors import UserError
 from util.evaluation.image_set import ImageSet, Read
 from util.files import list_folder
 
-from .image_folder import find_images
-from .image_reading import read_image
+from ..image_folder import find_images, read_image
 
 HELD_OUT = ("test", "val")
 """The phases that training has not seen, the first that is there."""

@@ -7,7 +7,7 @@ import pytest
 from evaluation_images import scenes
 from PIL import Image
 
-from data.held_out import held_out_sides
+from data.inference.held_out import held_out_sides
 from util.errors import UserError
 
 
