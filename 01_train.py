@@ -92,7 +92,7 @@ def report(
     keep = progress.due(opt.update_html_freq) or progress.last_step
     if keep or progress.due(opt.display_freq):
         visualizer.show(model, progress.epoch, progress.total_iters, keep)
-        health.watch_pictures(model.get_current_visuals())
+        health.watch_images(model.get_current_visuals())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 
 from tqdm import tqdm
 
-from data import create_pictures
+from data import create_inference_images
 from models import create_model
 from models.inference.translator import make_translators
 from options.base_options import option_defaults
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     """Translate as the command line says; returns the exit code, 1 where pictures were skipped."""
     options = TestOptions()
     opt = begin(options.parse(argv), adopt_from_run)
-    pictures = create_pictures(opt)
+    pictures = create_inference_images(opt)
     model = create_model(opt)
     model.setup(opt)
     store_options(run_folder(opt), opt, option_defaults(options, opt))

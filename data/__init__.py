@@ -8,7 +8,7 @@ from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
 from .base_dataset import BaseDataset
-from .inference.folder import PicturesAhead
+from .inference.folder import ImagePrefetcher
 from .inference.video import VideoFrames
 from .loader import CustomDatasetDataLoader
 
@@ -16,7 +16,7 @@ __all__ = [
     "BaseDataset",
     "CustomDatasetDataLoader",
     "create_dataset",
-    "create_pictures",
+    "create_inference_images",
     "dataset_names",
     "find_dataset_using_name",
     "get_option_setter",
@@ -47,6 +47,6 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
     return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)
 
 
-def create_pictures(opt: Namespace) -> PicturesAhead | VideoFrames:
+def create_inference_images(opt: Namespace) -> ImagePrefetcher | VideoFrames:
     """What inference translates: the items of the data set, or the frames of a video."""
-    return VideoFrames(opt) if is_video(opt) else PicturesAhead(create_dataset(opt).dataset, opt)
+    return VideoFrames(opt) if is_video(opt) else ImagePrefetcher(create_dataset(opt).dataset, opt)

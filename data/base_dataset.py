@@ -9,11 +9,11 @@ from typing import Any
 import torch.utils.data
 from torch import Tensor
 
-from util.images import Levels
+from util.images import Uint8Image
 from util.random_streams import stream
 
-from .reading.pictures import Pictures, placed, size_of
-from .transforms import draw_placement
+from .reading.image_reader import ImageReader, crop_and_flip, size_of
+from .transforms import draw_crop_flip
 
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
@@ -29,7 +29,7 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         self.opt = opt
         self.root: str = opt.dataroot
         self.epoch = 1
-        self.pictures = Pictures(opt)
+        self.pictures = ImageReader(opt)
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -62,10 +62,10 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         return path, self._crop_and_flip(path, levels, rng, channels)
 
     def _crop_and_flip(
-        self, path: str, levels: Levels, rng: Random, channels: tuple[int, ...]
+        self, path: str, levels: Uint8Image, rng: Random, channels: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
-        placement = draw_placement(self.opt, size_of(levels), rng, path)
-        return placed(levels, self.opt, placement).split(channels)
+        crop_flip = draw_crop_flip(self.opt, size_of(levels), rng, path)
+        return crop_and_flip(levels, self.opt, crop_flip).split(channels)
 
     @abstractmethod
     def __len__(self) -> int:

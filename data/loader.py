@@ -12,14 +12,14 @@ import torch.utils.data
 from torch import Tensor
 
 from util.errors import DataError, UserError
-from util.images import Levels, as_floats
+from util.images import Uint8Image, to_float_tensor
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
 from .image_folder import UnreadableImageError
-from .reading.pictures import Pictures
+from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
 from .transforms import batch_of
 
@@ -87,7 +87,7 @@ class CustomDatasetDataLoader:
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
-        pictures: Pictures | None = getattr(self.dataset, "pictures", None)
+        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
         for made in self._warm_batches() if pictures and pictures.warm() else self._loader:
             self.unreadable.note(made.unreadable)
             if isinstance(made.content, DataError):
@@ -172,7 +172,7 @@ class _Keyed(torch.utils.data.Dataset[_Made]):
             return DataError(f"{name} has no item {index}:\n{traceback.format_exc().rstrip()}")
 
     def _passed_over(self) -> Iterator[UnreadableImageError]:
-        pictures: Pictures | None = getattr(self.dataset, "pictures", None)
+        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
         with suppress(IndexError):  # none is left, perhaps as another thread took it
             while pictures:
                 yield pictures.passed_over.popleft()
@@ -221,16 +221,16 @@ class Packed:
     and go through the pipe that the rest of the batch takes.
     """
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Uint8Image) -> None:
         self.levels = levels
 
     def pin_memory(self) -> Tensor:
         """Called by the thread of a DataLoader that pins."""
-        return as_floats(self.levels).pin_memory()
+        return to_float_tensor(self.levels).pin_memory()
 
     def unpack(self) -> Tensor:
         """float32 (N, C, H, W)."""
-        return as_floats(self.levels)
+        return to_float_tensor(self.levels)
 
 
 def pack(batch: dict[str, Any]) -> dict[str, Any]:
@@ -251,4 +251,4 @@ def _packed(value: Any) -> Any:
     values = value.numpy()
     with np.errstate(invalid="ignore"):  # what is no level is found out below
         levels = (values * 127.5 + 128).astype(np.uint8)
-    return Packed(levels) if np.array_equal(as_floats(levels).numpy(), values) else value
+    return Packed(levels) if np.array_equal(to_float_tensor(levels).numpy(), values) else value

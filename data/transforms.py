@@ -29,7 +29,7 @@ SIZE_MULTIPLE = 4
 
 
 @dataclass(frozen=True)
-class Placement:
+class CropFlip:
     """The left upper corner of the crop, in pixels after resizing, and whether to mirror."""
 
     x: int = 0
@@ -58,9 +58,9 @@ def crops(opt: Namespace) -> bool:
     return "crop" in PREPROCESS[opt.preprocess]
 
 
-def draw_placement(
+def draw_crop_flip(
     opt: Namespace, size: tuple[int, int], rng: random.Random, path: str
-) -> Placement:
+) -> CropFlip:
     """A random placement in training, the centre at test, for a picture of (width, height).
 
     The size may be that before or after the resize: to resize twice is to resize once.
@@ -76,9 +76,9 @@ def draw_placement(
                 "use a smaller --crop_size, or --preprocess resize_and_crop"
             )
     if not opt.isTrain:
-        return Placement(room_x // 2, room_y // 2)
+        return CropFlip(room_x // 2, room_y // 2)
     x, y, mirrored = rng.randint(0, room_x), rng.randint(0, room_y), rng.random() < 0.5
-    return Placement(x, y, flip=mirrored and not opt.no_flip)
+    return CropFlip(x, y, flip=mirrored and not opt.no_flip)
 
 
 def resize(image: Image.Image, opt: Namespace) -> Image.Image:
@@ -87,18 +87,18 @@ def resize(image: Image.Image, opt: Namespace) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def preprocess(image: Image.Image, opt: Namespace, placement: Placement) -> Image.Image:
+def preprocess(image: Image.Image, opt: Namespace, crop_flip: CropFlip) -> Image.Image:
     """Resize (bicubic), crop and mirror a picture."""
     image = resize(image, opt)
     if crops(opt) and image.size != (opt.crop_size, opt.crop_size):
-        x, y = placement.x, placement.y
+        x, y = crop_flip.x, crop_flip.y
         image = image.crop((x, y, x + opt.crop_size, y + opt.crop_size))
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if placement.flip else image
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop_flip.flip else image
 
 
-def load_tensor(image: Image.Image, opt: Namespace, channels: int, placement: Placement) -> Tensor:
+def load_tensor(image: Image.Image, opt: Namespace, channels: int, crop_flip: CropFlip) -> Tensor:
     """A picture -> (channels, H, W); one channel is its luma."""
-    return to_tensor(preprocess(image.convert("L" if channels == 1 else "RGB"), opt, placement))
+    return to_tensor(preprocess(image.convert("L" if channels == 1 else "RGB"), opt, crop_flip))
 
 
 def batch_of(items: list[dict[str, Any]]) -> dict[str, Any]:

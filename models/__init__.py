@@ -7,7 +7,7 @@ from collections.abc import Callable
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
-from .inference.picture_translator import load_generator
+from .inference.image_translator import load_generator
 
 __all__ = [
     "BaseModel",

@@ -276,13 +276,13 @@ class BaseModel(ABC):
         """`net` of each batch (N, C, H, W), in full precision, in as few passes as can be."""
         return self.compute.apply(net, *batches)
 
-    def descend(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+    def minimize(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
         """One step of an optimizer down the sum of the losses; returns the sum.
 
         With `--accumulate N` every Nth call is a step, down the mean of N sums.
         """
         total = torch.stack(list(losses.values())).sum()
-        self.optimization.descend(optimizer, total)
+        self.optimization.minimize(optimizer, total)
         return total
 
     def keep(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:

@@ -131,8 +131,8 @@ class CycleGANModel(BaseModel):
         pooled_B = self.fake_B_pool.query(images.fake_B)
         pooled_A = self.fake_A_pool.query(images.fake_A)
         loss = self.gan_loss
-        on_B = networks.judge(self.netD_A, loss, images.real_B, pooled_B, self.apply)
-        on_A = networks.judge(self.netD_B, loss, images.real_A, pooled_A, self.apply)
+        on_B = networks.discriminator_loss(self.netD_A, loss, images.real_B, pooled_B, self.apply)
+        on_A = networks.discriminator_loss(self.netD_B, loss, images.real_A, pooled_A, self.apply)
         return {"D_A": on_B.total, "D_B": on_A.total}
 
     def optimize_parameters(self) -> None:
@@ -140,9 +140,9 @@ class CycleGANModel(BaseModel):
         images = self.translate(self.real_A, self.real_B)
         self.set_requires_grad([self.netD_A, self.netD_B], False)
         generator_losses = self.generator_losses(images)
-        objective = self.descend(self.optimizer_G, generator_losses)
+        objective = self.minimize(self.optimizer_G, generator_losses)
         self.set_requires_grad([self.netD_A, self.netD_B], True)
         discriminator_losses = self.discriminator_losses(images)
-        self.descend(self.optimizer_D, discriminator_losses)
+        self.minimize(self.optimizer_D, discriminator_losses)
         self.keep(images.by_name(), generator_losses | discriminator_losses)
         self.observe(objective)

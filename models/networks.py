@@ -8,7 +8,13 @@ from torch import nn
 from torch.nn import init
 
 from .parts.discriminators import NLayerDiscriminator, PixelDiscriminator
-from .parts.gan_losses import GAN_MODES, GANLoss, Judgement, gradient_penalty, judge
+from .parts.gan_losses import (
+    GAN_MODES,
+    DiscriminatorLoss,
+    GANLoss,
+    discriminator_loss,
+    gradient_penalty,
+)
 from .parts.layers import NORMS, full, get_norm_layer
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
@@ -21,8 +27,8 @@ __all__ = [
     "INIT_TYPES",
     "LR_POLICIES",
     "NORMS",
+    "DiscriminatorLoss",
     "GANLoss",
-    "Judgement",
     "NLayerDiscriminator",
     "PixelDiscriminator",
     "ResnetBlock",
@@ -30,13 +36,13 @@ __all__ = [
     "UnetGenerator",
     "define_D",
     "define_G",
+    "discriminator_loss",
     "full",
     "get_norm_layer",
     "get_scheduler",
     "gradient_penalty",
     "init_net",
     "init_weights",
-    "judge",
 ]
 
 INIT_TYPES = {

@@ -60,20 +60,22 @@ class Pix2PixModel(BaseModel):
         """One step of the discriminator, then one of the generator."""
         self.forward()
         self.set_requires_grad(self.netD, True)
-        judgement = self.discriminator_terms(self.fake_B)
-        self.descend(self.optimizer_D, {"D": judgement.total})
+        loss_D = self.discriminator_terms(self.fake_B)
+        self.minimize(self.optimizer_D, {"D": loss_D.total})
         self.set_requires_grad(self.netD, False)
         generator_losses = self.generator_losses(self.fake_B)
-        objective = self.descend(self.optimizer_G, generator_losses)
-        on_pairs = {"D_real": judgement.real, "D_fake": judgement.fake}
+        objective = self.minimize(self.optimizer_G, generator_losses)
+        on_pairs = {"D_real": loss_D.real, "D_fake": loss_D.fake}
         self.keep({}, generator_losses | on_pairs)
         self.observe(objective)
 
-    def discriminator_terms(self, fake_B: Tensor) -> networks.Judgement:
+    def discriminator_terms(self, fake_B: Tensor) -> networks.DiscriminatorLoss:
         """The discriminator on true pairs and on pooled generated pairs (equation 1)."""
         real_pair = torch.cat([self.real_A, self.real_B], dim=1)
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
-        return networks.judge(self.netD, self.gan_loss, real_pair, fake_pair, self.apply)
+        return networks.discriminator_loss(
+            self.netD, self.gan_loss, real_pair, fake_pair, self.apply
+        )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
         """GAN(D(A, G(A)), real) + lambda_L1 E|G(A) - B|_1 (equation 4)."""

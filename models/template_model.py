@@ -51,6 +51,6 @@ class TemplateModel(BaseModel):
         """One step of the generator."""
         self.forward()
         regression = self.opt.lambda_regression * F.l1_loss(self.output, self.data_B)
-        self.descend(self.optimizer, {"G": regression})
+        self.minimize(self.optimizer, {"G": regression})
         self.keep({}, {"G": regression})
         self.observe(regression)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.inference.picture_translator import build_generator
+from models.inference.image_translator import build_generator
 from models.parts.architecture import Generator
 from models.parts.layers import OutputConv2d
 from util.checkpoints.find_weights import find_generator

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 
 from util.checkpoints.run_folder import read_training_options, run_folder
-from util.images import Picture
+from util.images import ImageArray
 from util.run.session import start_logging
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.loss_log import read_history
-from util.sinks.sink import LossRecord, PictureRecord
+from util.sinks.sink import ImageRecord, LossRecord
 
 LINE = re.compile(
     r"\(epoch: (\d+), iters: (\d+), time: ([\d.]+), data: ([\d.]+)[^)]*\)\s*,?\s*(.*)"
@@ -103,12 +103,12 @@ def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
     rows = json.loads(state.read_text(encoding="utf-8"))["rows"] if state.is_file() else []
     for row in [row for row in rows if row["labels"]][-1:]:
         pictures = {label: read(web, row["epoch"], label) for label in row["labels"]}
-        dashboard.pictures(PictureRecord(row["epoch"], total_iters, pictures, keep=True))
+        dashboard.pictures(ImageRecord(row["epoch"], total_iters, pictures, keep=True))
     for row in [row for row in rows if row["samples"]][-1:]:
         dashboard.sample_sheet(read(web, row["epoch"], "samples"), f"epoch {row['epoch']}")
 
 
-def read(web: Path, epoch: int, label: str) -> Picture:
+def read(web: Path, epoch: int, label: str) -> ImageArray:
     """A picture of the gallery."""
     with Image.open(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
         return np.asarray(image.convert("RGB"))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options.train_options import TrainOptions
 from util.frozen_options import Options
 from util.sinks.background import Background
-from util.sinks.sink import LossRecord, PictureRecord, SampleRecord
+from util.sinks.sink import ImageRecord, LossRecord, SampleRecord
 
 torch.set_num_threads(1)  # the gate runs two tests at a time
 ROOT = Path(__file__).resolve().parents[1]
@@ -198,9 +198,9 @@ def point() -> Any:
 def frame() -> Any:
     """frame(2): pictures of the second epoch."""
 
-    def make(epoch: int, keep: bool = True, size: int = 8) -> PictureRecord:
+    def make(epoch: int, keep: bool = True, size: int = 8) -> ImageRecord:
         picture = np.full((size, size, 3), epoch % 256, np.uint8)
-        return PictureRecord(epoch, 10 * epoch, {"real_A": picture, "fake_B": picture}, keep)
+        return ImageRecord(epoch, 10 * epoch, {"real_A": picture, "fake_B": picture}, keep)
 
     return make
 

@@ -10,11 +10,11 @@ from tiny_runs import optional_package
 from torch import Tensor, nn
 
 from util.evaluation import Extractor, make_extractor
-from util.images import Levels, to_levels
+from util.images import Uint8Image, to_uint8
 
 CPU = torch.device("cpu")
 SIZE = 24
-Images = dict[str, Levels]
+Images = dict[str, Uint8Image]
 
 
 def scenes(count: int, seed: int = 0, size: int = SIZE) -> Images:
@@ -23,7 +23,7 @@ def scenes(count: int, seed: int = 0, size: int = SIZE) -> Images:
     found = {}
     for number in range(count):
         coarse = Image.fromarray(rng.randint(0, 256, (4, 4, 3), dtype=np.uint8))
-        levels = to_levels(coarse.resize((size, size), Image.Resampling.BICUBIC))
+        levels = to_uint8(coarse.resize((size, size), Image.Resampling.BICUBIC))
         found[f"scene_{number:03}"] = levels
     return found
 
@@ -40,7 +40,7 @@ def noisy(images: Images, strength: float) -> Images:
 
 def blurred(images: Images, radius: float) -> Images:
     return {
-        name: to_levels(
+        name: to_uint8(
             Image.fromarray(levels.transpose(1, 2, 0)).filter(ImageFilter.GaussianBlur(radius))
         )
         for name, levels in images.items()

@@ -16,7 +16,7 @@ from util.sinks.curves import Curves
 from util.sinks.dashboard.assets import missing_assets, visdom_folder
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import Gallery
-from util.sinks.sink import PictureRecord, SampleRecord
+from util.sinks.sink import ImageRecord, SampleRecord
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_dashboard_shows_eight_named_curves_and_both_pictures(
         absent("visdom's scripts are missing: python scripts/install_visdom_assets.py")
     settings = DashboardSettings(name="exp", port=visdom_server.port, width=64)
     sink = Dashboard(settings, tmp_path, Curves(point(step) for step in range(1, 4)))
-    sink.pictures(PictureRecord(1, 3, pictures(1), keep=True))
+    sink.pictures(ImageRecord(1, 3, pictures(1), keep=True))
     sink.samples(SampleRecord(1, 3, [pictures(2), pictures(3)], keep=True))
     sink.flush()
     browser.get(f"http://127.0.0.1:{visdom_server.port}/env/main")
@@ -106,7 +106,7 @@ def test_page_opens_from_disk_on_any_screen(
     gallery = Gallery(tmp_path, "exp", 256)
     for epoch in (1, 2):
         gallery.losses(point(epoch))
-        gallery.pictures(PictureRecord(epoch, epoch, pictures(epoch), keep=True))
+        gallery.pictures(ImageRecord(epoch, epoch, pictures(epoch), keep=True))
         gallery.samples(SampleRecord(epoch, epoch, [pictures(1), pictures(2)], keep=True))
     gallery.close()
     browser.set_window_size(width, 900)

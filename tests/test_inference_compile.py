@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_runs import tiny_generator
 
-from models.inference.translator import Translator, Working
+from models.inference.translator import InferenceSettings, Translator
 from util.errors import UserError
 
 CPU = torch.device("cpu")
@@ -17,8 +17,10 @@ CPU = torch.device("cpu")
 def test_compiled_is_the_same(tmp_path: Path) -> None:
     torch._dynamo.reset()  # what other tests compiled would decide how sizes are
     net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
-    expected = Translator(net, CPU, Working())(x)
-    assert torch.allclose(Translator(net, CPU, Working(compile="default"))(x), expected, atol=1e-3)
+    expected = Translator(net, CPU, InferenceSettings())(x)
+    assert torch.allclose(
+        Translator(net, CPU, InferenceSettings(compile="default"))(x), expected, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,6 @@ def test_no_compiler_is_one_line(said: str, reason: str, monkeypatch) -> None:
         raise TorchDynamoException(said)
 
     monkeypatch.setattr(torch, "compile", lambda *_args, **_how: fail)
-    translate = Translator(tiny_generator(), CPU, Working(compile="default"))
+    translate = Translator(tiny_generator(), CPU, InferenceSettings(compile="default"))
     with pytest.raises(UserError, match=rf"^--compile: .*\({reason}\)"):
         translate(torch.zeros(1, 3, 8, 8))

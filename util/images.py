@@ -11,10 +11,10 @@ from torch import Tensor
 
 from .files import write_atomically
 
-Picture = npt.NDArray[np.uint8]
+ImageArray = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
 
-Levels = npt.NDArray[np.uint8]
+Uint8Image = npt.NDArray[np.uint8]
 """(..., C, H, W) uint8."""
 
 ORIENTATION = 0x0112
@@ -39,15 +39,15 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 def to_tensor(image: Image.Image) -> Tensor:
     """An RGB or gray picture -> (3 or 1, H, W)."""
-    return as_floats(to_levels(image))
+    return to_float_tensor(to_uint8(image))
 
 
-def to_levels(image: Image.Image) -> Levels:
+def to_uint8(image: Image.Image) -> Uint8Image:
     """An RGB or gray picture, its colours interleaved in memory."""
     return np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
 
 
-def as_floats(levels: Levels) -> Tensor:
+def to_float_tensor(levels: Uint8Image) -> Tensor:
     """Levels -> float32 of the same shape: 0 -> -1, 255 -> 1.
 
     In NumPy: PyTorch would share so small a task among threads, and wait for busy cores.
@@ -58,24 +58,24 @@ def as_floats(levels: Levels) -> Tensor:
     return torch.from_numpy(values)
 
 
-def tensor2im(images: Tensor) -> Picture:
+def tensor2im(images: Tensor) -> ImageArray:
     """The first image of a batch as a picture: (N, C, H, W) in [-1, 1] -> (H, W, 3) uint8.
 
     C is 3, or else the first channel is shown as gray. Values are rounded and clamped, so that
     a picture that went in comes out with the same levels.
     """
-    return to_picture(images[0])
+    return to_image_array(images[0])
 
 
-def to_picture(image: Tensor) -> Picture:
-    """(C, H, W) in [-1, 1] -> (H, W, 3) uint8. In NumPy, as `as_floats` is."""
+def to_image_array(image: Tensor) -> ImageArray:
+    """(C, H, W) in [-1, 1] -> (H, W, 3) uint8. In NumPy, as `to_float_tensor` is."""
     if image.shape[0] != 3:
         image = image[:1].expand(3, -1, -1)
     levels = (image.detach().to("cpu", torch.float32).numpy() + 1) * 127.5
     return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def save_image(picture: Picture, path: Path | str, aspect_ratio: float = 1.0) -> None:
+def save_image(picture: ImageArray, path: Path | str, aspect_ratio: float = 1.0) -> None:
     """Write a picture, whole or not at all; the file's ending decides the format.
 
     `aspect_ratio` is width by height of a pixel: above 1 widens the picture, below 1 heightens it.

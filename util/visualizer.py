@@ -18,7 +18,7 @@ from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
 from .sinks.samples import translate_samples
-from .sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink, pictures_of
+from .sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink, image_arrays_of
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
@@ -63,7 +63,7 @@ class Visualizer:
         self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, keep: bool
     ) -> None:
         """Show the first image of each (N, C, H, W) in [-1, 1]; `keep` puts it in the gallery."""
-        record = PictureRecord(epoch, total_iters, pictures_of(visuals), keep)
+        record = ImageRecord(epoch, total_iters, image_arrays_of(visuals), keep)
         self._each(lambda sink: sink.pictures(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
@@ -82,7 +82,7 @@ class Visualizer:
         if not self.fixed or not takers:
             return
         try:
-            rows = [pictures_of(visuals) for visuals in translate_samples(model, self.fixed)]
+            rows = [image_arrays_of(visuals) for visuals in translate_samples(model, self.fixed)]
         except Exception as error:  # whatever it is: watching must never harm the run
             self.fixed = []
             log.warning("the fixed pictures are no longer shown (%s)", error)

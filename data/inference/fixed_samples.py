@@ -8,7 +8,7 @@ from typing import Any
 from util.frozen_options import Options
 
 from ..base_dataset import BaseDataset
-from ..reading.pictures import Pictures
+from ..reading.image_reader import ImageReader
 from ..transforms import batch_of
 
 log = logging.getLogger(__name__)
@@ -42,5 +42,5 @@ def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> li
 def _as_at_inference(training: BaseDataset, opt: Options) -> BaseDataset:
     """The same files, read and placed without chance and without the cache."""
     dataset = copy.copy(training)
-    dataset.opt, dataset.pictures = opt, Pictures(opt)
+    dataset.opt, dataset.pictures = opt, ImageReader(opt)
     return dataset

@@ -28,7 +28,7 @@ class Results(Protocol):
     def leave_out(self, path: str) -> None: ...
 
 
-class PicturesAhead:
+class ImagePrefetcher:
     """The items of a data set in batches, read by threads while others are computed.
 
     A picture that cannot be read is said, kept in `failures`, and left out.

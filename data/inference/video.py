@@ -11,7 +11,7 @@ from typing import Any
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
-from ..transforms import batch_of, draw_placement, load_tensor
+from ..transforms import batch_of, draw_crop_flip, load_tensor
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class VideoFrames:
         image = frame.to_image()
         if frame.rotation:
             image = image.rotate(frame.rotation, expand=True)
-        placement = draw_placement(self.opt, image.size, random.Random(0), name)
+        crop_flip = draw_crop_flip(self.opt, image.size, random.Random(0), name)
         return {
-            "A": load_tensor(image, self.opt, self.opt.input_nc, placement),
+            "A": load_tensor(image, self.opt, self.opt.input_nc, crop_flip),
             "A_paths": name,
         }

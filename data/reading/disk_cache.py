@@ -12,7 +12,7 @@ import numpy as np
 
 from util.errors import UserError
 from util.files import make_folder, write_atomically
-from util.images import Levels
+from util.images import Uint8Image
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
 
 
 class DiskCache:
-    """See data.reading.pictures.Cache. `most` and `used` are bytes."""
+    """See data.reading.image_reader.Cache. `most` and `used` are bytes."""
 
     def __init__(self, folder: str, most: int, used: int = 0) -> None:
         self.full_message = (
@@ -58,8 +58,8 @@ class DiskCache:
         self.used = multiprocessing.Value("q", used)
         self._puts, self._room = 0, True
 
-    def get(self, key: bytes) -> Levels | None:
-        """See data.reading.pictures.Cache; None too for a file that is damaged."""
+    def get(self, key: bytes) -> Uint8Image | None:
+        """See data.reading.image_reader.Cache; None too for a file that is damaged."""
         try:
             with open(self._path(key), "rb") as file:  # noqa: PTH123 - once per item
                 content = bytearray(os.fstat(file.fileno()).st_size)
@@ -75,8 +75,8 @@ class DiskCache:
             return None
         return np.frombuffer(levels, np.uint8).reshape(channels, height, width)
 
-    def put(self, key: bytes, levels: Levels) -> bool:
-        """See data.reading.pictures.Cache; a disk that cannot be written is one without room."""
+    def put(self, key: bytes, levels: Uint8Image) -> bool:
+        """See image_reader.Cache; a disk that cannot be written is one without room."""
         if self._puts % LOOK_EVERY == 0:
             self._room = shutil.disk_usage(self.folder).free > LEFT_ALWAYS
         self._puts += 1

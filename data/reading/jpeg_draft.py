@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from util.images import ORIENTATION, Levels, to_levels
+from util.images import ORIENTATION, Uint8Image, to_uint8
 
 Size = tuple[int, int]
 
@@ -28,7 +28,7 @@ QUICK_RESIZE = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 
 
 @dataclass
-class Shrinking:
+class JpegDraft:
     """Prepares an opened file for `final(size)`, its size after the resize; then resizes it.
 
     The file holds `parts` pictures of one size side by side. More than one are decoded in full,
@@ -53,7 +53,7 @@ class Shrinking:
         if self.applies and self.parts == 1:
             self._reduce(image, width, height)
 
-    def resize(self, image: Image.Image) -> Levels:
+    def resize(self, image: Image.Image) -> Uint8Image:
         """Levels (C, H, W) of the final size from a picture that was decoded.
 
         A fraction of a side that it does not divide is rounded up, hence the scale is that of the
@@ -63,9 +63,9 @@ class Shrinking:
         across, down = (side / self.fraction for side in self.size)
         if not QUICK_RESIZE:
             image = image.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
-            return to_levels(image)
+            return to_uint8(image)
         resized = torch.nn.functional.interpolate(
-            torch.from_numpy(to_levels(image))[None],
+            torch.from_numpy(to_uint8(image))[None],
             # a trifle more, lest rounding should lose the last pixel
             scale_factor=(size[1] / down * (1 + 1e-9), size[0] / across * (1 + 1e-9)),
             mode="bicubic",

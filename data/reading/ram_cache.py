@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from util.errors import UserError
-from util.images import Levels
+from util.images import Uint8Image
 from util.memory import available_bytes
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def ram_cache(cache_gb: float | None) -> "RamCache":
 
 
 class RamCache:
-    """See data.reading.pictures.Cache. `size` is in bytes, the table included."""
+    """See data.reading.image_reader.Cache. `size` is in bytes, the table included."""
 
     def __init__(self, size: int) -> None:
         self.full_message = f"--cache ram is full with {size / GB:.2f} GB"
@@ -60,8 +60,8 @@ class RamCache:
         # bytes in use, entries in use
         self.state = multiprocessing.Array("q", [self.entries * ENTRY.size, 0])
 
-    def get(self, key: bytes) -> Levels | None:
-        """See data.reading.pictures.Cache."""
+    def get(self, key: bytes) -> Uint8Image | None:
+        """See data.reading.image_reader.Cache."""
         with self.state.get_lock():
             found, offset, *shape = ENTRY.unpack_from(self.block.bytes, self._place(key))
         if found != key:
@@ -69,8 +69,8 @@ class RamCache:
         count = math.prod(shape)
         return np.frombuffer(self.block.bytes, np.uint8, count, offset).reshape(shape)
 
-    def put(self, key: bytes, levels: Levels) -> bool:
-        """See data.reading.pictures.Cache."""
+    def put(self, key: bytes, levels: Uint8Image) -> bool:
+        """See data.reading.image_reader.Cache."""
         state: Any = self.state.get_obj()
         count = levels.size
         with self.state.get_lock():

@@ -66,7 +66,7 @@ class Compute:
         """`net` of every batch (N, C, H, W), in full precision."""
         sizes = [len(batch) for batch in batches]
         same = len({batch.shape[1:] for batch in batches}) == 1
-        if len(batches) > 1 and self.together and same and treats_images_alone(net):
+        if len(batches) > 1 and self.together and same and processes_images_independently(net):
             return self._call(net, torch.cat(batches)).split(sizes)
         return tuple(self._call(net, batch) for batch in batches)
 
@@ -96,7 +96,7 @@ def best_memory_format(
     return torch.channels_last if fast else torch.contiguous_format
 
 
-def treats_images_alone(net: nn.Module) -> bool:
+def processes_images_independently(net: nn.Module) -> bool:
     """Whether an image's output depends on that image only, and on no random choice."""
     return not any(
         layer.training
@@ -107,11 +107,11 @@ def treats_images_alone(net: nn.Module) -> bool:
 
 def _contexts(net: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Of the pass forward, and of the same pass computed again for the gradients."""
-    return nullcontext(), statistics_kept(net)
+    return nullcontext(), batch_norm_statistics_frozen(net)
 
 
 @contextmanager
-def statistics_kept(net: nn.Module) -> Iterator[None]:
+def batch_norm_statistics_frozen(net: nn.Module) -> Iterator[None]:
     """A context in which batch norm computes as ever, but does not count what it sees."""
     layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]
     kept = [(layer.momentum, layer.num_batches_tracked) for layer in layers]

@@ -49,7 +49,7 @@ class Optimization:
         """The rate of the first optimizer."""
         return self.optimizers[0].param_groups[0]["lr"]
 
-    def descend(self, optimizer: Optimizer, loss: Tensor) -> None:
+    def minimize(self, optimizer: Optimizer, loss: Tensor) -> None:
         """Add the gradients of a loss, and step where it is the last of `accumulate`."""
         pending = self._pending.get(optimizer, 0)
         if pending == 0:
@@ -178,14 +178,16 @@ class Optimization:
             if stored.get("window") == self._window():
                 self._pending[optimizer] = stored["pending"]
                 for weight, gradient in zip(_weights(optimizer), stored["gradients"], strict=False):
-                    weight.grad = None if gradient is None else laid_out_as(weight, gradient)
+                    weight.grad = (
+                        None if gradient is None else with_memory_layout_of(weight, gradient)
+                    )
 
     def _window(self) -> list[int | bool]:
         """What gradients that wait depend on."""
         return [self.accumulate, self.scaled]
 
 
-def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+def with_memory_layout_of(weight: Tensor, value: Tensor) -> Tensor:
     """The value in the memory layout, on the device and in the type of a weight of its shape."""
     return torch.empty_like(weight, requires_grad=False).copy_(value)
 
@@ -202,7 +204,7 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     for weight, of_weight in optimizer.state.items():
         for name, value in of_weight.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
-                of_weight[name] = laid_out_as(weight, value)
+                of_weight[name] = with_memory_layout_of(weight, value)
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 USUAL_TILE = 512
 NEVER_TOO_LARGE = 512 * 512
 """Pixels; below it the memory that is needed is not even estimated."""
-WORTH_COMPILING = 300.0
+MIN_SECONDS_LEFT = 300.0
 """Seconds of work left: compiling takes 10 to 60 s and saves 2 % of them on CPUs, more on GPUs."""
-ENOUGH_TO_JUDGE = 2.0
+MIN_SECONDS_MEASURED = 2.0
 """Seconds of work before the speed counts as known."""
 
 
 @dataclass(frozen=True)
-class Working:
+class InferenceSettings:
     """How a generator computes; the flags of inference of the same names."""
 
     precision: str = "tf32"
@@ -50,17 +50,17 @@ class Translator(nn.Module):
     them padded to the next size that it takes.
     """
 
-    def __init__(self, net: nn.Module, device: torch.device, working: Working) -> None:
+    def __init__(self, net: nn.Module, device: torch.device, settings: InferenceSettings) -> None:
         super().__init__()
-        self.precision = use_precision(working.precision, device)
-        compiled, half = working.compile != "off", self.precision.half is not None
+        self.precision = use_precision(settings.precision, device)
+        compiled, half = settings.compile != "off", self.precision.half is not None
         self.layout = best_memory_format(device, half, compiled, trains=False)
         self.module = net = net.to(memory_format=self.layout)
         round_weights(net, self.precision)
-        self.device, self.working = device, working
+        self.device, self.settings = device, settings
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
-        self.compilation = CompilationThatPays(net, working.compile, working.images)
+        self.compilation = DeferredCompilation(net, settings.compile, settings.images)
         self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
         self._said = False
 
@@ -69,10 +69,13 @@ class Translator(nn.Module):
         """(N, C, H, W) -> (N, C', H, W)."""
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
-        with autocast(self.precision, self.device), compiler_errors_for_users(self.working.compile):
+        with (
+            autocast(self.precision, self.device),
+            compiler_errors_for_users(self.settings.compile),
+        ):
             together = self._together(padded)
-            if self.working.tile or not together:
-                tile = self.working.tile or USUAL_TILE
+            if self.settings.tile or not together:
+                tile = self.settings.tile or USUAL_TILE
                 output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
             else:
                 outputs = [self._whole(part) for part in padded.split(together)]
@@ -93,12 +96,12 @@ class Translator(nn.Module):
             together = len(images)
         there = available_bytes(self.device)
         small = together * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
-        if small or there is None or self.working.tile == 0 or not can_be_tiled(self.module):
+        if small or there is None or self.settings.tile == 0 or not can_be_tiled(self.module):
             return together
         needed = self._needed((1, *images.shape[1:]))
         if needed <= there:
             return min(together, there // needed)
-        if not self._said and self.working.tile is None:
+        if not self._said and self.settings.tile is None:
             log.info(
                 "%d x %d pixels need about %.1f GB of memory at once and %.1f GB are free: "
                 "computing in tiles of %d (--tile)",
@@ -108,7 +111,7 @@ class Translator(nn.Module):
         return 0
 
 
-class CompilationThatPays:
+class DeferredCompilation:
     """Compiles a network once the images that are to come would take long enough without.
 
     `images` is their number; None where it is not known: then the first call is compiled.
@@ -134,7 +137,7 @@ class CompilationThatPays:
         if self.left is None:
             return True
         seconds_left = self.left / images * seconds / max(1, self._calls - 1)
-        if seconds < ENOUGH_TO_JUDGE or seconds_left < WORTH_COMPILING:
+        if seconds < MIN_SECONDS_MEASURED or seconds_left < MIN_SECONDS_LEFT:
             return False
         log.info("compiling: without, %d images take %.0f more s", self.left, seconds_left)
         return True
@@ -168,10 +171,10 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
 
     `images` are to come, None: it is not known how many.
     """
-    working = Working(opt.precision, opt.tile, opt.compile, images)
+    settings = InferenceSettings(opt.precision, opt.tile, opt.compile, images)
     nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
     for net in nets.values():
-        translator = Translator(net, model.device, working)
+        translator = Translator(net, model.device, settings)
         for attribute, value in list(vars(model).items()):
             if value is net:
                 setattr(model, attribute, translator)
@@ -180,7 +183,7 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
         log.info(
             "--compile: networks are compiled once more than %.0f s of work are left at the speed "
             "so far, as compiling takes about a minute",
-            WORTH_COMPILING,
+            MIN_SECONDS_LEFT,
         )
 
 

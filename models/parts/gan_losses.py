@@ -61,7 +61,7 @@ def gradient_penalty(
 
 
 @dataclass(frozen=True)
-class Judgement:
+class DiscriminatorLoss:
     """The terms of a discriminator's loss; the penalty is zero unless wgangp."""
 
     real: Tensor
@@ -83,17 +83,17 @@ def one_by_one(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
     return tuple(net(batch) for batch in batches)
 
 
-def judge(
+def discriminator_loss(
     discriminator: nn.Module,
     gan_loss: GANLoss,
     real: Tensor,
     fake: Tensor,
     apply: Apply = one_by_one,
-) -> Judgement:
+) -> DiscriminatorLoss:
     """The discriminator's loss on real and generated images (N, C, H, W); fakes are detached."""
     fake = fake.detach()
     penalty = real.new_zeros(())
     if gan_loss.gan_mode == "wgangp":
         penalty = gradient_penalty(discriminator, real, fake)
     on_real, on_fake = apply(discriminator, real, fake)
-    return Judgement(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)
+    return DiscriminatorLoss(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from data.loader import Packed, pack, unpack
-from util.images import as_floats
+from util.images import to_float_tensor
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
 
 
 def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
-    sent = {"A": as_floats(LEVELS), "A_paths": ["x"]}
+    sent = {"A": to_float_tensor(LEVELS), "A_paths": ["x"]}
     packed = pack(sent)
     assert isinstance(packed["A"], Packed)
     assert packed["A"].levels.nbytes == 256
@@ -24,12 +24,12 @@ def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        as_floats(LEVELS) * 0.7,
-        as_floats(LEVELS) + 1e-7,
+        to_float_tensor(LEVELS) * 0.7,
+        to_float_tensor(LEVELS) + 1e-7,
         torch.full((1, 1, 2, 2), float("nan")),
         torch.full((1, 1, 2, 2), -0.0),
         torch.full((1, 1, 2, 2), 1e9),
-        as_floats(LEVELS).double(),
+        to_float_tensor(LEVELS).double(),
         torch.arange(3),
     ],
 )

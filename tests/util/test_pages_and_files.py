@@ -15,7 +15,7 @@ from util.html import HTML
 from util.run.session import start_logging
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.loss_log import LogFiles, loss_line, rewind_logs
-from util.sinks.sink import LossRecord, PictureRecord
+from util.sinks.sink import ImageRecord, LossRecord
 
 PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
 
@@ -42,7 +42,7 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
         if epoch == 50:
             gallery = Gallery(tmp_path, "run", 64)  # a run that is continued
         for _ in range(2):  # two updates in one epoch make one row
-            gallery.pictures(PictureRecord(epoch, epoch, {"real_A": PICTURE}, keep=True))
+            gallery.pictures(ImageRecord(epoch, epoch, {"real_A": PICTURE}, keep=True))
         sizes.append((tmp_path / "web" / "index.html").stat().st_size)
     pages = [tmp_path / "web" / "index.html"]
     shown: list[int] = []
@@ -60,7 +60,7 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
 
 
 def test_pictures_not_to_be_kept_leave_no_trace(tmp_path: Path) -> None:
-    Gallery(tmp_path, "run", 64).pictures(PictureRecord(1, 1, {"real_A": PICTURE}, keep=False))
+    Gallery(tmp_path, "run", 64).pictures(ImageRecord(1, 1, {"real_A": PICTURE}, keep=False))
     assert not (tmp_path / "web").exists()
 
 

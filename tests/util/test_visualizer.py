@@ -17,7 +17,7 @@ from PIL import Image
 from util.sinks.background import Background
 from util.sinks.dashboard.sink import Dashboard
 from util.sinks.loading_hint import LoadingHint
-from util.sinks.sink import LossRecord, PictureRecord, SampleRecord, Sink
+from util.sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink
 from util.sinks.tensorboard_sink import TensorBoard
 from util.sinks.wandb_sink import WeightsAndBiases
 from util.visualizer import Visualizer, make_sinks
@@ -53,7 +53,7 @@ class Kept(Sink):
     def losses(self, record: LossRecord) -> None:
         self.got.append(record)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         self.got.append(record)
 
     def samples(self, record: SampleRecord) -> None:

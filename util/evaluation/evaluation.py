@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from util.errors import UserError
-from util.images import Levels
+from util.images import Uint8Image
 
 from .extractors import Extractor
 from .feature_cache import FeatureCache
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 def evaluate_direction(
-    inputs: Mapping[str, Levels],
-    real: Mapping[str, Levels],
+    inputs: Mapping[str, Uint8Image],
+    real: Mapping[str, Uint8Image],
     forward: Translate,
     extractor: Extractor | None,
     metrics: Sequence[str] = tuple(METRICS),
@@ -58,8 +58,8 @@ def evaluate_direction(
 
 
 def evaluate_pairs(
-    real: Mapping[str, Levels],
-    fake: Iterable[tuple[str, Levels]],
+    real: Mapping[str, Uint8Image],
+    fake: Iterable[tuple[str, Uint8Image]],
     extractor: Extractor | None,
     metrics: Sequence[str] = tuple(METRICS),
     *,
@@ -106,8 +106,8 @@ class _Seen:
 
 
 def _look_at(
-    fake: Iterable[tuple[str, Levels]],
-    real: Mapping[str, Levels],
+    fake: Iterable[tuple[str, Uint8Image]],
+    real: Mapping[str, Uint8Image],
     extractor: Extractor | None,
     wanted: Sequence[str],
 ) -> _Seen:

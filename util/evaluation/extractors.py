@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from util.checkpoints.weights import read_weights
 from util.errors import UsageError, UserError, did_you_mean
-from util.images import Levels
+from util.images import Uint8Image
 
 from . import efficientnet_lite
 
@@ -64,7 +64,7 @@ class Extractor:
         return bool(getattr(self.network, "map_layers", MAPS.get(self.name)))
 
     @torch.inference_mode()
-    def __call__(self, levels: Levels) -> tuple[Tensor, list[Tensor]]:
+    def __call__(self, levels: Uint8Image) -> tuple[Tensor, list[Tensor]]:
         """Features (F,) on the CPU, and maps of decreasing resolution on the device."""
         image = torch.from_numpy(levels.copy()).unsqueeze(0).to(self.device)
         self._maps.clear()
@@ -74,7 +74,7 @@ class Extractor:
         self._maps.clear()
         return features, maps
 
-    def features(self, images: Iterable[Levels]) -> Tensor:
+    def features(self, images: Iterable[Uint8Image]) -> Tensor:
         """(N, F) float32 on the CPU, in the order of the images."""
         return torch.stack([self(levels)[0] for levels in images]).clone()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from util.errors import UserError
 from util.files import make_folder, write_atomically
-from util.images import Levels
+from util.images import Uint8Image
 
 from .extractors import Extractor
 from .image_set import ImageSet
@@ -29,7 +29,7 @@ class FeatureCache:
         self.folder = folder
         self._there: dict[str, Tensor] = {}
 
-    def features(self, images: Mapping[str, Levels], extractor: Extractor) -> Tensor:
+    def features(self, images: Mapping[str, Uint8Image], extractor: Extractor) -> Tensor:
         """(N, F) float32 of all images, in the order of their names."""
         if not isinstance(images, ImageSet):
             return extractor.features(images[name] for name in sorted(images))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from util.images import Levels, to_levels
+from util.images import Uint8Image, to_uint8
 
 Read = Callable[[str], Image.Image]
 """An image file -> an upright RGB image."""
 
 
-class ImageSet(Mapping[str, Levels]):
+class ImageSet(Mapping[str, Uint8Image]):
     """Name -> levels, sorted by name.
 
     A name is the path below `folder` without the ending, so that `testA/x.png` and `testB/x.jpg`
@@ -31,9 +31,9 @@ class ImageSet(Mapping[str, Levels]):
         self.folder, self.how, self._read = Path(folder), how, read
         self.paths = _named(self.folder, paths, f"_{label}" if label else "")
 
-    def __getitem__(self, name: str) -> Levels:
+    def __getitem__(self, name: str) -> Uint8Image:
         """The image of that name. Raises UserError where it cannot be read."""
-        return to_levels(self._read(self.paths[name]).convert("RGB"))
+        return to_uint8(self._read(self.paths[name]).convert("RGB"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)

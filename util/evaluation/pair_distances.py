@@ -11,24 +11,24 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from util.images import Levels, to_levels
+from util.images import Uint8Image, to_uint8
 
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 """Of SSIM as published (IEEE Transactions on Image Processing 13(4), 2004)."""
 
 
-def l1(fake: Levels, true: Levels) -> float:
+def l1(fake: Uint8Image, true: Uint8Image) -> float:
     """Mean absolute difference, in levels."""
     return float(np.abs(fake.astype(np.float64) - true).mean())
 
 
-def psnr(fake: Levels, true: Levels) -> float:
+def psnr(fake: Uint8Image, true: Uint8Image) -> float:
     """10 log10(255^2 / MSE), in dB; infinite for equal images."""
     error = float(np.square(fake.astype(np.float64) - true).mean())
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def ssim(fake: Levels, true: Levels) -> float:
+def ssim(fake: Uint8Image, true: Uint8Image) -> float:
     """Structural similarity: the mean over channels and over windows that lie in the image.
 
     Gaussian window of 11x11 (smaller in smaller images), sigma 1.5, data range 255.
@@ -64,12 +64,12 @@ def lpips_like(fake: Sequence[Tensor], true: Sequence[Tensor]) -> float:
     return total
 
 
-def of_size(levels: Levels, size: tuple[int, int]) -> Levels:
+def of_size(levels: Uint8Image, size: tuple[int, int]) -> Uint8Image:
     """The image in another (height, width), bicubic; itself where it has that size."""
     if levels.shape[-2:] == size:
         return levels
     image = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)))
-    return to_levels(image.resize(size[::-1], Image.Resampling.BICUBIC))
+    return to_uint8(image.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 PROTOCOLS = {

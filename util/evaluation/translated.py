@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from util.images import Levels, as_floats, to_picture
+from util.images import Uint8Image, to_float_tensor, to_image_array
 
 Translate = Callable[[Tensor], Tensor]
 """A generator at work: (1, 3, H, W) in [-1, 1], on the CPU or as a Translate returned it ->
@@ -28,27 +28,30 @@ class Translated:
     """
 
     def __init__(
-        self, images: Mapping[str, Levels], forward: Translate, backward: Translate | None = None
+        self,
+        images: Mapping[str, Uint8Image],
+        forward: Translate,
+        backward: Translate | None = None,
     ) -> None:
         self.images, self.forward, self.backward = images, forward, backward
         self.cycle_errors: dict[str, float] = {}
 
-    def __iter__(self) -> Iterator[tuple[str, Levels]]:
+    def __iter__(self) -> Iterator[tuple[str, Uint8Image]]:
         for name in sorted(self.images):
-            image = as_floats(self.images[name]).unsqueeze(0)
+            image = to_float_tensor(self.images[name]).unsqueeze(0)
             with torch.no_grad():
                 fake = self.forward(image)
                 if self.backward is not None:
                     self.cycle_errors[name] = difference(self.backward(fake), image)
-            yield name, np.ascontiguousarray(to_picture(fake[0]).transpose(2, 0, 1))
+            yield name, np.ascontiguousarray(to_image_array(fake[0]).transpose(2, 0, 1))
 
 
 @torch.no_grad()
-def identity_errors(images: Mapping[str, Levels], forward: Translate) -> dict[str, float]:
+def identity_errors(images: Mapping[str, Uint8Image], forward: Translate) -> dict[str, float]:
     """Mean absolute difference that a generator makes to images of its target, in levels."""
     errors = {}
     for name in sorted(images):
-        image = as_floats(images[name]).unsqueeze(0)
+        image = to_float_tensor(images[name]).unsqueeze(0)
         errors[name] = difference(forward(image), image)
     return errors
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import make_folder, write_atomically
-from ..images import PNG_LEVEL, stretched, to_picture
+from ..images import PNG_LEVEL, stretched, to_image_array
 from .results import TRANSLATION, Results, Visuals, inside_input, unique_stem
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ class OutputFolder(Results):
         return Path(self.opt.output) / inside
 
     def _save(self, image: Tensor, path: str) -> None:
-        picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
+        picture = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
-            save_picture(picture, self.place(path), self.opt.quality, Path(path))
+            write_image(picture, self.place(path), self.opt.quality, Path(path))
         except EncodeError as error:  # the others can perhaps
             self.failures.append(str(error))
             log.warning("skipped: %s", error)
@@ -74,7 +74,7 @@ def ending(path: PurePath, picture_format: str) -> str:
     return path.suffix if picture_format == "same" else f".{picture_format}"
 
 
-def save_picture(image: Image.Image, path: Path, quality: int, source: Path | None = None) -> None:
+def write_image(image: Image.Image, path: Path, quality: int, source: Path | None = None) -> None:
     """Write an upright RGB picture, whole or not at all, with the metadata of `source`.
 
     The ending of `path` decides the format; `quality` (1 to 100) counts for JPEG and WebP. Raises

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..files import make_folder
 from ..html import HTML
-from ..images import save_image, to_picture
+from ..images import save_image, to_image_array
 from .results import Results, Visuals, inside_input, results_folder, unique_stem
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class ResultPages(Results):
     def _save(self, image: Tensor, name: str) -> None:
         target = self.img_dir / name
         make_folder(target.parent)
-        save_image(to_picture(image), target, self.opt.aspect_ratio)
+        save_image(to_image_array(image), target, self.opt.aspect_ratio)
 
     def _stem(self, path: str) -> str:
         inside = inside_input(path, self.opt)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..files import make_folder
-from ..images import stretched, to_picture
+from ..images import stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
 from .results import TRANSLATION, Results, Visuals, results_folder
@@ -61,7 +61,7 @@ class VideoResult(Results):
         return self.path
 
     def _encode(self, image: Tensor, path: str) -> None:
-        picture = stretched(Image.fromarray(to_picture(image)), self.opt.aspect_ratio)
+        picture = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         self.writer.add(picture, time_of_frame(path))
 
     def interrupted(self) -> None:

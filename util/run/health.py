@@ -103,7 +103,7 @@ class Health:
                     "format), or lower --ndf",
                 )
 
-    def watch_pictures(self, visuals: Mapping[str, Tensor]) -> None:
+    def watch_images(self, visuals: Mapping[str, Tensor]) -> None:
         """Take note of pictures that are shown: warn where a generated one has one colour."""
         for label, images in visuals.items():
             if not label.startswith("fake"):

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from .sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Background(Sink):
         """Queue a point."""
         self._put(False, lambda sink: sink.losses(record))
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """Queue a frame."""
         self._put(True, lambda sink: sink.pictures(record))
 

@@ -13,8 +13,8 @@ from ..files import write_text_atomically
 from ..html import HTML
 from ..images import save_image
 from .curves import Curves
-from .picture_grid import sample_grid
-from .sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .image_grid import sample_grid
+from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
 ROWS_PER_PAGE = 20
@@ -49,7 +49,7 @@ class Gallery(Sink):
         """Take a point of the curves."""
         self.curves.add(record)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """Save the pictures under their epoch and rewrite the index."""
         if not record.keep:
             return

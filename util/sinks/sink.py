@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..images import Picture, tensor2im
+from ..images import ImageArray, tensor2im
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class LossRecord:
 
 
 @dataclass(frozen=True)
-class PictureRecord:
+class ImageRecord:
     """The pictures of one step, by label."""
 
     epoch: int
     total_iters: int
-    pictures: Mapping[str, Picture]
+    pictures: Mapping[str, ImageArray]
     keep: bool
     """Whether they go into the gallery, not only on the dashboard."""
 
@@ -44,12 +44,12 @@ class SampleRecord:
 
     epoch: int
     total_iters: int
-    rows: Sequence[Mapping[str, Picture]]
+    rows: Sequence[Mapping[str, ImageArray]]
     keep: bool
     """Whether the epoch has ended, so that they go into the gallery."""
 
 
-def pictures_of(visuals: Mapping[str, Tensor]) -> dict[str, Picture]:
+def image_arrays_of(visuals: Mapping[str, Tensor]) -> dict[str, ImageArray]:
     """Label -> the first image of each, (N, C, H, W) in [-1, 1], as a record takes it."""
     return {label: tensor2im(images) for label, images in visuals.items()}
 
@@ -63,7 +63,7 @@ class Sink:
     def losses(self, record: LossRecord) -> None:
         """The losses of a step."""
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """The pictures of a step."""
 
     def samples(self, record: SampleRecord) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .picture_grid import sample_grid
-from .sink import LossRecord, PictureRecord, SampleRecord, Sink
+from .image_grid import sample_grid
+from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 
 
 class TensorBoard(Sink):
@@ -41,7 +41,7 @@ class TensorBoard(Sink):
         writer.add_scalar("speed/seconds_waiting_for_data", record.data, step)
         writer.add_scalar("speed/seconds_computing_per_picture", record.time, step)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """An image each."""
         writer = self._at(record.total_iters)
         for label, picture in record.pictures.items():

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import write_text_atomically
-from ..images import Picture
-from .picture_grid import sample_grid
-from .sink import LossRecord, PictureRecord, SampleRecord, Sink
+from ..images import ImageArray
+from .image_grid import sample_grid
+from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 
 
 class WeightsAndBiases(Sink):
@@ -50,7 +50,7 @@ class WeightsAndBiases(Sink):
         values["images_per_second"] = record.images_per_second
         self._log(values, record.total_iters)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """The current pictures."""
         images = {f"pictures/{label}": self._image(p) for label, p in record.pictures.items()}
         self._log(images, record.total_iters)
@@ -70,7 +70,7 @@ class WeightsAndBiases(Sink):
         self._last_step = max(self._last_step, step)
         self._run.log(values, step=self._last_step)
 
-    def _image(self, picture: Picture) -> Any:
+    def _image(self, picture: ImageArray) -> Any:
         return self._wandb.Image(picture)
 
     def _identity(self) -> str:

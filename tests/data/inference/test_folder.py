@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data.base_dataset import BaseDataset
-from data.inference.folder import PicturesAhead
+from data.inference.folder import ImagePrefetcher
 from util.errors import UserError
 
 
@@ -51,7 +51,7 @@ def options(together: int = 1, given: tuple[str, ...] = (), **more: Any) -> Name
 
 
 def test_equal_sizes_go_together() -> None:
-    pictures = PicturesAhead(Sizes([8, 4, 8, 4, 8, 8, 4]), options(together=2))
+    pictures = ImagePrefetcher(Sizes([8, 4, 8, 4, 8, 8, 4]), options(together=2))
     batches = list(pictures.batches(Folder()))
     sizes = [tuple(batch["A"].shape) for batch in batches]
     assert sizes == [(2, 3, 8, 8), (2, 3, 4, 4), (2, 3, 8, 8), (1, 3, 4, 4)]
@@ -60,7 +60,7 @@ def test_equal_sizes_go_together() -> None:
 
 def test_waiting_pictures_are_bounded() -> None:
     dataset = Sizes([i + 1 for i in range(60)])
-    batches = PicturesAhead(dataset, options(together=2)).batches(Folder())
+    batches = ImagePrefetcher(dataset, options(together=2)).batches(Folder())
     next(batches)
     assert len(dataset.read) <= 8 + 2 + 4 + 1
     assert sum(len(batch["A_paths"]) for batch in batches) == 59
@@ -69,7 +69,7 @@ def test_waiting_pictures_are_bounded() -> None:
 def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
     monkeypatch.setattr("data.inference.folder.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
     dataset = Sizes([8] * 20)
-    batches = PicturesAhead(dataset, options(together=1)).batches(Folder())
+    batches = ImagePrefetcher(dataset, options(together=1)).batches(Folder())
     for number in range(1, 10):
         next(batches)
         assert number <= len(dataset.read) <= number + 3
@@ -77,7 +77,7 @@ def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
 
 
 def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
-    pictures = PicturesAhead(Sizes([4, 0, 4]), options())
+    pictures = ImagePrefetcher(Sizes([4, 0, 4]), options())
     assert [batch["A_paths"] for batch in pictures.batches(Folder())] == [["0.png"], ["2.png"]]
     assert pictures.report() == 1
     assert "1 of 3 pictures were skipped" in caplog.text
@@ -86,7 +86,7 @@ def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
 
 def test_what_is_there_is_not_read() -> None:
     dataset, folder = Sizes([4, 4, 4]), Folder("0.png", "2.png")
-    pictures = PicturesAhead(dataset, options(skip_existing=True))
+    pictures = ImagePrefetcher(dataset, options(skip_existing=True))
     assert [batch["A_paths"] for batch in pictures.batches(folder)] == [["1.png"]]
     assert dataset.read == [1]
     assert folder.left_out == ["0.png", "2.png"]
@@ -94,8 +94,8 @@ def test_what_is_there_is_not_read() -> None:
 
 
 def test_num_test_counts_when_it_is_given() -> None:
-    assert PicturesAhead(Sizes([4] * 60), options()).how_many == "60 of 60 pictures"
-    limited = PicturesAhead(Sizes([4] * 60), options(given=("num_test",)))
+    assert ImagePrefetcher(Sizes([4] * 60), options()).how_many == "60 of 60 pictures"
+    limited = ImagePrefetcher(Sizes([4] * 60), options(given=("num_test",)))
     assert limited.how_many == "50 of 60 pictures"
     assert len(list(limited.batches(Folder()))) == 50
 
@@ -106,15 +106,15 @@ def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(PicturesAhead(Broken([1]), options()).batches(Folder()))
+        list(ImagePrefetcher(Broken([1]), options()).batches(Folder()))
 
 
 def test_images_to_come_are_those_without_results() -> None:
-    pictures = PicturesAhead(Sizes([4, 4, 4]), options(skip_existing=True))
+    pictures = ImagePrefetcher(Sizes([4, 4, 4]), options(skip_existing=True))
     assert pictures.left(Folder("0.png", "2.png")) == 1
-    assert PicturesAhead(Sizes([4, 4, 4]), options()).left(Folder("0.png")) == 3
+    assert ImagePrefetcher(Sizes([4, 4, 4]), options()).left(Folder("0.png")) == 3
     limited = options(skip_existing=True, given=("num_test",), num_test=2)
-    assert PicturesAhead(Sizes([4, 4, 4]), limited).left(Folder("0.png")) == 1
+    assert ImagePrefetcher(Sizes([4, 4, 4]), limited).left(Folder("0.png")) == 1
 
 
 @pytest.mark.parametrize("readers", [0, 1, 3])
@@ -128,7 +128,7 @@ def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
                 threads.add(threading.current_thread())
             return super().__getitem__(index)
 
-    images = PicturesAhead(Watched([4] * (1 + 4 * max(1, readers))), options(readers=readers))
+    images = ImagePrefetcher(Watched([4] * (1 + 4 * max(1, readers))), options(readers=readers))
     assert len(list(images.batches(Folder()))) == len(images.dataset)
     assert len(threads) == max(1, readers)
     assert (threading.main_thread() in threads) == (readers == 0)

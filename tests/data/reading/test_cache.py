@@ -18,7 +18,7 @@ from data import create_dataset, find_dataset_using_name
 from data.inference.fixed_samples import fixed_samples
 from data.reading import pictures as pictures_module
 from data.reading.disk_cache import DiskCache
-from data.reading.pictures import Pictures
+from data.reading.image_reader import ImageReader
 from data.reading.ram_cache import NamedBlock, RamCache
 from util.frozen_options import Options
 
@@ -105,7 +105,7 @@ def test_every_data_set_takes_pictures_from_the_cache(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_opt: Make) -> None:
     path = pictures / "trainA" / "trainA_0.png"
-    where = Pictures(cached(train_opt, kind))
+    where = ImageReader(cached(train_opt, kind))
     before = where.levels(str(path), 3).copy()
     stamp = path.stat()
 
@@ -118,7 +118,7 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
     wait_for(replaced)
     after = where.levels(str(path), 3)
     assert not np.array_equal(after, before)
-    assert np.array_equal(after, Pictures(train_opt()).levels(str(path), 3))
+    assert np.array_equal(after, ImageReader(train_opt()).levels(str(path), 3))
 
 
 def test_settings_that_decide_the_pixels_do_not_share_files(
@@ -131,7 +131,7 @@ def test_settings_that_decide_the_pixels_do_not_share_files(
     ]  # fmt: skip
     for _ in range(2):
         for words, channels in ways:
-            Pictures(cached(train_opt, "disk", *words)).levels(path, *channels)
+            ImageReader(cached(train_opt, "disk", *words)).levels(path, *channels)
     assert len(reads) == len(ways)
 
 
@@ -168,9 +168,9 @@ def test_more_than_is_free_is_never_promised(train_opt: Make, monkeypatch, caplo
     monkeypatch.setattr(
         "data.reading.disk_cache.shutil.disk_usage", lambda _: os.terminal_size((1, 1))
     )
-    assert Pictures(train_opt("--cache", "ram", "--cache_gb", "5")).cache.size == 10**6
+    assert ImageReader(train_opt("--cache", "ram", "--cache_gb", "5")).cache.size == 10**6
     assert "--cache_gb 5, but no more is free" in caplog.text
-    assert Pictures(train_opt("--cache", "ram")).cache.size == 5 * 10**5
+    assert ImageReader(train_opt("--cache", "ram")).cache.size == 5 * 10**5
 
 
 def put_many(cache: Any, numbers: range) -> None:
@@ -268,7 +268,7 @@ def test_a_later_run_reads_what_an_earlier_one_left_and_counts_it(
     reads.clear()
     assert_equal(all_batches(opt, 1), first)
     assert reads == []
-    later = Pictures(opt).cache
+    later = ImageReader(opt).cache
     assert later.used.value == 8 * (36 * 36 * 3 + 40)
 
 

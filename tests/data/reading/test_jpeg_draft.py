@@ -13,10 +13,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from data.reading import jpeg_draft
-from data.reading.pictures import Pictures
+from data.reading.image_reader import ImageReader
 from data.unaligned_dataset import UnalignedDataset
 from util.frozen_options import Options
-from util.images import Levels
+from util.images import Uint8Image
 
 Make = Callable[..., Options]
 
@@ -26,13 +26,13 @@ def settings(**more: Any) -> Namespace:
     return Namespace(**{**base, "load_size": 44, "crop_size": 32, **more})
 
 
-def both(path: Path, channels: int = 3, **more: Any) -> tuple[Levels, Levels]:
+def both(path: Path, channels: int = 3, **more: Any) -> tuple[Uint8Image, Uint8Image]:
     """The picture as training reads it, and decoded in full."""
-    quick, full = (Pictures(settings(full_decode=full, **more)) for full in (False, True))
+    quick, full = (ImageReader(settings(full_decode=full, **more)) for full in (False, True))
     return quick.levels(str(path), channels), full.levels(str(path), channels)
 
 
-def decibels(a: Levels, b: Levels) -> float:
+def decibels(a: Uint8Image, b: Uint8Image) -> float:
     """Peak signal to noise ratio."""
     assert a.shape == b.shape
     return float(10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2))))
@@ -152,14 +152,14 @@ def test_halves_of_a_pair_are_decoded_in_full_and_shrunk_alike(
         pair.paste(photo(), (x, 0))
     pair.save(tmp_path / "x.jpg", quality=95)
     quick, full = (
-        Pictures(settings(full_decode=f)).levels(str(tmp_path / "x.jpg"), 3, 1) for f in (0, 1)
+        ImageReader(settings(full_decode=f)).levels(str(tmp_path / "x.jpg"), 3, 1) for f in (0, 1)
     )
     assert quick.shape == (4, 44, 44)
     assert decibels(quick, full) >= 60
     assert not np.array_equal(quick, full)
     assert fractions == []
     wider = [  # than a half, narrower than the pair
-        Pictures(settings(full_decode=f, load_size=340, preprocess="scale_width")).levels(
+        ImageReader(settings(full_decode=f, load_size=340, preprocess="scale_width")).levels(
             str(tmp_path / "x.jpg"), 3, 3
         )
         for f in (0, 1)

@@ -17,9 +17,9 @@ from data import create_dataset
 from data.base_dataset import BaseDataset
 from data.image_folder import UnreadableImageError, make_dataset, read_image
 from data.loader import CustomDatasetDataLoader
-from data.reading.pictures import placed, size_of
+from data.reading.image_reader import crop_and_flip, size_of
 from data.reading.unreadable import NAMED, allowed
-from data.transforms import draw_placement
+from data.transforms import draw_crop_flip
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
 from util.errors import DataError, UserError
@@ -206,7 +206,7 @@ def test_a_folder_without_a_readable_image_ends_after_few_reads(
         read.append(path)
         return read_image(path, *more)
 
-    monkeypatch.setattr("data.reading.pictures.read_image", spy)
+    monkeypatch.setattr("data.reading.image_reader.read_image", spy)
     with pytest.raises(DataError) as error:
         batches(train_opt("--num_threads", "0", "--dataset_mode", mode))
     assert len(read) == 4  # 1 % of 300, and one more
@@ -236,10 +236,10 @@ class PairsOfFolders(BaseDataset):
         path = self.files[index]
         other = path.replace("left", "right")
         A, B = self.pictures.levels(path, 3), self.pictures.levels(other, 3)
-        placement = draw_placement(self.opt, size_of(A), self.random(index), path)
+        crop_flip = draw_crop_flip(self.opt, size_of(A), self.random(index), path)
         return {
-            "A": placed(A, self.opt, placement),
-            "B": placed(B, self.opt, placement),
+            "A": crop_and_flip(A, self.opt, crop_flip),
+            "B": crop_and_flip(B, self.opt, crop_flip),
             "A_paths": path,
             "B_paths": other,
         }

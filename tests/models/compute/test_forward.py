@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
-from models.compute.forward import Compute, treats_images_alone
+from models.compute.forward import Compute, processes_images_independently
 from models.networks import define_D, define_G
 from models.parts import layers
 from models.parts.layers import ReflectionPad2d
@@ -76,8 +76,8 @@ def operations(opt: Options) -> dict[str, int]:
 )
 def test_what_may_go_through_a_network_together(norm: str, dropout: bool, alone: bool) -> None:
     net = define_G(3, 3, 4, "resnet_6blocks", norm, dropout)
-    assert treats_images_alone(net) is alone
-    assert treats_images_alone(net.eval())  # batch norm by its statistics, no dropout
+    assert processes_images_independently(net) is alone
+    assert processes_images_independently(net.eval())  # batch norm by its statistics, no dropout
 
 
 def test_fused_passes_need_fewer_operations(train_opt: Make) -> None:

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from models.inference import translator
-from models.inference.translator import WORTH_COMPILING, CompilationThatPays
+from models.inference.translator import MIN_SECONDS_LEFT, DeferredCompilation
 
 
 class Clock:
@@ -30,7 +30,7 @@ def calls_before(
     """After how many calls of so many seconds it is compiled; None: never."""
     clock = Clock()
     monkeypatch.setattr(translator, "time", clock)
-    compilation_ = CompilationThatPays(nn.Identity(), "default", images)
+    compilation_ = DeferredCompilation(nn.Identity(), "default", images)
     for number in range(0, images, together):
         compilation_.before_call(min(together, images - number))
         if compiled:
@@ -41,7 +41,7 @@ def calls_before(
 
 @pytest.mark.parametrize("together", [1, 4])
 def test_few_images_are_not_worth_it(monkeypatch: Any, compiled: Any, together: int) -> None:
-    images = int(WORTH_COMPILING)
+    images = int(MIN_SECONDS_LEFT)
     assert calls_before(monkeypatch, compiled, images, 0.9 * together, together) is None
 
 
@@ -55,12 +55,12 @@ def test_fast_ones_are_watched_a_while(monkeypatch: Any, compiled: Any) -> None:
 
 
 def test_an_unknown_number_is_compiled_at_once(compiled: Any) -> None:
-    later = CompilationThatPays(nn.Identity(), "max-autotune", None)
+    later = DeferredCompilation(nn.Identity(), "max-autotune", None)
     later.before_call(1)
     later.before_call(1)
     assert [how["mode"] for how in compiled] == ["max-autotune"]
 
 
 def test_off_is_never_compiled(compiled: Any) -> None:
-    CompilationThatPays(nn.Identity(), "off", None).before_call(1)
+    DeferredCompilation(nn.Identity(), "off", None).before_call(1)
     assert not compiled

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.inference import tiling, translator
 from models.inference.tile_cost import measure
 from models.inference.tile_store import Region, Statistics, Store
-from models.inference.translator import Translator, Working
+from models.inference.translator import InferenceSettings, Translator
 from util.errors import UserError
 
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ def test_too_large_a_picture_is_tiled_and_that_is_said(monkeypatch, caplog) -> N
     monkeypatch.setattr(translator, "NEVER_TOO_LARGE", 0)
     net, x = tiny_generator(), image(72, 80)
     needed = measure(net, (1, 3, 72, 80)).peak_bytes
-    whole = Translator(net, CPU, Working())(x)
+    whole = Translator(net, CPU, InferenceSettings())(x)
     assert "tiles" not in caplog.text
     monkeypatch.setattr(translator, "available_bytes", lambda device: needed - 1)
     calls = []
@@ -102,10 +102,10 @@ def test_too_large_a_picture_is_tiled_and_that_is_said(monkeypatch, caplog) -> N
     monkeypatch.setattr(
         translator, "run_in_tiles", lambda *words: calls.append(words[2]) or run(*words)
     )
-    assert float((Translator(net, CPU, Working())(x) - whole).abs().max()) <= 1e-3
+    assert float((Translator(net, CPU, InferenceSettings())(x) - whole).abs().max()) <= 1e-3
     assert calls == [512]
     assert "80 x 72 pixels need about" in caplog.text
-    Translator(net, CPU, Working(tile=0))(x)
+    Translator(net, CPU, InferenceSettings(tile=0))(x)
     assert calls == [512]
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from models.inference import translator
 from models.inference.tile_cost import measure
-from models.inference.translator import Translator, Working, describe, pad_to_size
+from models.inference.translator import InferenceSettings, Translator, describe, pad_to_size
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (7, 90), (61, 64), (129, 40)])
 @pytest.mark.parametrize("netG", ["resnet_6blocks", "unet_128"])
 def test_output_has_the_size_of_the_input(netG: str, size: tuple[int, int]) -> None:
-    translate = Translator(tiny_generator(netG), CPU, Working())
+    translate = Translator(tiny_generator(netG), CPU, InferenceSettings())
     output = translate(torch.rand(2, 3, *size) * 2 - 1)
     assert output.shape == (2, 3, *size)
     assert output.isfinite().all()
@@ -28,7 +28,7 @@ def test_output_has_the_size_of_the_input(netG: str, size: tuple[int, int]) -> N
 def test_what_fits_is_not_padded() -> None:
     net, x = tiny_generator(), torch.rand(1, 3, 32, 48) * 2 - 1
     with torch.inference_mode():
-        assert_near(Translator(net, CPU, Working())(x), net(x))
+        assert_near(Translator(net, CPU, InferenceSettings())(x), net(x))
 
 
 def test_padding_is_reflection_and_for_tiny_pictures_the_edge() -> None:
@@ -41,7 +41,7 @@ def test_padding_is_reflection_and_for_tiny_pictures_the_edge() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_a_picture_does_not_depend_on_those_beside_it(norm: str) -> None:
-    translate = Translator(tiny_generator(norm=norm), CPU, Working())
+    translate = Translator(tiny_generator(norm=norm), CPU, InferenceSettings())
     x = torch.rand(3, 3, 32, 32) * 2 - 1
     x[1] = -1
     together = translate(x)
@@ -54,8 +54,8 @@ def test_a_picture_does_not_depend_on_those_beside_it(norm: str) -> None:
 def test_precision_is_near_to_float32(precision: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
-    exact = Translator(net, CPU, Working())(x)
-    fast = Translator(net, CPU, Working(precision=precision))(x)
+    exact = Translator(net, CPU, InferenceSettings())(x)
+    fast = Translator(net, CPU, InferenceSettings(precision=precision))(x)
     assert fast.dtype == torch.float32
     difference = float((fast - exact).abs().max())
     assert 0 < difference <= tolerance(dtype) * float(exact.abs().max())
@@ -76,14 +76,14 @@ def test_weights_are_rounded_once_and_give_what_autocast_gives() -> None:
     layout = {"memory_format": torch.channels_last}
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         expected = copy.deepcopy(net).to(**layout)(x.to(**layout)).float()
-    assert torch.equal(Translator(net, CPU, Working(precision="bf16"))(x), expected)
+    assert torch.equal(Translator(net, CPU, InferenceSettings(precision="bf16"))(x), expected)
     assert net.model[1].weight.dtype == torch.bfloat16
     assert net.model[1].bias.dtype == torch.float32
 
 
 def test_what_a_call_gave_outlives_the_next() -> None:
     """Networks compiled into CUDA graphs write over their outputs."""
-    translate = Translator(WritesOver(), CPU, Working())
+    translate = Translator(WritesOver(), CPU, InferenceSettings())
     first = translate(torch.ones(1, 3, 8, 8))
     translate(torch.zeros(1, 3, 8, 8))
     assert first.eq(1).all()
@@ -92,17 +92,17 @@ def test_what_a_call_gave_outlives_the_next() -> None:
 def test_a_batch_that_does_not_fit_is_computed_in_parts(monkeypatch) -> None:
     monkeypatch.setattr(translator, "NEVER_TOO_LARGE", 0)
     net, x = tiny_generator(), torch.rand(5, 3, 32, 32) * 2 - 1
-    expected = Translator(net, CPU, Working())(x)
+    expected = Translator(net, CPU, InferenceSettings())(x)
     room = 2 * measure(net, (1, 3, 32, 32)).peak_bytes
     monkeypatch.setattr(translator, "available_bytes", lambda device: room)
     sizes: list[int] = []
     net.register_forward_pre_hook(lambda _net, images: sizes.append(len(images[0])))
-    assert_near(Translator(net, CPU, Working())(x), expected)
+    assert_near(Translator(net, CPU, InferenceSettings())(x), expected)
     assert sizes == [1, 2, 2, 1]  # the first measures
 
 
 def test_pictures_with_their_own_statistics_outlive_each_other() -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), WritesOver())
     x = torch.stack([torch.linspace(0, number, 192).view(3, 8, 8) for number in (1, 2)])
-    first, second = Translator(net, CPU, Working())(x)
+    first, second = Translator(net, CPU, InferenceSettings())(x)
     assert not torch.equal(first, second)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models import networks
-from models.parts.gan_losses import judge
+from models.parts.gan_losses import discriminator_loss
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -49,10 +49,10 @@ def test_gradient_penalty_is_its_formula_and_trains_the_discriminator() -> None:
 def test_the_penalty_is_part_of_the_discriminator_loss_under_wgangp_alone() -> None:
     real, fake = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
     for mode, expected in (("wgangp", 10.0), ("lsgan", 0.0)):
-        judgement = judge(Slope(0.5), networks.GANLoss(mode), real, fake)
-        assert float(judgement.penalty.detach()) == pytest.approx(expected, rel=1e-5)
-        total = 0.5 * (judgement.real + judgement.fake) + judgement.penalty
-        assert torch.equal(total, judgement.total)
+        loss_D = discriminator_loss(Slope(0.5), networks.GANLoss(mode), real, fake)
+        assert float(loss_D.penalty.detach()) == pytest.approx(expected, rel=1e-5)
+        total = 0.5 * (loss_D.real + loss_D.fake) + loss_D.penalty
+        assert torch.equal(total, loss_D.total)
 
 
 def rates(epochs: int, **changes: object) -> list[float]:

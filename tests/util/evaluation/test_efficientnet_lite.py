@@ -11,7 +11,7 @@ from tiny_runs import optional_package
 
 from util.evaluation import evaluate_pairs, make_extractor
 from util.evaluation.efficientnet_lite import EfficientNetLite0, SameConv2d, build, prepared
-from util.images import to_levels
+from util.images import to_uint8
 
 IMAGES = Path(__file__).parents[2] / "golden" / "images"
 ESPRESSO = 967
@@ -20,7 +20,7 @@ ESPRESSO = 967
 
 def levels(name: str) -> torch.Tensor:
     with Image.open(IMAGES / name) as image:
-        return torch.from_numpy(to_levels(image.convert("RGB")).copy()).unsqueeze(0)
+        return torch.from_numpy(to_uint8(image.convert("RGB")).copy()).unsqueeze(0)
 
 
 def test_it_recognises_a_cup_of_coffee() -> None:

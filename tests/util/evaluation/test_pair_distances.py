@@ -9,25 +9,25 @@ from evaluation_images import noisy
 from PIL import Image
 
 from util.evaluation.pair_distances import l1, lpips_like, of_size, psnr, ssim
-from util.images import Levels, to_levels
+from util.images import Uint8Image, to_uint8
 
 IMAGE = Path(__file__).parents[2] / "golden" / "images" / "astronaut_140x90.png"
 
 
 @pytest.fixture
-def image() -> Levels:
+def image() -> Uint8Image:
     with Image.open(IMAGE) as file:
-        return to_levels(file.convert("RGB"))
+        return to_uint8(file.convert("RGB"))
 
 
-def half_and_back(levels: Levels) -> Levels:
+def half_and_back(levels: Uint8Image) -> Uint8Image:
     _, height, width = levels.shape
     image = Image.fromarray(levels.transpose(1, 2, 0))
     small = image.resize((width // 2, height // 2), Image.Resampling.BILINEAR)
-    return to_levels(small.resize((width, height), Image.Resampling.BILINEAR))
+    return to_uint8(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def test_ssim_and_psnr_are_those_of_scikit_image(image: Levels) -> None:
+def test_ssim_and_psnr_are_those_of_scikit_image(image: Uint8Image) -> None:
     # structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
     # data_range=255, channel_axis=0) and peak_signal_noise_ratio of scikit-image 0.26
     soft, grainy = half_and_back(image), noisy({"image": image}, 20)["image"]
@@ -56,6 +56,6 @@ def test_the_lpips_like_distance_compares_directions() -> None:
     assert lpips_like([along, along], [across, across]) == pytest.approx(4)
 
 
-def test_of_size(image: Levels) -> None:
+def test_of_size(image: Uint8Image) -> None:
     assert of_size(image, (90, 140)) is image
     assert of_size(image, (45, 70)).shape == (3, 45, 70)

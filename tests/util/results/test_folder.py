@@ -7,7 +7,7 @@ from conftest import picture
 from PIL import Image, ImageCms
 
 from util.errors import UserError
-from util.results.folder import save_picture
+from util.results.folder import write_image
 
 ORIENTATION, MAKE, EXPOSURE, GPS, EXIF, LATITUDE = 0x0112, 0x010F, 0x829A, 0x8825, 0x8769, 1
 
@@ -28,7 +28,7 @@ def test_profile_and_exif_are_kept_without_orientation(
 ) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     origin = source(tmp_path / f"in.{before}", profile)
-    save_picture(picture(1, 10, 20), tmp_path / "deep" / f"out.{after}", 90, origin)
+    write_image(picture(1, 10, 20), tmp_path / "deep" / f"out.{after}", 90, origin)
     with Image.open(tmp_path / "deep" / f"out.{after}") as image:
         exif = image.getexif()
         assert image.size == (10, 20)
@@ -40,18 +40,18 @@ def test_profile_and_exif_are_kept_without_orientation(
 
 def test_a_profile_for_other_colours_is_dropped(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    save_picture(picture(1, 8, 8), tmp_path / "out.png", 90, source(tmp_path / "a.png", profile))
+    write_image(picture(1, 8, 8), tmp_path / "out.png", 90, source(tmp_path / "a.png", profile))
     with Image.open(tmp_path / "out.png") as image:
         assert "icc_profile" not in image.info
 
 
 def test_quality_counts(tmp_path: Path) -> None:
     for quality in (10, 95):
-        save_picture(picture(1, 64, 64), tmp_path / f"{quality}.jpg", quality)
+        write_image(picture(1, 64, 64), tmp_path / f"{quality}.jpg", quality)
     assert (tmp_path / "10.jpg").stat().st_size < (tmp_path / "95.jpg").stat().st_size
 
 
 def test_a_format_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose another with --format"):
-        save_picture(picture(1, 8, 8), tmp_path / "x.psd", 90)
+        write_image(picture(1, 8, 8), tmp_path / "x.psd", 90)
     assert list(tmp_path.iterdir()) == []

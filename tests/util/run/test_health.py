@@ -58,16 +58,16 @@ def test_a_discriminator_stuck_near_zero_gives_one_warning(health: Health, caplo
 def test_a_constant_picture_gives_one_warning(health: Health, caplog) -> None:
     noise = torch.rand(1, 3, 8, 8)
     with caplog.at_level(logging.WARNING):
-        health.watch_pictures({"fake_B": noise, "real_A": torch.zeros(1, 3, 8, 8)})
+        health.watch_images({"fake_B": noise, "real_A": torch.zeros(1, 3, 8, 8)})
         assert caplog.records == []
         flat = {"fake_B": torch.full((1, 3, 8, 8), 0.5)}
         for _ in range(CONSTANT_REPORTS - 1):  # as a fresh generator's pictures are
-            health.watch_pictures(flat)
-        health.watch_pictures({"fake_B": noise})
+            health.watch_images(flat)
+        health.watch_images({"fake_B": noise})
         for _ in range(CONSTANT_REPORTS - 1):
-            health.watch_pictures(flat)
+            health.watch_images(flat)
         assert caplog.records == []
         for _ in range(3 * CONSTANT_REPORTS):
-            health.watch_pictures(flat)
+            health.watch_images(flat)
     assert len(caplog.records) == 1
     assert "fake_B is one constant colour" in caplog.text

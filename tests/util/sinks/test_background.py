@@ -10,7 +10,7 @@ import pytest
 from conftest import PATIENCE
 
 from util.sinks.background import MOST_FRAMES, MOST_POINTS, Background
-from util.sinks.sink import LossRecord, PictureRecord, Sink
+from util.sinks.sink import ImageRecord, LossRecord, Sink
 
 
 class Slow(Sink):
@@ -28,7 +28,7 @@ class Slow(Sink):
     def losses(self, record: LossRecord) -> None:
         self.points.append(record.total_iters)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         self.frames.append(record.epoch)
 
     def close(self) -> None:

@@ -60,8 +60,8 @@ def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypat
     assert [sample["A_paths"][0] for sample in found] == paths
     assert not walked
     assert training.opt.isTrain
-    (placed,) = {sample["A"].shape for sample in found}
-    assert placed == (1, 3, 32, 32)
+    (crop_and_flip,) = {sample["A"].shape for sample in found}
+    assert crop_and_flip == (1, 3, 32, 32)
 
 
 def test_none_where_nothing_can_be_read(folder: Path) -> None:

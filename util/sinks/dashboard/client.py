@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from ...images import Picture
+from ...images import ImageArray
 
 TIMEOUT = 3.0
 HEADERS = {"Content-Type": "application/json"}
@@ -70,7 +70,7 @@ class VisdomClient:
         """Add points at the end of the curves of a window, in the order in which it has them."""
         self.post("update", {"win": window, "data": traces, "append": True})
 
-    def show(self, window: str, picture: Picture, title: str) -> None:
+    def show(self, window: str, picture: ImageArray, title: str) -> None:
         """Show a picture in a window."""
         file = io.BytesIO()
         Image.fromarray(picture).save(file, format="PNG", compress_level=1)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...images import Picture
+from ...images import ImageArray
 from ..curves import Curves, Point
-from ..picture_grid import labelled_grid, sample_grid
-from ..sink import LossRecord, PictureRecord, SampleRecord, Sink
+from ..image_grid import labelled_grid, sample_grid
+from ..sink import ImageRecord, LossRecord, SampleRecord, Sink
 from .client import Trace, VisdomClient
 from .server import is_local, is_taken, output_file, start_server, tell_address, wait_until
 
@@ -102,7 +102,7 @@ class Dashboard(Sink):
         """Take a point."""
         self.curves.add(record)
 
-    def pictures(self, record: PictureRecord) -> None:
+    def pictures(self, record: ImageRecord) -> None:
         """Take the current pictures: one window, or with --display_ncols 0 one for each."""
         s, where = self.settings, f"epoch {record.epoch}, {record.total_iters} pictures seen"
         shown = list(record.pictures.items())
@@ -118,7 +118,7 @@ class Dashboard(Sink):
         width = max(32, self.settings.width // 2)
         self._frame(2, lambda: sample_grid(record.rows, width), f"fixed pictures ({where})")
 
-    def sample_sheet(self, sheet: Picture, where: str) -> None:
+    def sample_sheet(self, sheet: ImageArray, where: str) -> None:
         """Take fixed pictures that are one picture already."""
         self._frame(2, lambda: sheet, f"fixed pictures ({where})")
 
@@ -151,13 +151,13 @@ class Dashboard(Sink):
                 self._failed(error)
         self.client.close()
 
-    def _picture_window(self, number: int, label: str, picture: Picture, where: str) -> None:
+    def _picture_window(self, number: int, label: str, picture: ImageArray, where: str) -> None:
         width = self.settings.width
         self._frame(
             10 + number, lambda: labelled_grid([("", picture)], 1, width), f"{label} ({where})"
         )
 
-    def _frame(self, number: int, picture: Callable[[], Picture], title: str) -> None:
+    def _frame(self, number: int, picture: Callable[[], ImageArray], title: str) -> None:
         window, title = self._window(number), f"{self.settings.name}: {title}"
         self._frames[window] = lambda: self.client.show(window, picture(), title)
         self._shown.discard(window)

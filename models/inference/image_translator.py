@@ -10,14 +10,14 @@ from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
 from util.checkpoints.weights import load_into, read_weights
 from util.devices import pick_device
-from util.images import to_picture, to_tensor, upright_rgb
+from util.images import to_image_array, to_tensor, upright_rgb
 
 from ..networks import define_G
 from ..parts.architecture import Generator, read_generator
-from .translator import Translator, Working
+from .translator import InferenceSettings, Translator
 
 
-class PictureTranslator:
+class ImageTranslator:
     """Translates pictures as 02_inference.py does, pixel by pixel."""
 
     def __init__(self, translator: Translator, input_nc: int) -> None:
@@ -27,7 +27,7 @@ class PictureTranslator:
         """A picture of any mode and size -> its translation, RGB, upright, of the same size."""
         picture = upright_rgb(picture)
         images = to_tensor(picture.convert("L") if self.input_nc == 1 else picture).unsqueeze(0)
-        return Image.fromarray(to_picture(self.translator(images)[0]))
+        return Image.fromarray(to_image_array(self.translator(images)[0]))
 
 
 def load_generator(
@@ -37,8 +37,8 @@ def load_generator(
     checkpoints_dir: str | Path = "./checkpoints",
     device: str | torch.device | None = None,
     eval: bool = False,
-    working: Working | None = None,
-) -> PictureTranslator:
+    settings: InferenceSettings | None = None,
+) -> ImageTranslator:
     """The generator of a weight file, of a run's folder or of the run of that name.
 
     `model_suffix` chooses among the files of a run (by default none, else _A). Without `device`
@@ -48,7 +48,7 @@ def load_generator(
     net, found = build_generator(path)
     where = torch.device(device) if device is not None else pick_device([0], False)
     net = net.to(where).train(not eval)
-    return PictureTranslator(Translator(net, where, working or Working()), found.input_nc)
+    return ImageTranslator(Translator(net, where, settings or InferenceSettings()), found.input_nc)
 
 
 def build_generator(path: Path) -> tuple[nn.Module, Generator]:

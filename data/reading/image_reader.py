@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from util.errors import DataError, UserError
-from util.images import Levels, as_floats, to_levels
+from util.images import Uint8Image, to_float_tensor, to_uint8
 
 from ..image_folder import UnreadableImageError, read_image
-from ..transforms import Placement, crops, resize, resized
+from ..transforms import CropFlip, crops, resize, resized
 from .disk_cache import disk_cache
-from .jpeg_draft import LIMITS, QUICK_RESIZE, Shrinking
+from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
 from .ram_cache import ram_cache
 from .unreadable import tries
 
@@ -38,14 +38,14 @@ class Cache(Protocol):
 
     full_message: str
 
-    def get(self, key: bytes) -> Levels | None:
+    def get(self, key: bytes) -> Uint8Image | None:
         """What was put; not to be written to."""
 
-    def put(self, key: bytes, levels: Levels) -> bool:
+    def put(self, key: bytes, levels: Uint8Image) -> bool:
         """Keep levels; False where there is no room for them."""
 
 
-class Pictures:
+class ImageReader:
     """Reads the pictures of a data set, as its options say."""
 
     def __init__(self, opt: Namespace) -> None:
@@ -59,7 +59,7 @@ class Pictures:
         self._counts: Any = multiprocessing.Array("q", [0, 0, 0]) if self.cache else None
         self._said_full = False
 
-    def levels(self, path: str, *channels: int) -> Levels:
+    def levels(self, path: str, *channels: int) -> Uint8Image:
         """The picture of a file, (C, H, W); one channel is its luma.
 
         With more than one number of channels the picture holds as many of equal width side by
@@ -79,7 +79,7 @@ class Pictures:
 
     def first_readable(
         self, paths: Sequence[str], index: int, *channels: int
-    ) -> tuple[str, Levels]:
+    ) -> tuple[str, Uint8Image]:
         """`paths[index]` and its levels; in training, where it is unreadable, the next that is not.
 
         After the last path comes the first. Raises UnreadableImageError at inference, DataError in
@@ -117,10 +117,10 @@ class Pictures:
             for place, number in enumerate(more):
                 self._counts[place] += number
 
-    def _read(self, path: str, channels: tuple[int, ...]) -> Levels:
+    def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
-        shrinking = Shrinking(lambda size: resized(size, self.opt), parts)
-        image = read_image(path, shrinking.prepare if self.quick else None)
+        draft = JpegDraft(lambda size: resized(size, self.opt), parts)
+        image = read_image(path, draft.prepare if self.quick else None)
         if image.width < parts:
             raise UserError(f"{path} is {image.width} pixel wide: it holds no A beside a B")
         width, found = image.width // parts, []
@@ -128,10 +128,10 @@ class Pictures:
             box = (place * width, 0, (place + 1) * width, image.height)
             part = image if parts == 1 else image.crop(box)
             part = part.convert("L") if number == 1 else part
-            if shrinking.applies:
-                found.append(shrinking.resize(part))
+            if draft.applies:
+                found.append(draft.resize(part))
             else:
-                found.append(to_levels(resize(part, self.opt)))
+                found.append(to_uint8(resize(part, self.opt)))
         return found[0] if parts == 1 else np.concatenate(found)
 
     def _key(self, path: str, channels: tuple[int, ...]) -> bytes | None:
@@ -149,16 +149,16 @@ class Pictures:
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def placed(levels: Levels, opt: Namespace, placement: Placement) -> Tensor:
+def crop_and_flip(levels: Uint8Image, opt: Namespace, crop_flip: CropFlip) -> Tensor:
     """Crop and mirror levels, as transforms.preprocess does -> float32 (C, H, W) in [-1, 1]."""
     if crops(opt):
-        x, y = placement.x, placement.y
+        x, y = crop_flip.x, crop_flip.y
         levels = levels[:, y : y + opt.crop_size, x : x + opt.crop_size]
-    return as_floats(levels[:, :, ::-1] if placement.flip else levels)
+    return to_float_tensor(levels[:, :, ::-1] if crop_flip.flip else levels)
 
 
-def size_of(levels: Levels) -> tuple[int, int]:
-    """(width, height), as draw_placement takes it."""
+def size_of(levels: Uint8Image) -> tuple[int, int]:
+    """(width, height), as draw_crop_flip takes it."""
     return levels.shape[2], levels.shape[1]
 
 

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..images import Picture
+from ..images import ImageArray
 
 TEXT_HEIGHT = 14
 GAP = 4
 LEAST_WIDTH = 96
 
 
-def labelled_grid(pictures: Sequence[tuple[str, Picture]], columns: int, width: int) -> Picture:
+def labelled_grid(
+    pictures: Sequence[tuple[str, ImageArray]], columns: int, width: int
+) -> ImageArray:
     """Pictures scaled to `width`, in rows of `columns`, each below its label ("": no label)."""
     columns = min(columns, len(pictures))
     scaled = [Image.fromarray(picture) for _, picture in pictures]
@@ -31,7 +33,7 @@ def labelled_grid(pictures: Sequence[tuple[str, Picture]], columns: int, width: 
     return np.asarray(sheet)
 
 
-def sample_grid(rows: Sequence[Mapping[str, Picture]], width: int = 0) -> Picture:
+def sample_grid(rows: Sequence[Mapping[str, ImageArray]], width: int = 0) -> ImageArray:
     """A row for each fixed picture; the first carries the labels.
 
     `width` 0: as wide as the pictures are, and as the labels need.
