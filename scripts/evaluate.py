@@ -41,6 +41,7 @@ from util.evaluation import (
     evaluate_pairs,
     make_extractor,
 )
+from util.evaluation.correlation import rank_correlations
 from util.evaluation.figures import check_metrics
 from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
 from util.evaluation.translated import Translate
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         comparisons = (of_run if args.name else of_folders)(args)
         for comparison in comparisons:
             print(f"\n{table(comparison)}")
+            print_correlations(comparison, args.correlate)
     if args.json:
         text = json.dumps({"comparisons": [plain(c) for c in comparisons]}, indent=1) + "\n"
         if args.json == "-":
@@ -95,6 +97,15 @@ def main(argv: list[str] | None = None) -> int:
         else:
             write_text_atomically(Path(args.json), text)
     return 0
+
+
+def print_correlations(comparison: Comparison, metric: str | None) -> None:
+    """The rank correlation of every figure with a metric, one a line."""
+    found = rank_correlations(comparison, metric) if metric else {}
+    if found:
+        print(f"\nrank correlation (Spearman) with {METRICS[metric or ''].title} over the epochs:")
+    for title, value in found.items():
+        print(f"  {title:<40}{value:6.2f}")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -115,6 +126,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--label", default="", help="of a gallery in --fake: fake, fake_B, ...")
     add("--input", type=Path, help="folder of the untranslated images, whose figures to beat")
     add("--metrics", help=f"some of {','.join(METRICS)} (default: all that apply)")
+    add("--correlate", help="a metric: how alike the others order the epochs (Spearman)")
     add("--extractor", help="inception, efficientnet-lite0, or another one of torch-fidelity")
     add("--inception_weights", type=Path, help="file with the weights of Inception")
     add("--load_size", type=int, help="resize all images to a square (default: own size)")
@@ -138,6 +150,8 @@ def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         if getattr(args, flag) != parser.get_default(flag):
             there = "--name" if args.name else "--real and --fake"
             raise UsageError(f"--{flag} does not go with {there}; leave it out")
+    if args.correlate is not None and args.correlate not in METRICS:
+        raise UsageError(f"--correlate {args.correlate}: give one of {', '.join(METRICS)}")
     for flag in ("max", "load_size"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
