@@ -1,0 +1,1 @@
+"""A package, so that no `tests` of an installed package is taken for it in child processes."""
