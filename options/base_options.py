@@ -68,7 +68,8 @@ class BaseOptions:
         parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
         self.initialize(parser)
         first = known_flags(parser, argv)
-        models.get_option_setter(first.model)(parser, self.isTrain)
+        model = models.find_model_using_name(first.model, self.isTrain)
+        model.modify_commandline_options(parser, self.isTrain)
         second = known_flags(parser, argv)  # the model may have changed the data set
         data.get_option_setter(second.dataset_mode)(parser, self.isTrain)
         return parser

@@ -9,6 +9,8 @@ from util.frozen_options import Options
 from .base_options import BaseOptions, Parser, known_flags
 
 CONTINUE_HELP = "resume the run where it stopped; flags that are not given are those of the run"
+INACTIVE = {"max_size": None, "output": None, "results_dir": None}
+"""What inference alone decides, as code that both share reads it."""
 
 
 class TrainOptions(BaseOptions):
@@ -45,6 +47,7 @@ class TrainOptions(BaseOptions):
         `complete_training`, which looks at the disk, makes it "state" where there is one.
         """
         opt = super().finish(opt)
+        opt = opt.replace(**{**INACTIVE, **opt.values()})  # a plug-in may have a flag of that name
         opt = opt.replace(resume="weights" if opt.continue_train or opt.start_from else "")
         return opt.replace(cache_dir=opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache"))
 

@@ -4,6 +4,7 @@ import math
 import os
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from data.transforms import PREPROCESS, resized
 from models.compute.compilation import CUDA_GRAPH_MODES
@@ -71,27 +72,30 @@ def validate(opt: Namespace) -> None:
 
 def _check_ranges(opt: Namespace) -> None:
     for name, value in vars(opt).items():
-        if value is None:
-            continue
-        if name in POSITIVE and not value > 0:
-            raise UsageError(f"--{FLAGS.get(name, name)} {value}: must be above 0")
-        if name in NOT_NEGATIVE and value < 0:
-            raise UsageError(f"--{FLAGS.get(name, name)} {value}: must not be negative")
-        if isinstance(value, float) and math.isnan(value):
-            raise UsageError(f"--{name} {value}: must be a number")
-    if opt.seed is not None and not 0 <= opt.seed <= LARGEST_SEED:
-        raise UsageError(f"--seed {opt.seed}: must be from 0 to 2**63 - 1 ({LARGEST_SEED})")
-    if not 0 <= getattr(opt, "beta1", 0) < 1:
-        raise UsageError(f"--beta1 {opt.beta1}: must be at least 0 and below 1")
-    share = getattr(opt, "max_bad_images", 0)
-    if share > 1:
-        raise UsageError(f"--max_bad_images {share:g}: is a share, at most 1; 0.05 is 5 %")
+        if value is not None:
+            _check_range(name, value)
+
+
+def _check_range(name: str, value: Any) -> None:
+    flag = f"--{FLAGS.get(name, name)}"
+    if name in POSITIVE and not value > 0:
+        raise UsageError(f"{flag} {value}: must be above 0")
+    if name in NOT_NEGATIVE and value < 0:
+        raise UsageError(f"{flag} {value}: must not be negative")
+    if isinstance(value, float) and math.isnan(value):
+        raise UsageError(f"{flag} {value}: must be a number")
+    if name == "seed" and not 0 <= value <= LARGEST_SEED:
+        raise UsageError(f"{flag} {value}: must be from 0 to 2**63 - 1 ({LARGEST_SEED})")
+    if name == "beta1" and not 0 <= value < 1:
+        raise UsageError(f"{flag} {value}: must be at least 0 and below 1")
+    if name == "max_bad_images" and value > 1:
+        raise UsageError(f"{flag} {value:g}: is a share, at most 1; 0.05 is 5 %")
 
 
 def _check_places(opt: Namespace) -> None:
     """Refuse what an unset variable of a shell leaves, and names that lead out of a folder."""
     for name in ("dataroot", "checkpoints_dir", "results_dir", "output"):
-        if getattr(opt, name, None) == "":
+        if vars(opt).get(name) == "":
             raise UsageError(f"--{name} is empty: give a folder, or leave the flag out")
     for name in ("phase", "epoch"):
         value = getattr(opt, name)
