@@ -120,7 +120,7 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
             "--load_size 286; the nearest is 256",
         ),
         (["--preprocess", "scale_width", "--load_size", "16"], "--load_size 16 is too small for"),
-        (["--max_bad_images", "5"], "--max_bad_images 5: is a share, at most 1; 0.05 is 5 %"),
+        (["--max_bad_images", "5"], "--max_bad_images 5: must be a share, at most 1; 0.05 is 5 %"),
         (["--max_bad_images", "-0.1"], "--max_bad_images -0.1: must not be negative"),
         (["--output_nc", "1"], "--lambda_identity 0"),
         (["--batch_size", "0"], "--batch_size 0"),
@@ -204,7 +204,7 @@ def listed(options: type[BaseOptions], flag: str, capsys) -> str:
         ("--load_size", "when not given, --crop_size"),
         ("--crop_size", "when not given, that of the run"),
         ("--num_threads", "threads in inference; when not given, 2"),
-        ("--netG", "when not given, what the weight file tells"),
+        ("--netG", "when not given, read off the weight file"),
         ("--direction", "when not given, that of the run"),
         ("--gpu_ids", "when not given, GPU 0 where there is one"),
         ("--ndf", "training alone uses it"),
@@ -324,7 +324,7 @@ def test_the_cache_lies_beside_the_runs_unless_it_is_told_where(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cache_gb", "4"], r"--cache_gb 4 bounds a cache, .* add --cache ram or --cache disk"),
+        (["--cache_gb", "4"], r"--cache_gb 4 limits a cache, .* add --cache ram or --cache disk"),
         (["--cache", "ram", "--cache_gb", "0"], r"--cache_gb 0.0: must be above 0"),
         (["--cache", "ram", "--cache_dir", "x"], r"--cache_dir x is the folder of --cache disk"),
         (["--cache", "ram", "--cache_gb", "inf"], r"--cache_gb inf: leave it out"),
