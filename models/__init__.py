@@ -30,9 +30,14 @@ def model_names(training: bool = False) -> list[str]:
     return [name for name in names if not (training and name in ONLY_TRANSLATE)]
 
 
-def find_model_using_name(model_name: str) -> type[BaseModel]:
-    """The class behind `--model <model_name>`. Raises UsageError where there is none."""
-    return find_plugin(sys.modules[__name__], model_name, "model", BaseModel, "--model")
+def find_model_using_name(model_name: str, training: bool = False) -> type[BaseModel]:
+    """Return the class behind `--model <model_name>`.
+
+    Raises UsageError where there is none, with the names that exist, in training without those of
+    models that cannot be trained.
+    """
+    package, listed = sys.modules[__name__], model_names(training)
+    return find_plugin(package, model_name, "model", BaseModel, "--model", listed)
 
 
 def get_option_setter(model_name: str) -> OptionSetter:

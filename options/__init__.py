@@ -1,1 +1,1 @@
-"""The command line -> one checked, frozen `opt`."""
+"""From the command line to one checked, frozen `opt`."""

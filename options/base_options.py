@@ -1,4 +1,4 @@
-"""Options of training and of inference, and how an `opt` comes about."""
+"""The options that training and inference share, and the parsing of both command lines."""
 
 import argparse
 import sys
@@ -22,19 +22,19 @@ GPU_HELP = (
     "an Apple GPU, else the CPU"
 )
 INSTEAD_OF_DEFAULT = ("when not given", "training alone uses it")
-"""With these words a help text says what a default would say wrongly."""
+"""A help text with one of these phrases says itself what holds by default."""
 PRECISION_HELP = (
-    "of convolutions. tf32: float32 with TensorFloat-32 products on GPUs that have them, elsewhere "
-    "as fp32; bf16, fp16: half precision by autocast, for newer and for older GPUs (bf16 also for "
-    "CPUs with AVX-512). Weights and losses are float32 in all"
+    "precision of convolutions. tf32: float32 with TensorFloat-32 products on NVIDIA Ampere or "
+    "newer, elsewhere as fp32; bf16: bfloat16 by autocast, for NVIDIA Ampere or newer and for CPUs "
+    "with AVX-512; fp16: float16 by autocast, for older GPUs. Weights and losses are always float32"
 )
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that answers a mistake with one line and exit code 2."""
+    """An ArgumentParser that reports a mistake in one line and exits with 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the mistake, with the nearest flag for a misspelt one, and exit."""
+        """Print the mistake, with the nearest flag for a misspelt one, and exit with 2."""
         hint = ""
         if message.startswith("unrecognized arguments: "):
             word = message.split()[2].split("=")[0]
@@ -42,14 +42,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
     def set_required(self, name: str, required: bool) -> None:
-        """Say whether an option must be given."""
+        """Set whether an option must be given."""
         for action in self._actions:
             if action.dest == name:
                 action.required = required
 
 
 class BaseOptions:
-    """gather (pure, repeatable) -> finish -> validate.
+    """The shared flags, and `parse` = `gather` (pure, repeatable), `finish`, `validate`.
 
     Parsing touches no disk and no device, and prints nothing but errors and --help.
     """
@@ -64,17 +64,18 @@ class BaseOptions:
         _add_speed_flags(parser)
 
     def parser(self, argv: list[str]) -> Parser:
-        """The parser with the flags and defaults of the model and the data set that argv names."""
+        """Return the parser with the flags and defaults of the model and data set named in argv."""
         parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
         self.initialize(parser)
         first = known_flags(parser, argv)
-        models.get_option_setter(first.model)(parser, self.isTrain)
+        model = models.find_model_using_name(first.model, self.isTrain)
+        model.modify_commandline_options(parser, self.isTrain)
         second = known_flags(parser, argv)  # the model may have changed the data set
         data.get_option_setter(second.dataset_mode)(parser, self.isTrain)
         return parser
 
     def gather(self, argv: list[str]) -> Options:
-        """What the command line says, and which options it names."""
+        """Return the options of the command line; `given` holds the names of those in it."""
         parser = self.parser(argv)
         marks = {action.dest: _NOT_GIVEN for action in parser._actions if action.dest != "help"}
         typed = vars(parser.parse_args(argv, argparse.Namespace(**marks)))
@@ -82,12 +83,12 @@ class BaseOptions:
         return Options(given=given, **vars(parser.parse_args(argv)))
 
     def finish(self, opt: Options) -> Options:
-        """Fill in what follows from other options."""
+        """Return the options with those that follow from others filled in."""
         name = run_name(suffixed_name(opt.name, opt.suffix, opt.values()))
         return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=parse_gpu_ids(opt.gpu_ids))
 
     def parse(self, argv: list[str] | None = None) -> Options:
-        """The checked, frozen options; exits with 2 and one line for a wrong command line."""
+        """Return the checked, frozen options; exit with 2 and one line for a wrong command line."""
         argv = sys.argv[1:] if argv is None else list(argv)
         try:
             opt = self.finish(self.gather(argv))
@@ -98,13 +99,13 @@ class BaseOptions:
 
 
 def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
-    """The default of every option, for the model and data set of `opt`."""
+    """Return the default of every flag, for the model and data set of `opt`."""
     parser = options.parser(["--model", opt.model, "--dataset_mode", opt.dataset_mode])
     return {action.dest: action.default for action in parser._actions}
 
 
 def parse_gpu_ids(text: str) -> list[int]:
-    """`0`, `0,1`, `-1` (CPU) -> [0], [0, 1], []. Raises UsageError for anything else."""
+    """Return the GPUs of `0`, `0,1`, `-1` (CPU): [0], [0, 1], []. Raises UsageError otherwise."""
     try:
         ids = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
@@ -115,21 +116,21 @@ def parse_gpu_ids(text: str) -> list[int]:
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where it is what happens.
+    """Shows the default of a flag where that is what happens without the flag.
 
-    A blank one is nothing. A help text with words for it has them because the default, which is
-    the reference's, is not what happens.
+    It is left out where it is empty, and where the help text says what happens instead: there the
+    default is the reference's and does not hold.
     """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         blank = action.default in (None, "", False, argparse.SUPPRESS) or action.nargs == 0
-        if blank or any(words in (action.help or "") for words in INSTEAD_OF_DEFAULT):
+        if blank or any(phrase in (action.help or "") for phrase in INSTEAD_OF_DEFAULT):
             return action.help
         return super()._get_help_string(action)
 
 
 def known_flags(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """What is known of argv so far; --help and unknown flags wait for the whole parser."""
+    """Return the flags of argv that the parser knows so far; ignore --help and all others."""
     without_help = [word for word in argv if word not in ("-h", "--help")]
     required = [action for action in parser._actions if action.required]
     for action in required:
@@ -144,7 +145,7 @@ def _add_run_flags(parser: argparse.ArgumentParser, training: bool) -> None:
     names = ", ".join(models.model_names(training))
     group = parser.add_argument_group("run")
     add = group.add_argument
-    add("--name", type=str, default="experiment_name", help="name of the run and of its folders")
+    add("--name", type=str, default="experiment_name", help="name of the run and its folders")
     add("--gpu_ids", type=str, default="0", help=GPU_HELP)
     add("--checkpoints_dir", type=str, default="./checkpoints", help="where runs are stored")
     add(
@@ -153,22 +154,22 @@ def _add_run_flags(parser: argparse.ArgumentParser, training: bool) -> None:
         default="cycle_gan",
         help=f"which model: {names}, or a file models/<name>_model.py",
     )
-    add("--epoch", type=str, default="latest", help="which epoch to load: latest, or a number")
+    add("--epoch", type=str, default="latest", help="epoch to load: latest, or a number")
     add(
         "--load_iter",
         type=int,
         default="0",
-        help="load iter_<load_iter> instead of --epoch, if > 0",
+        help="if above 0, load iter_<load_iter> instead of --epoch",
     )
-    add("--seed", type=int, default=None, help="seed of all random choices; drawn when not given")
-    add("--verbose", action="store_true", help="print the layers of the networks")
+    add("--seed", type=int, default=None, help="seed of all random choices; when not given, drawn")
+    add("--verbose", action="store_true", help="print the layers of each network")
     add(
         "--suffix",
         type=str,
         default="",
-        help="added to --name, with options filled in, e.g. {model}_{netG}_size{load_size}",
+        help="appended to --name, with options filled in, e.g. {model}_{netG}_size{load_size}",
     )
-    add("--display_winsize", type=int, default=256, help="width of pictures on pages, in pixels")
+    add("--display_winsize", type=int, default=256, help="width of images on pages, in pixels")
     add("--use_wandb", action="store_true", help="log to Weights & Biases too (pip install wandb)")
     add(
         "--wandb_project_name",
@@ -186,16 +187,21 @@ def _add_network_flags(parser: argparse.ArgumentParser) -> None:
     add("--ndf", type=int, default=64, help="filters in the first layer of the discriminator")
     add("--netD", type=str, default="basic", choices=DISCRIMINATORS, help="discriminator")
     add("--netG", type=str, default="resnet_9blocks", choices=tuple(GENERATORS), help="generator")
-    add("--n_layers_D", type=int, default=3, help="layers of the discriminator n_layers")
+    add("--n_layers_D", type=int, default=3, help="layers of --netD n_layers")
     add("--norm", type=str, default="instance", choices=tuple(NORMS), help="normalisation")
     add(
         "--init_type",
         type=str,
         default="normal",
         choices=tuple(INIT_TYPES),
-        help="initial weights of the networks",
+        help="initialisation of the weights",
     )
-    add("--init_gain", type=float, default=0.02, help="spread of normal, xavier and orthogonal")
+    add(
+        "--init_gain",
+        type=float,
+        default=0.02,
+        help="scale of --init_type normal, xavier and orthogonal",
+    )
     add("--no_dropout", action="store_true", help="no dropout in the generator")
 
 
@@ -205,38 +211,43 @@ def _add_data_flags(parser: argparse.ArgumentParser) -> None:
         "--dataset_mode",
         type=str,
         default="unaligned",
-        help=f"which data set: {', '.join(data.dataset_names())}, or a file data/<name>_dataset.py",
+        help=f"data set: {', '.join(data.dataset_names())}, or a file data/<name>_dataset.py",
     )
     add(
         "--direction",
         type=str,
         default="AtoB",
         choices=("AtoB", "BtoA"),
-        help="BtoA swaps the two domains",
+        help="direction of translation; BtoA swaps the two domains",
     )
     add(
         "--serial_batches",
         action="store_true",
-        help="take pictures in order instead of by chance",
+        help="take images in order instead of randomly",
     )
-    add("--num_threads", type=int, default=4, help="processes that read pictures; 0: the main one")
-    add("--batch_size", type=int, default=1, help="pictures per step")
-    add("--load_size", type=int, default=286, help="size that pictures are resized to, in pixels")
-    add("--crop_size", type=int, default=256, help="size that is then cropped, in pixels")
+    add(
+        "--num_threads",
+        type=int,
+        default=4,
+        help="worker processes that load images; 0: the main process",
+    )
+    add("--batch_size", type=int, default=1, help="images per batch")
+    add("--load_size", type=int, default=286, help="size that images are resized to, in pixels")
+    add("--crop_size", type=int, default=256, help="size of the crop after that, in pixels")
     add(
         "--max_dataset_size",
         type=int,
         default=float("inf"),
-        help="use at most so many pictures of a folder",
+        help="maximum number of images used of a folder",
     )
     add(
         "--preprocess",
         type=str,
         default="resize_and_crop",
         choices=tuple(PREPROCESS),
-        help="how images get to size when they are loaded (keep: in inference alone)",
+        help="resizing and cropping of images as they are loaded (keep: for inference only)",
     )
-    add("--no_flip", action="store_true", help="do not mirror pictures by chance")
+    add("--no_flip", action="store_true", help="do not flip images randomly")
 
 
 def _add_speed_flags(parser: argparse.ArgumentParser) -> None:
@@ -252,14 +263,14 @@ def _add_speed_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_compile_flag(parser: argparse._ActionsContainer) -> None:
-    """`--compile [MODE]`."""
+    """Add `--compile [MODE]`, off by default."""
     parser.add_argument(
         "--compile",
         nargs="?",
         const="default",
         default="off",
         choices=COMPILE_MODES,
-        help="torch.compile the networks, which takes a minute: in training at the first step, in "
-        "inference once five minutes of work are left without it. reduce-overhead: CUDA graphs, "
-        "for small networks; max-autotune: try out kernels for some minutes",
+        help="compile the networks with torch.compile, which takes a minute: in training at the "
+        "first step, in inference once five minutes of work are left without it. reduce-overhead: "
+        "CUDA graphs, for small networks; max-autotune: benchmark kernels for some minutes",
     )

@@ -1,7 +1,8 @@
-"""What a run knows about itself, filled in where the command line does not say it.
+"""Complete the options of inference from the run that they name.
 
-Order: the flag given by hand, then the weight file, whose keys and shapes tell the architecture,
-then the options stored with the run. A flag that contradicts the file is an error.
+The first of these that has a value decides: a flag on the command line, the weight file, whose keys
+and shapes determine the architecture, the options stored with the run. A flag that contradicts the
+weight file is an error.
 """
 
 import logging
@@ -27,7 +28,11 @@ ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc")
 
 
 def adopt_from_run(opt: Options) -> Options:
-    """The options of inference, completed from the run that they name."""
+    """Return the options of inference, completed from the run that they name, and checked.
+
+    Raises UserError where the run, its weights or its data folder are missing, UsageError where a
+    flag does not fit the weights.
+    """
     folder = run_folder(opt)
     if not os.path.isdir(folder):  # noqa: PTH112 - False where the name is too long
         raise UserError(
@@ -45,13 +50,13 @@ def adopt_from_run(opt: Options) -> Options:
 
 
 def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Options:
-    """Settle `model_suffix` and `epoch` of --model test on a file that exists."""
+    """Set `model_suffix` and `epoch` of --model test to those of a weight file that exists."""
     epoch, suffix = epoch_label(opt), opt.model_suffix
     if _exists(folder, epoch, suffix):
         return opt
     if not suffix:
-        same_way = "direction" not in opt.given or opt.direction == saved.get("direction", "AtoB")
-        suffix = "_A" if same_way else "_B"
+        same_direction = opt.direction == saved.get("direction", "AtoB")
+        suffix = "_A" if "direction" not in opt.given or same_direction else "_B"
         if _exists(folder, epoch, suffix):
             log.info("no --model_suffix given: translating with G%s", suffix)
             return opt.replace(model_suffix=suffix)
@@ -64,20 +69,19 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
         )
         return opt.replace(model_suffix=numbered[1], epoch=numbered[2], load_iter=0)
     missing = dict.fromkeys([f"G{opt.model_suffix}", f"G{suffix}"])
-    raise UserError(
-        f"{_asked(opt)}: {none_found(folder, epoch, [*missing], GENERATORS)}{_hint(opt, folder)}"
-    )
+    reason = none_found(folder, epoch, [*missing], GENERATORS)
+    raise UserError(f"{_typed_flags(opt)}: {reason}{_hint(opt, folder)}")
 
 
-def _asked(opt: Options) -> str:
-    """The flags that decide which weight file is read, as far as they were typed."""
+def _typed_flags(opt: Options) -> str:
+    """Return the typed flags that decide which weight file is read, else --name."""
     flags = ("model_suffix", "epoch", "load_iter")
     typed = [f"--{name} {getattr(opt, name)}" for name in flags if name in opt.given]
     return " ".join(typed) or f"--name {opt.name}"
 
 
 def _hint(opt: Options, folder: Path) -> str:
-    """What was perhaps meant by --model_suffix A, --model_suffix G_A or the like."""
+    """Return a hint at `_A` for --model_suffix A, G_A or the like, empty where it has no file."""
     meant = f"_{opt.model_suffix.removeprefix('G').lstrip('_')}"
     if opt.model_suffix and meant != opt.model_suffix and _exists(folder, epoch_label(opt), meant):
         return f"; did you mean --model_suffix {meant}?"
@@ -90,12 +94,12 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
         names.append("crop_size")
     if opt.model != "test":
         names.append("direction")
-    fresh = {name: saved[name] for name in names if name in saved and name not in opt.given}
-    if "load_size" not in opt.given and "crop_size" in fresh:
-        fresh["load_size"] = fresh["crop_size"]
+    adopted = {name: saved[name] for name in names if name in saved and name not in opt.given}
+    if "load_size" not in opt.given and "crop_size" in adopted:
+        adopted["load_size"] = adopted["crop_size"]
     if "load_size" in opt.given and "crop_size" not in opt.given:
-        fresh["crop_size"] = min(fresh.get("crop_size", opt.crop_size), opt.load_size)
-    return opt.replace(**fresh)
+        adopted["crop_size"] = min(adopted.get("crop_size", opt.crop_size), opt.load_size)
+    return opt.replace(**adopted)
 
 
 def _adopt_architecture(opt: Options, folder: Path) -> Options:
@@ -108,29 +112,30 @@ def _adopt_architecture(opt: Options, folder: Path) -> Options:
 
 
 def adopt_flags(opt: Options, flags: dict[str, Any], path: Path) -> Options:
-    """`opt` with the values that a weight file tells.
+    """Return `opt` with `flags`, the architecture read off the weight file `path`.
 
-    Raises UsageError for a flag given by hand that does not fit it.
+    Raises UsageError for a flag on the command line that does not fit the file.
     """
-    for name, fitting in flags.items():
+    for name, stored in flags.items():
         value = getattr(opt, name)
-        if name in opt.given and not _same(name, value, fitting, opt):
+        if name in opt.given and not _fits(name, value, stored, opt):
             typed = f"--{name}" if isinstance(value, bool) else f"--{name} {value}"
-            remedy = "" if isinstance(value, bool) else f", or give --{name} {fitting}"
+            remedy = "" if isinstance(value, bool) else f", or give --{name} {stored}"
             raise UsageError(f"{typed} does not fit {path}; leave the flag out{remedy}")
-        if not _same(name, value, fitting, opt):
-            opt = opt.replace(**{name: fitting})
+        if not _fits(name, value, stored, opt):
+            opt = opt.replace(**{name: stored})
     return opt
 
 
-def _same(name: str, value: Any, fitting: Any, opt: Options) -> bool:
+def _fits(name: str, value: Any, stored: Any, opt: Options) -> bool:
+    """Return whether a flag and the value read off the weights build the same network."""
     if name == "norm" and value == "syncbatch":
         value = "batch"
     if name == "netD" and value == "n_layers" and opt.n_layers_D == 3:
         value = "basic"
     if name == "n_layers_D" and opt.netD == "basic":
         return True
-    return value == fitting
+    return value == stored
 
 
 def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
@@ -138,16 +143,16 @@ def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     root = Path(str(saved["dataroot"]))
     if opt.model != "test":
-        log.info("no --dataroot given: taking that of the training, %s", root)
+        log.info("no --dataroot given: using that of the training, %s", root)
         return root
     if saved.get("dataset_mode", "unaligned") != "unaligned":
         raise UserError(
             f"give --dataroot: the run was trained on {saved['dataset_mode']} data, "
-            "and --model test takes a folder of single pictures"
+            "and --model test takes a folder of single images"
         )
-    forward = saved.get("direction", "AtoB") == "AtoB"
-    first = not opt.model_suffix.startswith("_B")
-    side = root / f"{opt.phase}{'A' if first == forward else 'B'}"
+    a_to_b = saved.get("direction", "AtoB") == "AtoB"
+    first_generator = not opt.model_suffix.startswith("_B")
+    side = root / f"{opt.phase}{'A' if first_generator == a_to_b else 'B'}"
     log.info("no --dataroot given: translating %s with G%s", side, opt.model_suffix)
     return side
 

@@ -1,4 +1,4 @@
-"""Options of 02_inference.py."""
+"""The options of 02_inference.py."""
 
 import argparse
 
@@ -10,24 +10,35 @@ from .base_options import BaseOptions
 
 SIZE_FLAGS = {"preprocess", "load_size", "crop_size"}
 UNPAIRED = ("single", "unaligned")
-"""Data sets whose pictures are translated in their own size; pairs keep the size of training."""
+"""Data sets whose images are translated at their own size; pairs have the size of training."""
 READERS = 2
-"""Threads that read images, unless --num_threads says otherwise; translating takes far longer."""
-OF_WEIGHTS = "when not given, what the weight file tells"
+"""Threads that read images by default: few, since translating takes far longer than reading."""
+FROM_WEIGHTS = "when not given, read off the weight file"
 UNUSED = "training alone uses it"
 HELP = {
-    **dict.fromkeys(("input_nc", "output_nc", "ngf", "netG", "norm"), OF_WEIGHTS),
-    "no_dropout": f"{OF_WEIGHTS}, for a U-Net what the run tells",
+    **dict.fromkeys(("input_nc", "output_nc", "ngf", "netG", "norm"), FROM_WEIGHTS),
+    "no_dropout": f"{FROM_WEIGHTS}, for a U-Net that of the run",
     **dict.fromkeys(("ndf", "netD", "n_layers_D", "init_type", "init_gain"), UNUSED),
     **dict.fromkeys(("use_wandb", "wandb_project_name"), UNUSED),
-    **dict.fromkeys(("serial_batches", "no_flip"), "always so in inference"),
-    "direction": "when not given, that of the run; --model test: BtoA takes G_B for G_A",
+    **dict.fromkeys(("serial_batches", "no_flip"), "always on in inference"),
+    "direction": "when not given, that of the run; with --model test, BtoA uses G_B instead of G_A",
     "preprocess": "when not given, images keep their size, and pairs get --crop_size",
     "load_size": "when not given, --crop_size",
     "crop_size": "when not given, that of the run, at most --load_size",
     "num_threads": f"threads in inference; when not given, {READERS}",
 }
-"""What is to be said of shared flags whose default is not what happens in inference."""
+"""Appended to the help of shared flags whose default is not what happens in inference."""
+INACTIVE = {
+    "grad_checkpoint": False,
+    "separate_passes": False,
+    "deterministic": False,
+    "accumulate": 1,
+    "cache": "none",
+    "full_decode": True,
+    "epoch_count": 1,
+    "resume": "",
+}
+"""What training alone decides, as code that both share reads it."""
 
 
 class TestOptions(BaseOptions):
@@ -37,14 +48,14 @@ class TestOptions(BaseOptions):
     isTrain = False
 
     def initialize(self, parser: argparse.ArgumentParser) -> None:
-        """Add the flags of inference to those that are shared."""
+        """Add the flags of inference to the shared ones."""
         parser.add_argument(
             "--dataroot",
             "--input",
             dest="dataroot",
             default=None,
-            help="a picture, a folder of pictures and what is below it, or a video (--model test), "
-            "or the folder of testA and testB; when not given, what the run was trained on",
+            help="an image, a folder of images (with sub-folders) or a video for --model test, "
+            "else the folder with testA and testB; when not given, the test images of the run",
         )
         super().initialize(parser)
         add = parser.add_argument_group("inference").add_argument
@@ -53,15 +64,19 @@ class TestOptions(BaseOptions):
             "--aspect_ratio",
             type=float,
             default=1.0,
-            help="width by height of a pixel; results are stretched by it",
+            help="width / height of a pixel; results are stretched accordingly",
         )
-        add("--phase", type=str, default="test", help="which folders: <phase>A and <phase>B")
-        add("--eval", action="store_true", help="dropout off, batch norm by its statistics")
+        add("--phase", type=str, default="test", help="folders <phase>A and <phase>B, or <phase>")
+        add(
+            "--eval",
+            action="store_true",
+            help="evaluation mode: no dropout, batch norm with its running statistics",
+        )
         add(
             "--num_test",
             type=int,
             default=50,
-            help="translate so many pictures; when not given, all of them",
+            help="number of images to translate; when not given, all of them",
         )
         _add_output_flags(parser)
         _add_size_flags(parser)
@@ -71,17 +86,18 @@ class TestOptions(BaseOptions):
         parser.set_defaults(model="test", load_size=parser.get_default("crop_size"))
 
     def gather(self, argv: list[str]) -> Options:
-        """As BaseOptions.gather. Raises UsageError where the input is given twice."""
+        """Return the options of argv. Raises UsageError where it names the input twice."""
         flags = {word.split("=")[0] for word in argv}
         if {"--input", "--dataroot"} <= flags:
             raise UsageError("--input and --dataroot are two names of one flag: give one of them")
         return super().gather(argv)
 
     def finish(self, opt: Options) -> Options:
-        """Pictures in order, unmirrored; in their own size unless the command line gives one.
+        """Return the options with what inference forces: images in order, unflipped.
 
-        `together` is how many pictures of equal size go through the network at once, `readers` how
-        many threads read them: there are no worker processes and no batches of the data loader.
+        Images keep their own size unless the command line gives one. `together` is the number of
+        images of equal size in a batch, `readers` the number of threads that read them; there are
+        no worker processes, and the data loader makes no batches.
         """
         opt = super().finish(opt)
         together = opt.batch_size if "batch_size" in opt.given else 1
@@ -91,7 +107,8 @@ class TestOptions(BaseOptions):
         if opt.dataset_mode in UNPAIRED and not opt.given & SIZE_FLAGS:
             opt = opt.replace(preprocess="keep")
         forced = {"num_threads": 0, "batch_size": 1, "serial_batches": True, "no_flip": True}
-        return opt.replace(together=together, readers=readers, **forced)
+        own = {**INACTIVE, **opt.values()}  # a plug-in may have a flag of that name
+        return opt.replace(**{**own, **forced, "together": together, "readers": readers})
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -99,21 +116,21 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--output",
         default=None,
-        help="folder for the translated pictures alone, in the sub-folders and under the names of "
-        "the input; when not given, a gallery in --results_dir",
+        help="folder for the translated images only, with the sub-folders and names of the input; "
+        "when not given, a gallery in --results_dir",
     )
-    add("--format", default="same", choices=FORMATS, help="of the pictures in --output")
-    add("--quality", type=int, default=95, help="of jpg and webp in --output, 1 to 100")
-    add("--skip_existing", action="store_true", help="leave out pictures that have a result")
+    add("--format", default="same", choices=FORMATS, help="file format of the images in --output")
+    add("--quality", type=int, default=95, help="quality of jpg and webp in --output, 1 to 100")
+    add("--skip_existing", action="store_true", help="skip images that have a result")
 
 
 def _add_size_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("size").add_argument
-    add("--max_size", type=int, default=None, help="shrink pictures whose longer side is longer")
+    add("--max_size", type=int, default=None, help="shrink images whose longer side exceeds this")
     add(
         "--tile",
         type=int,
         default=None,
-        help="compute in tiles of so many pixels a side, exactly; when not given, only pictures "
-        "that are too large for the memory; 0: never",
+        help="compute in tiles of this side in pixels, with the same result; when not given, only "
+        "for images that exceed the memory; 0: without tiling",
     )

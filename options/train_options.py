@@ -1,4 +1,4 @@
-"""Options of 01_train.py."""
+"""The options of 01_train.py."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,11 @@ from util.frozen_options import Options
 
 from .base_options import BaseOptions, Parser, known_flags
 
-CONTINUE_HELP = "resume the run where it stopped; flags that are not given are those of the run"
+CONTINUE_HELP = (
+    "resume the run exactly where training stopped; flags not given are those of the run"
+)
+INACTIVE = {"max_size": None, "output": None, "results_dir": None}
+"""What inference alone decides, as code that both share reads it."""
 
 
 class TrainOptions(BaseOptions):
@@ -17,7 +21,7 @@ class TrainOptions(BaseOptions):
     isTrain = True
 
     def initialize(self, parser: argparse.ArgumentParser) -> None:
-        """Add the flags of training to those that are shared."""
+        """Add the flags of training to the shared ones."""
         parser.add_argument(
             "--dataroot",
             required=True,
@@ -32,19 +36,20 @@ class TrainOptions(BaseOptions):
         _add_dashboard_flags(parser)
 
     def parser(self, argv: list[str]) -> Parser:
-        """As BaseOptions.parser; a run that is continued knows its data folder."""
+        """Return the parser; --continue_train needs no --dataroot, which the run has stored."""
         parser = super().parser(argv)
         if known_flags(parser, argv).continue_train:
             parser.set_required("dataroot", False)
         return parser
 
     def finish(self, opt: Options) -> Options:
-        """The folder of the cache beside the runs, unless the command line names one.
+        """Return the options with `resume` and the folder of the cache filled in.
 
-        `resume` is what a run begins with: "weights" of a run, or "" where it begins afresh.
-        `complete_training`, which looks at the disk, makes it "state" where there is one.
+        `resume` says what training starts from: "weights" (of this or another run) or "" (nothing).
+        `complete_training`, which looks at the disk, sets "state" where the run stored one.
         """
         opt = super().finish(opt)
+        opt = opt.replace(**{**INACTIVE, **opt.values()})  # a plug-in may have a flag of that name
         opt = opt.replace(resume="weights" if opt.continue_train or opt.start_from else "")
         return opt.replace(cache_dir=opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache"))
 
@@ -56,27 +61,27 @@ def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         help="share of the images of a folder that may be unreadable (0.01: 1 %%), rounded down "
-        "but at least one image: each is named once, the next image takes its place; with more, "
-        "what was trained is saved and the run ends; 0: it ends at the first",
+        "but at least one image: each is named once and replaced by the next image; with more, the "
+        "run saves and ends; 0: it ends at the first",
     )
     add(
         "--full_decode",
         action="store_true",
-        help="decode JPEG pictures in full and resize them exactly, though they are shrunk; else "
-        "at a half or a quarter of their size where that is hard to tell apart",
+        help="decode JPEG images in full; without it, draft decoding at a half or a quarter of "
+        "their size where they are shrunk and the difference is hard to see",
     )
     add(
         "--cache",
         type=str,
         default="none",
         choices=("none", "ram", "disk"),
-        help="keep pictures as they are after the resize, in memory or in a folder for later runs",
+        help="cache resized images in memory, or on disk for later runs too",
     )
     add(
         "--cache_gb",
         type=float,
         default=None,
-        help="at most so many GB of them; when not given, half of what is free",
+        help="maximum size of the cache in GB; when not given, half of what is free",
     )
     add(
         "--cache_dir",
@@ -88,23 +93,23 @@ def _add_reading_flags(parser: argparse.ArgumentParser) -> None:
 
 def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("training").add_argument
-    add("--phase", type=str, default="train", help="which folders: <phase>A and <phase>B")
+    add("--phase", type=str, default="train", help="folders <phase>A and <phase>B, or <phase>")
     add("--continue_train", action="store_true", help=CONTINUE_HELP)
     add(
         "--start_from",
         type=str,
         default="",
-        help="begin with the weights of a run, a folder or a file <epoch>_net_<X>.pth; "
-        "networks that it lacks start fresh",
+        help="fine-tune from existing weights: a run, a folder or a file <epoch>_net_<X>.pth; "
+        "networks without weights there are initialised",
     )
-    add("--deterministic", action="store_true", help="the same numbers each time, at some cost")
+    add("--deterministic", action="store_true", help="deterministic kernels on a GPU, slower")
     add("--epoch_count", type=int, default=1, help="number of the first epoch")
-    add("--n_epochs", type=int, default=100, help="epochs at the full learning rate")
-    add("--n_epochs_decay", type=int, default=100, help="epochs in which it falls towards zero")
-    add("--beta1", type=float, default=0.5, help="momentum of Adam")
-    add("--lr", type=float, default=0.0002, help="learning rate of Adam")
+    add("--n_epochs", type=int, default=100, help="epochs at the initial learning rate")
+    add("--n_epochs_decay", type=int, default=100, help="epochs of decay towards zero after that")
+    add("--beta1", type=float, default=0.5, help="beta1 of Adam (momentum)")
+    add("--lr", type=float, default=0.0002, help="initial learning rate of Adam")
     add("--gan_mode", type=str, default="lsgan", choices=GAN_MODES, help="adversarial objective")
-    add("--pool_size", type=int, default=50, help="generated images kept for the discriminators")
+    add("--pool_size", type=int, default=50, help="generated images stored for the discriminators")
     add(
         "--lr_policy",
         type=str,
@@ -112,7 +117,12 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
         choices=LR_POLICIES,
         help="learning rate schedule",
     )
-    add("--lr_decay_iters", type=int, default=50, help="epochs between two cuts of policy step")
+    add(
+        "--lr_decay_iters",
+        type=int,
+        default=50,
+        help="epochs between two drops of --lr_policy step",
+    )
 
 
 def _add_memory_flags(parser: argparse.ArgumentParser) -> None:
@@ -120,43 +130,54 @@ def _add_memory_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--grad_checkpoint",
         action="store_true",
-        help="keep the inputs of networks only and compute the rest twice: a third slower, for "
-        "large crops",
+        help="gradient checkpointing: recomputes activations in the backward pass; a third slower, "
+        "for large crops",
     )
     add(
         "--accumulate",
         type=int,
         default=1,
-        help="batches to a step of the optimizers: as a batch so many times larger, in the memory "
-        "of one",
+        help="gradient accumulation over N batches: effective batch size N x batch_size in the "
+        "memory of one batch",
+        metavar="N",
     )
     add(
         "--separate_passes",
         action="store_true",
-        help="compute each batch of pictures in a pass of its own, not together where that is the "
-        "same",
+        help="one forward pass for each batch, even where batches of one network can share a pass "
+        "with the same result",
     )
 
 
 def _add_record_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what a run leaves (frequencies in pictures seen)").add_argument
-    add("--print_freq", type=int, default=100, help="how often losses are printed and logged")
-    add("--update_html_freq", type=int, default=1000, help="how often the gallery gets pictures")
+    add = parser.add_argument_group("what a run stores (frequencies in images)").add_argument
+    add("--print_freq", type=int, default=100, help="frequency of printing and logging losses")
+    add(
+        "--update_html_freq",
+        type=int,
+        default=1000,
+        help="frequency of adding images to the gallery",
+    )
     add("--no_html", action="store_true", help="no gallery in <checkpoints_dir>/<name>/web")
-    add("--save_latest_freq", type=int, default=5000, help="how often latest_net_*.pth is written")
-    add("--save_epoch_freq", type=int, default=5, help="epochs between two snapshots")
-    add("--keep_last", type=int, default=0, help="epoch snapshots kept; 0: all")
-    add("--save_by_iter", action="store_true", help="keep iter_<N>_net_*.pth, not latest alone")
+    add("--save_latest_freq", type=int, default=5000, help="frequency of writing latest_net_*.pth")
+    add("--save_epoch_freq", type=int, default=5, help="epochs between two checkpoints")
+    add("--keep_last", type=int, default=0, help="number of epoch checkpoints to retain; 0: all")
+    add("--save_by_iter", action="store_true", help="also write iter_<N>_net_*.pth with latest")
 
 
 def _add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("dashboard (see docs/dashboard.md)").add_argument
-    add("--display_freq", type=int, default=400, help="how often pictures are shown")
-    add("--display_ncols", type=int, default=4, help="pictures in a row; 0: a window for each")
-    add("--display_id", type=int, default=1, help="number of the first window; 0 or less: off")
-    add("--display_server", type=str, default="http://localhost", help="where visdom runs")
-    add("--display_env", type=str, default="main", help="environment in visdom")
-    add("--display_port", type=int, default=8097, help="port of visdom")
+    add("--display_freq", type=int, default=400, help="frequency of showing images, in images")
+    add("--display_ncols", type=int, default=4, help="images in a row; 0: one window per image")
+    add("--display_id", type=int, default=1, help="id of the first window; 0 or less: no dashboard")
+    add(
+        "--display_server",
+        type=str,
+        default="http://localhost",
+        help="address of the visdom server",
+    )
+    add("--display_env", type=str, default="main", help="visdom environment")
+    add("--display_port", type=int, default=8097, help="port of the visdom server")
     add(
         "--use_tensorboard",
         action="store_true",

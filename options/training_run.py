@@ -1,4 +1,4 @@
-"""Options of a training that goes on, or that starts from the weights of another."""
+"""Complete the options of a training that resumes, or that fine-tunes from existing weights."""
 
 import logging
 from pathlib import Path
@@ -23,27 +23,28 @@ BREAKING = {
     *("model", "netG", "netD", "ngf", "ndf", "n_layers_D", "norm", "no_dropout"),
     *("input_nc", "output_nc", "direction", "dataset_mode", "preprocess", "load_size", "crop_size"),
 }
-"""What the weights, the optimizers and the image pools depend on."""
-OWN = {
+"""Options that the weights, the optimizers and the image pools depend on."""
+OF_COMMAND = {
     *("name", "checkpoints_dir", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
     *("cache", "cache_gb", "cache_dir", "resume"),
 }
-"""What belongs to the command, not to the run."""
+"""Options of the command rather than the run: never taken over from the stored ones."""
 
 
 def complete_training(opt: Options) -> Options:
-    """`opt` as parsed for a new run; completed from the run that goes on, or that it starts from.
+    """Return `opt`, completed from the run that it resumes or whose weights it starts from.
 
-    Raises UsageError where a flag given by hand does not fit what is there, UserError where the
-    folder of that name is not the training's to write to.
+    The options of a new run are returned as parsed. Raises UsageError where a flag on the command
+    line does not fit the stored run or weights, UserError where the run does not exist or where the
+    folder of that name is not one that this training may write to.
     """
     if opt.continue_train and opt.start_from:
         raise UsageError(
-            "--continue_train goes on with the run's own state: leave out --start_from"
+            "--continue_train resumes the run from its own state: leave out --start_from"
         )
     if opt.continue_train:
-        if _goes_on_from_state(opt):
+        if _resumes_from_state(opt):
             opt = opt.replace(resume="state")
         opt = _adopt_run(opt)
     if opt.resume:
@@ -53,13 +54,13 @@ def complete_training(opt: Options) -> Options:
     return opt
 
 
-def _goes_on_from_state(opt: Options) -> bool:
-    """Whether --continue_train finds a state, and no weights are named by hand.
+def _resumes_from_state(opt: Options) -> bool:
+    """Return whether the run has a training state and the command line names no weights.
 
-    The one place that asks the disk; whoever else wants to know reads `opt.resume`.
+    Only this function looks at the disk; all other code reads `opt.resume`.
     """
-    by_hand = {"epoch", "load_iter"} & opt.given
-    return not by_hand and state_path(run_folder(opt)).is_file()
+    names_weights = {"epoch", "load_iter"} & opt.given
+    return not names_weights and state_path(run_folder(opt)).is_file()
 
 
 def _adopt_run(opt: Options) -> Options:
@@ -70,9 +71,9 @@ def _adopt_run(opt: Options) -> Options:
     saved = read_training_options(folder)
     if opt.resume == "state":
         _refuse_breaking(opt, saved)
-    _say_changes(opt, saved)
-    known = vars(opt).keys() - opt.given - OWN
-    opt = opt.replace(**{name: saved[name] for name in known if name in saved})
+    _log_changes(opt, saved)
+    adopted = vars(opt).keys() - opt.given - OF_COMMAND
+    opt = opt.replace(**{name: saved[name] for name in adopted if name in saved})
     if "dataroot" not in opt.given:
         opt = opt.replace(dataroot=_data_folder(opt, folder))
     if opt.resume == "state" and "epoch_count" not in opt.given:
@@ -83,7 +84,7 @@ def _adopt_run(opt: Options) -> Options:
 
 
 def _data_folder(opt: Options, folder: Path) -> str:
-    """The data folder that the run stored. Raises UserError where it is gone, or was not stored."""
+    """Return the stored data folder. Raises UserError where it is missing or was not stored."""
     if not opt.dataroot:
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     if not Path(str(opt.dataroot)).exists():
@@ -94,17 +95,17 @@ def _data_folder(opt: Options, folder: Path) -> str:
 
 
 def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
-    broken = sorted(name for name in _changed(opt, saved) if name in BREAKING)
-    if broken:
-        was = ", ".join(f"--{name} {getattr(opt, name)} (was {saved[name]})" for name in broken)
+    refused = sorted(_changed(opt, saved) & BREAKING)
+    if refused:
+        was = ", ".join(f"--{name} {getattr(opt, name)} (was {saved[name]})" for name in refused)
         raise UsageError(
-            f"--continue_train cannot change {was}: leave it out, or begin a new run with the "
-            f"old weights: --name NEW --start_from {opt.name}"
+            f"--continue_train cannot change {was}: leave it out, or start a new run from these "
+            f"weights: --name NEW --start_from {opt.name}"
         )
 
 
-def _say_changes(opt: Options, saved: dict[str, Any]) -> None:
-    for name in sorted(_changed(opt, saved) - BREAKING - OWN):
+def _log_changes(opt: Options, saved: dict[str, Any]) -> None:
+    for name in sorted(_changed(opt, saved) - BREAKING - OF_COMMAND):
         now, was = getattr(opt, name), saved[name]
         log.info("changed since the run began: --%s %s, was %s", name, now, was)
 
@@ -121,23 +122,23 @@ def _same_folder(one: str, other: str) -> bool:
 
 
 def _adopt_architecture(opt: Options) -> Options:
-    """Architecture flags from the weight files that there are."""
+    """Return `opt` with the architecture read off the weight files that training starts from."""
     if opt.resume == "state":
         return opt  # stored with the run, and refused above where they differ
     model = models.find_model_using_name(opt.model)
     if not model.generators:
-        return opt  # a plug-in may have any architecture
+        return opt  # the networks of a plug-in may have any architecture
     names = [*model.generators, *model.discriminators]
-    found = find_start_weights(opt, names, run_folder(opt))
-    generator = next((name for name in model.generators if name in found), None)
+    paths = find_start_weights(opt, names, run_folder(opt))
+    generator = next((name for name in model.generators if name in paths), None)
     if generator is not None:
-        path = found[generator]
+        path = paths[generator]
         flags = read_generator(read_weights(path), path).flags()
-        if generator != model.generators[0]:  # of the way back
+        if generator != model.generators[0]:  # it translates B to A
             flags |= {"input_nc": flags["output_nc"], "output_nc": flags["input_nc"]}
         opt = adopt_flags(opt, flags, path)
-    discriminator = next((name for name in model.discriminators if name in found), None)
+    discriminator = next((name for name in model.discriminators if name in paths), None)
     if discriminator is not None:
-        path = found[discriminator]
+        path = paths[discriminator]
         opt = adopt_flags(opt, read_discriminator(read_weights(path), path).flags(), path)
     return opt

@@ -1,9 +1,10 @@
-"""The one place where combinations of options are checked."""
+"""Check the ranges and combinations of options; the one place that does."""
 
 import math
 import os
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from data.transforms import PREPROCESS, resized
 from models.compute.compilation import CUDA_GRAPH_MODES
@@ -25,18 +26,19 @@ NOT_NEGATIVE = {
     *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1", "max_bad_images"),
 }
 FLAGS = {"together": "batch_size", "readers": "num_threads"}
-"""Options of inference that are typed under another name."""
+"""Flags of the options of inference that have another name than their flag."""
 LARGEST_SEED = 2**63 - 1
-"""What PyTorch's generators take."""
+"""The largest seed that PyTorch's random generators take."""
 TWO_DOMAINS = ("cycle_gan", "pix2pix", "colorization")
 """Models that take images A and B."""
-MOST_STRETCHED = 100
-"""Width by height of a pixel, or height by width; beyond it results do not fit into memory."""
+MAX_ASPECT_RATIO = 100
+"""Of --aspect_ratio and its inverse; beyond it results exceed the memory."""
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
+"""A U-Net halves its input 7 or 8 times, down to one pixel."""
 
 
 def validate(opt: Namespace) -> None:
-    """Raise UsageError, naming flags, values and the remedy, where options do not go together."""
+    """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
     if opt.model == "test" and opt.dataset_mode != "single":
@@ -53,14 +55,16 @@ def validate(opt: Namespace) -> None:
         _check_inference(opt)
         return
     if opt.preprocess == "keep":
-        raise UsageError("--preprocess keep is for inference: to train on whole pictures use none")
+        raise UsageError(
+            "--preprocess keep is for inference: to train on whole images use --preprocess none"
+        )
     _check_epochs(opt)
     _check_sizes(opt)
     _check_cache(opt)
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
-            f"--compile {opt.compile}: CUDA graphs write over the gradients that --accumulate "
-            f"{opt.accumulate} adds up; use --compile default"
+            f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
+            f"{opt.accumulate} sums; use --compile default"
         )
     if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
         raise UsageError(
@@ -71,33 +75,36 @@ def validate(opt: Namespace) -> None:
 
 def _check_ranges(opt: Namespace) -> None:
     for name, value in vars(opt).items():
-        if value is None:
-            continue
-        if name in POSITIVE and not value > 0:
-            raise UsageError(f"--{FLAGS.get(name, name)} {value}: must be above 0")
-        if name in NOT_NEGATIVE and value < 0:
-            raise UsageError(f"--{FLAGS.get(name, name)} {value}: must not be negative")
-        if isinstance(value, float) and math.isnan(value):
-            raise UsageError(f"--{name} {value}: must be a number")
-    if opt.seed is not None and not 0 <= opt.seed <= LARGEST_SEED:
-        raise UsageError(f"--seed {opt.seed}: must be from 0 to 2**63 - 1 ({LARGEST_SEED})")
-    if not 0 <= getattr(opt, "beta1", 0) < 1:
-        raise UsageError(f"--beta1 {opt.beta1}: must be at least 0 and below 1")
-    share = getattr(opt, "max_bad_images", 0)
-    if share > 1:
-        raise UsageError(f"--max_bad_images {share:g}: is a share, at most 1; 0.05 is 5 %")
+        if value is not None:
+            _check_range(name, value)
+
+
+def _check_range(name: str, value: Any) -> None:
+    flag = f"--{FLAGS.get(name, name)}"
+    if name in POSITIVE and not value > 0:
+        raise UsageError(f"{flag} {value}: must be above 0")
+    if name in NOT_NEGATIVE and value < 0:
+        raise UsageError(f"{flag} {value}: must not be negative")
+    if isinstance(value, float) and math.isnan(value):
+        raise UsageError(f"{flag} {value}: must be a number")
+    if name == "seed" and not 0 <= value <= LARGEST_SEED:
+        raise UsageError(f"{flag} {value}: must be from 0 to 2**63 - 1 ({LARGEST_SEED})")
+    if name == "beta1" and not 0 <= value < 1:
+        raise UsageError(f"{flag} {value}: must be at least 0 and below 1")
+    if name == "max_bad_images" and value > 1:
+        raise UsageError(f"{flag} {value:g}: must be a share, at most 1; 0.05 is 5 %")
 
 
 def _check_places(opt: Namespace) -> None:
-    """Refuse what an unset variable of a shell leaves, and names that lead out of a folder."""
+    """Refuse folders that an unset shell variable left empty, and names that leave a folder."""
     for name in ("dataroot", "checkpoints_dir", "results_dir", "output"):
-        if getattr(opt, name, None) == "":
+        if vars(opt).get(name) == "":
             raise UsageError(f"--{name} is empty: give a folder, or leave the flag out")
     for name in ("phase", "epoch"):
         value = getattr(opt, name)
         if not value or "/" in value or "\\" in value:
             raise UsageError(
-                f"--{name} {value or '(empty)'}: it is part of the names of files and folders; "
+                f"--{name} {value or '(empty)'}: is part of the names of files and folders; "
                 f"give {'a number or latest' if name == 'epoch' else 'train, test or the like'}"
             )
 
@@ -105,15 +112,15 @@ def _check_places(opt: Namespace) -> None:
 def _check_inference(opt: Namespace) -> None:
     _check_shape(opt)
     if opt.quality > 100:
-        raise UsageError(f"--quality {opt.quality}: 100 is the most")
+        raise UsageError(f"--quality {opt.quality}: must be at most 100")
     if opt.max_size is not None and opt.preprocess != "keep":
         raise UsageError(
-            f"--max_size {opt.max_size} is for pictures that keep their size: leave out "
+            f"--max_size {opt.max_size} is for images that keep their size: leave out "
             "--preprocess, --load_size and --crop_size (pairs have the size of the training)"
         )
     if opt.output is not None and opt.model != "test":
         raise UsageError(
-            f"--output takes the pictures of one generator: use --model test, not {opt.model}, "
+            f"--output takes the images of one generator: use --model test, not {opt.model}, "
             "or leave it out for the gallery"
         )
     if opt.output is not None and opt.dataroot is not None:
@@ -122,16 +129,16 @@ def _check_inference(opt: Namespace) -> None:
         raise UsageError(f"a video is translated with --model test, not {opt.model}")
     for name in ("format", "quality"):
         if name in opt.given and (opt.output is None or is_video(opt)):
-            raise UsageError(f"--{name} is for pictures in --output DIR; the gallery is PNG")
+            raise UsageError(f"--{name} is for images in --output DIR; the gallery is PNG")
 
 
 def _check_shape(opt: Namespace) -> None:
     if {"crop_size", "load_size"} <= opt.given:
-        _check_crop(opt, better=opt.crop_size)
-    if not 1 / MOST_STRETCHED <= opt.aspect_ratio <= MOST_STRETCHED:
+        _check_crop(opt, suggested=opt.crop_size)
+    if not 1 / MAX_ASPECT_RATIO <= opt.aspect_ratio <= MAX_ASPECT_RATIO:
         raise UsageError(
-            f"--aspect_ratio {opt.aspect_ratio:g}: must be from 1/{MOST_STRETCHED} to "
-            f"{MOST_STRETCHED}"
+            f"--aspect_ratio {opt.aspect_ratio:g}: must be from 1/{MAX_ASPECT_RATIO} to "
+            f"{MAX_ASPECT_RATIO}"
         )
 
 
@@ -140,12 +147,11 @@ def _check_output(opt: Namespace) -> None:
     if os.path.isdir(source):  # noqa: PTH112 - False where the name is too long
         clash = output == source
     else:
-        same_ending = opt.format == "same" or source.suffix.lower() == f".{opt.format}"
-        clash = output == source.parent and (same_ending or is_video(opt))
+        same_suffix = opt.format == "same" or source.suffix.lower() == f".{opt.format}"
+        clash = output == source.parent and (same_suffix or is_video(opt))
     if clash:
         raise UsageError(
-            f"--output {opt.output}: results would take the place of the input there; "
-            "choose another folder"
+            f"--output {opt.output}: results would overwrite the input there; choose another folder"
         )
 
 
@@ -163,7 +169,7 @@ def _check_epochs(opt: Namespace) -> None:
 def _check_cache(opt: Namespace) -> None:
     if opt.cache_gb is not None and opt.cache == "none":
         raise UsageError(
-            f"--cache_gb {opt.cache_gb:g} bounds a cache, and there is none: "
+            f"--cache_gb {opt.cache_gb:g} limits a cache, and there is none: "
             "add --cache ram or --cache disk, or leave it out"
         )
     if opt.cache_gb is not None and math.isinf(opt.cache_gb):
@@ -174,24 +180,24 @@ def _check_cache(opt: Namespace) -> None:
         )
 
 
-def _check_crop(opt: Namespace, better: int) -> None:
-    """Refuse a crop larger than what it is cut from; `better` is a --load_size that fits."""
+def _check_crop(opt: Namespace, suggested: int) -> None:
+    """Refuse a crop larger than the resized image; `suggested` is a --load_size that fits."""
     steps = PREPROCESS[opt.preprocess]
     resizes = "resize" in steps or "scale_width" in steps
     if "crop" in steps and resizes and opt.crop_size > opt.load_size:
-        least = f", or at least {opt.crop_size}" if better > opt.crop_size else ""
+        minimum = f", or at least {opt.crop_size}" if suggested > opt.crop_size else ""
         raise UsageError(
             f"--crop_size {opt.crop_size} is larger than --load_size {opt.load_size}; "
-            f"give --load_size {better}{least}"
+            f"give --load_size {suggested}{minimum}"
         )
 
 
 def _check_sizes(opt: Namespace) -> None:
     steps = PREPROCESS[opt.preprocess]
     if "crop" in steps:
-        _check_crop(opt, better=round(opt.crop_size * 286 / 256))
+        _check_crop(opt, suggested=round(opt.crop_size * 286 / 256))  # as the defaults
         _check_side(opt, "crop_size", opt.crop_size)
-    elif "scale_width" in steps:  # heights are those of the images, and checked as they are read
+    elif "scale_width" in steps:  # heights depend on the images: checked per batch
         _check_side(opt, "load_size", resized((opt.load_size, opt.load_size), opt)[0])
 
 

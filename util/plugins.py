@@ -14,17 +14,26 @@ def plugin_names(package: ModuleType, ending: str) -> list[str]:
     return sorted(f.removesuffix(tail) for f in files if f.endswith(tail) and f != f"base{tail}")
 
 
-def find_plugin(package: ModuleType, name: str, ending: str, base: type, flag: str) -> type:
+def find_plugin(
+    package: ModuleType,
+    name: str,
+    ending: str,
+    base: type,
+    flag: str,
+    listed: list[str] | None = None,
+) -> type:
     """The subclass of `base` in `<package>/<name>_<ending>.py` whose lower-cased name fits.
 
-    Raises UsageError where there is no such file or no such class in it. An error while the
-    plug-in itself is imported is passed on as it is.
+    Raises UsageError where there is no such file or no such class in it. The message lists the
+    names in `listed`, by default all. An error while the plug-in itself is imported is passed on
+    as it is.
     """
     known = plugin_names(package, ending)
     if name not in known:
+        listed = known if listed is None else listed
         raise UsageError(
-            f"{flag} {name}: there is no such {ending}{did_you_mean(name, known)} "
-            f"(there are: {', '.join(known)})"
+            f"{flag} {name}: there is no such {ending}{did_you_mean(name, listed)} "
+            f"(there are: {', '.join(listed)})"
         )
     module = importlib.import_module(f"{package.__name__}.{name}_{ending}")
     wanted = name.replace("_", "") + ending

@@ -1,5 +1,7 @@
 """opt is checked, frozen, and made without side effects; mistakes are one line and exit code 2."""
 
+import argparse
+import json
 import pickle
 import re
 from collections.abc import Callable
@@ -7,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from models.template_model import TemplateModel
 from options.base_options import BaseOptions, option_defaults
+from options.test_options import INACTIVE as INACTIVE_IN_INFERENCE
 from options.test_options import TestOptions
+from options.train_options import INACTIVE as INACTIVE_IN_TRAINING
 from options.train_options import TrainOptions
 from util.checkpoints.run_folder import (
     claim_run_folder,
@@ -60,6 +65,28 @@ def test_finished_values() -> None:
     assert TestOptions().parse([]).isTrain is False
 
 
+def test_inference_has_the_options_of_training_that_shared_code_reads() -> None:
+    opt = TestOptions().parse([])
+    assert {name: vars(opt)[name] for name in INACTIVE_IN_INFERENCE} == INACTIVE_IN_INFERENCE
+    assert set(INACTIVE_IN_INFERENCE) <= set(vars(TrainOptions().parse(BASE)))
+
+
+def test_training_has_the_options_of_inference_that_shared_code_reads() -> None:
+    opt = TrainOptions().parse(BASE)
+    assert {name: vars(opt)[name] for name in INACTIVE_IN_TRAINING} == INACTIVE_IN_TRAINING
+    assert set(INACTIVE_IN_TRAINING) <= set(vars(TestOptions().parse([])))
+
+
+def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
+    def add_flags(parser: argparse.ArgumentParser, is_train: bool) -> argparse.ArgumentParser:
+        parser.add_argument("--max_size" if is_train else "--accumulate", type=int, default=7)
+        return parser
+
+    monkeypatch.setattr(TemplateModel, "modify_commandline_options", staticmethod(add_flags))
+    assert TrainOptions().parse([*BASE, "--model", "template"]).max_size == 7
+    assert TestOptions().parse(["--model", "template", "--accumulate", "2"]).accumulate == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -68,6 +95,7 @@ def test_finished_values() -> None:
         (["--model", "cyclegan"], "did you mean cycle_gan"),
         (["--dataset_mode", "x"], "unaligned"),
         (["--model", "test"], "02_inference.py"),
+        (["--model", "foo"], "(there are: colorization, cycle_gan, pix2pix, template) "),
         (["--n_epochs", "0", "--n_epochs_decay", "0"], "no epoch to train"),
         (["--accumulate", "2", "--compile", "reduce-overhead"], "use --compile default"),
         (["--epoch_count", "201"], "beyond the last epoch, 200"),
@@ -92,7 +120,7 @@ def test_finished_values() -> None:
             "--load_size 286; the nearest is 256",
         ),
         (["--preprocess", "scale_width", "--load_size", "16"], "--load_size 16 is too small for"),
-        (["--max_bad_images", "5"], "--max_bad_images 5: is a share, at most 1; 0.05 is 5 %"),
+        (["--max_bad_images", "5"], "--max_bad_images 5: must be a share, at most 1; 0.05 is 5 %"),
         (["--max_bad_images", "-0.1"], "--max_bad_images -0.1: must not be negative"),
         (["--output_nc", "1"], "--lambda_identity 0"),
         (["--batch_size", "0"], "--batch_size 0"),
@@ -176,7 +204,7 @@ def listed(options: type[BaseOptions], flag: str, capsys) -> str:
         ("--load_size", "when not given, --crop_size"),
         ("--crop_size", "when not given, that of the run"),
         ("--num_threads", "threads in inference; when not given, 2"),
-        ("--netG", "when not given, what the weight file tells"),
+        ("--netG", "when not given, read off the weight file"),
         ("--direction", "when not given, that of the run"),
         ("--gpu_ids", "when not given, GPU 0 where there is one"),
         ("--ndf", "training alone uses it"),
@@ -259,10 +287,26 @@ def test_option_files_are_as_users_know_them_and_are_read_again(
     assert "gpu_ids: -1" in options_text(opt, defaults)
 
 
+@pytest.mark.parametrize("program", [TrainOptions, TestOptions])
+def test_option_files_list_the_flags_of_the_program_alone(
+    program: type[BaseOptions], tmp_path: Path
+) -> None:
+    options = program()
+    opt = options.parse(BASE)
+    defaults = option_defaults(options, opt)
+    store_options(tmp_path, opt, defaults)
+    flags = {action.dest for action in options.parser(BASE)._actions} - {"help"}
+    kind = "train" if opt.isTrain else "test"
+    stored = json.loads((tmp_path / f"{kind}_opt.json").read_text())
+    assert set(stored) == {*flags, "isTrain"}  # isTrain: as the reference stores it
+    lines = (tmp_path / f"{kind}_opt.txt").read_text().splitlines()[1:-1]
+    assert {line.split(":")[0].strip() for line in lines} == set(stored)
+
+
 def test_an_older_run_of_the_same_name_is_moved_aside(train_opt: Callable[..., Options]) -> None:
     opt = train_opt("--name", "twice")
     for number in range(3):
-        claim_run_folder(opt, {}, resumes=False)
+        claim_run_folder(opt, option_defaults(TrainOptions(), opt), resumes=False)
         (run_folder(opt) / "mark").write_text(str(number))
     runs = run_folder(opt).parent
     assert [(runs / name / "mark").read_text() for name in ("twice", "twice.1", "twice.2")] == [
@@ -280,7 +324,7 @@ def test_the_cache_lies_beside_the_runs_unless_it_is_told_where(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cache_gb", "4"], r"--cache_gb 4 bounds a cache, .* add --cache ram or --cache disk"),
+        (["--cache_gb", "4"], r"--cache_gb 4 limits a cache, .* add --cache ram or --cache disk"),
         (["--cache", "ram", "--cache_gb", "0"], r"--cache_gb 0.0: must be above 0"),
         (["--cache", "ram", "--cache_dir", "x"], r"--cache_dir x is the folder of --cache disk"),
         (["--cache", "ram", "--cache_gb", "inf"], r"--cache_gb inf: leave it out"),

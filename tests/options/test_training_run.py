@@ -8,6 +8,8 @@ import torch
 from models import create_model
 from models.base_model import BaseModel
 from models.pix2pix_model import Pix2PixModel
+from options.base_options import option_defaults
+from options.train_options import TrainOptions
 from options.training_run import complete_training
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
@@ -20,7 +22,7 @@ def save_run(opt: Options, with_state: bool) -> BaseModel:
     """Store what a run of one epoch leaves; returns its model."""
     model = create_model(opt)
     model.setup(opt)
-    store_options(run_folder(opt), opt, {})
+    store_options(run_folder(opt), opt, option_defaults(TrainOptions(), opt))
     model.save_networks("latest")
     if with_state:
         progress = {"epoch": 2}

@@ -96,7 +96,9 @@ def _parents_below(folder: Path, checkpoints_dir: str) -> list[Path]:
 def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
     """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs.
 
-    `train_opt` is the training's alone, whatever the phase: a run goes on from it.
+    They hold the options that are flags of the program, which `defaults` names, and `isTrain`;
+    what is derived from flags is not stored. `train_opt` belongs to training alone, whatever the
+    phase: a run resumes with it.
     """
     kind = "train" if opt.isTrain else "test" if opt.phase == "train" else opt.phase
     try:
@@ -104,19 +106,24 @@ def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> No
     except OSError as error:
         raise UserError(f"--checkpoints_dir: cannot make {folder}: {error.strerror}") from error
     write_text_atomically(folder / f"{kind}_opt.txt", options_text(opt, defaults))
-    values = json.dumps(opt.values(), indent=1, sort_keys=True, default=str)
+    values = json.dumps(_flags(opt, defaults), indent=1, sort_keys=True, default=str)
     write_text_atomically(folder / f"{kind}_opt.json", values + "\n")
 
 
 def options_text(opt: Options, defaults: Mapping[str, Any]) -> str:
-    """All options, sorted, one a line, with the default where a value differs from it."""
-    values = {**opt.values(), "gpu_ids": ",".join(map(str, opt.gpu_ids)) or "-1"}
+    """Return the flags, sorted, one a line, with the default where a value differs from it."""
+    values = {**_flags(opt, defaults), "gpu_ids": ",".join(map(str, opt.gpu_ids)) or "-1"}
     lines = [HEAD]
     for name, value in sorted(values.items()):
         differs = name in defaults and str(value) != str(defaults[name])
         comment = f"\t[default: {defaults[name]}]" if differs else ""
         lines.append(f"{name:>25}: {value!s:<30}{comment}")
     return "\n".join([*lines, END, ""])
+
+
+def _flags(opt: Options, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    names = {*defaults, "isTrain"}  # isTrain: as the reference stores it
+    return {name: value for name, value in opt.values().items() if name in names}
 
 
 def read_training_options(folder: Path) -> dict[str, Any]:
