@@ -32,7 +32,7 @@ Claim = Callable[[], None]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train as the command line says; returns the exit code."""
+    """Train as the command line says; return the exit code."""
     options = TrainOptions()
     opt = begin(options.parse(argv), complete_training)
     with RunLock(opt):
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(
     opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, claim: Claim
 ) -> int:
-    """The loop until the end or a stop signal; nothing is written before the first step is done."""
+    """Train to the last epoch or a stop signal; return the exit code, 1 if the last save failed."""
     health = Health(opt)
     saver = Saver(opt, model, progress, health, on_save=visualizer.saved)
     with StopRequest() as stop, saver.saving_before_data_errors():
@@ -62,7 +62,7 @@ def train(
                 with memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.optimize_parameters()
-                if progress.first_step:
+                if progress.first_step:  # nothing is written before it is done
                     model.check_declared_names()
                     claim()
                     visualizer.open(progress.start)
@@ -71,7 +71,7 @@ def train(
                 if stop.exit_code or progress.due(opt.save_latest_freq):
                     saver.save_latest()
                 if stop.exit_code:
-                    log.info("stopped; the same command with --continue_train goes on from here")
+                    log.info("stopped; the same command with --continue_train resumes from here")
                     return stop.exit_code
 
             model.update_learning_rate()
@@ -84,8 +84,8 @@ def train(
 def report(
     opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, health: Health
 ) -> None:
-    """Losses and pictures of the step in hand, where they are due."""
-    if progress.due(opt.print_freq):  # before the pictures, so that its time is true
+    """Report losses and images of the current step where they are due."""
+    if progress.due(opt.print_freq):  # before the images: their time is not the step's
         losses = model.get_current_losses()
         health.watch_reported(losses)
         visualizer.losses(progress.loss_record(losses, model.learning_rate))

@@ -1,6 +1,6 @@
-"""Translate pictures with a trained run: python 02_inference.py --name NAME --model test.
+"""Translate images with a trained run: python 02_inference.py --name NAME --model test.
 
-Writes a gallery to <results_dir>/<name>/<phase>_<epoch>, or with --output the translated pictures
+Writes a gallery to <results_dir>/<name>/<phase>_<epoch>, or with --output the translated images
 alone; --help lists all flags.
 """
 
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Translate as the command line says; returns the exit code, 1 where pictures were skipped."""
+    """Translate as the command line says; return the exit code, 1 where images were skipped."""
     options = TestOptions()
     opt = begin(options.parse(argv), adopt_from_run)
-    pictures = create_inference_images(opt)
+    images = create_inference_images(opt)
     model = create_model(opt)
     model.setup(opt)
     store_options(run_folder(opt), opt, option_defaults(options, opt))
@@ -36,20 +36,20 @@ def main(argv: list[str] | None = None) -> int:
         model.eval()
 
     with StopAtOnce(), make_results(opt, model.visual_names) as results:
-        left = pictures.left(results)
-        make_translators(model, opt, left)
-        log.info("translating %s", pictures.how_many)
-        with tqdm(**pictures.bar | {"total": left}) as bar:
-            for batch in pictures.batches(results):
+        remaining = images.left(results)
+        make_translators(model, opt, remaining)
+        log.info("translating %s", images.how_many)
+        with tqdm(**images.bar | {"total": remaining}) as bar:
+            for batch in images.batches(results):
                 with memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.test()
                 results.add(model.get_current_visuals(), model.get_image_paths())
                 bar.update(len(model.get_image_paths()))
 
-    where = results.close()
-    exit_code = pictures.report(results.failures)
-    log.info("results: %s", where)
+    location = results.close()
+    exit_code = images.report(results.failures)
+    log.info("results: %s", location)
     return exit_code
 
 

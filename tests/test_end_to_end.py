@@ -1,4 +1,4 @@
-"""The real commands on tiny pictures."""
+"""The real commands on tiny images."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LOSS_LINE = re.compile(
 
 
 def command(script: str, *words: object, where: Path, **environment: str) -> tuple[int, str, str]:
-    """A finished process: code, output, errors."""
+    """Run a script; return its exit code, output and errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", str(ROOT / script), *map(str, words)],
         cwd=where,
@@ -36,7 +36,7 @@ def command(script: str, *words: object, where: Path, **environment: str) -> tup
 
 
 def train(pictures: Path, *words: object, **environment: str) -> str:
-    """Train tiny networks for two epochs; returns what was printed."""
+    """Train tiny networks for two epochs; return what was printed."""
     given = [str(word) for word in words]
     flags = [*TINY, "--n_epochs", "1", "--n_epochs_decay", "1", "--print_freq", "2"]
     code, out, err = command(
@@ -60,7 +60,7 @@ def test_the_commands_that_users_type(pictures: Path) -> None:
     assert names <= {path.name for path in run.iterdir()}
     lines = (run / "loss_log.txt").read_text().splitlines()
     assert re.fullmatch(r"=+ Training Loss \(.+\) =+", lines[0])
-    assert [bool(LOSS_LINE.fullmatch(line)) for line in lines[1:]] == [True] * 5  # of 10 pictures
+    assert [bool(LOSS_LINE.fullmatch(line)) for line in lines[1:]] == [True] * 5  # of 10 images
     records = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
     assert [r["total_iters"] for r in records] == [2, 4, 6, 8, 10]
     assert {path.name for path in (run / "web" / "images").iterdir()} >= {
@@ -116,7 +116,7 @@ def test_latest_net_G_B180_comes_before_epoch_180(pictures: Path) -> None:
 
 @pytest.mark.slow
 def test_workers_start_under_spawn(pictures: Path, tmp_path: Path) -> None:
-    """As on Windows and macOS."""
+    """Worker processes are spawned, as on Windows and macOS."""
     start = tmp_path / "site"
     start.mkdir()
     code = "import multiprocessing\nmultiprocessing.set_start_method('spawn', force=True)\n"
@@ -243,8 +243,8 @@ def test_wrong_input_of_inference(
 
 
 @pytest.mark.slow
-def test_every_level_of_a_picture_survives_inference(tmp_path: Path) -> None:
-    """real.png of the results is the input in every pixel."""
+def test_every_level_of_an_image_survives_inference(tmp_path: Path) -> None:
+    """`<stem>_real.png` of the results equals the input in every pixel."""
     from importlib import import_module
 
     from models.networks import define_G
@@ -268,10 +268,10 @@ HELP = """
 import contextlib, sys
 from importlib import import_module
 import torch, torchvision
-there = set(sys.modules)
+before = set(sys.modules)
 with contextlib.suppress(SystemExit):
     import_module(sys.argv[1]).main(["--help"])
-print(*sorted(set(sys.modules) - there), sep="\\n", file=sys.stderr)
+print(*sorted(set(sys.modules) - before), sep="\\n", file=sys.stderr)
 """
 
 

@@ -1,4 +1,4 @@
-"""--compile: the same pictures, or one line where there is no compiler."""
+"""--compile: the same images, or one line where there is no compiler."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ CPU = torch.device("cpu")
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_is_the_same(tmp_path: Path) -> None:
-    torch._dynamo.reset()  # what other tests compiled would decide how sizes are
+def test_compiled_networks_give_the_same_images(tmp_path: Path) -> None:
+    torch._dynamo.reset()  # or sizes compiled in other tests would decide which are dynamic
     net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
     expected = Translator(net, CPU, InferenceSettings())(x)
     assert torch.allclose(

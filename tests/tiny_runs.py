@@ -1,4 +1,4 @@
-"""Runs with tiny untrained networks, and optional packages, for the tests of inference."""
+"""Runs with tiny untrained networks, and optional packages, shared by the tests of inference."""
 
 import importlib
 import os
@@ -18,12 +18,12 @@ from util.run.session import run_program
 
 
 def optional_package(name: str) -> ModuleType:
-    """A package that users may lack; in CI it must be there."""
+    """Import a package that users may lack, else skip the test; in CI it must be installed."""
     return importlib.import_module(name) if os.environ.get("CI") else pytest.importorskip(name)
 
 
 def tiny_generator(netG: str = "resnet_6blocks", norm: str = "instance", **more: Any) -> nn.Module:
-    """A generator with ngf 4 whose output uses the range, with running statistics of its own."""
+    """Return a generator with ngf 4, outputs that fill [-1, 1] and random running statistics."""
     torch.manual_seed(0)
     net = define_G(3, 3, 4, netG, norm, init_gain=0.15, **more)
     for layer in net.modules():
@@ -34,7 +34,7 @@ def tiny_generator(netG: str = "resnet_6blocks", norm: str = "instance", **more:
 
 
 class WritesOver(nn.Module):
-    """Gives its input, in memory that the next call writes over, as a CUDA graph does."""
+    """Returns its input in memory that the next call overwrites, as a CUDA graph does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class WritesOver(nn.Module):
 
 
 def make_run(where: Path, *suffixes: str, **kind: Any) -> Path:
-    """`where/checkpoints/run` with a generator of each suffix."""
+    """Write a generator for each suffix to `where/checkpoints/run`; return that folder."""
     folder = where / "checkpoints" / "run"
     folder.mkdir(parents=True, exist_ok=True)
     for suffix in suffixes or ("",):
@@ -54,7 +54,7 @@ def make_run(where: Path, *suffixes: str, **kind: Any) -> Path:
 
 
 def infer(where: Path, *words: object) -> int:
-    """The exit code of 02_inference.py on the run in `where`, on the CPU."""
+    """Run 02_inference.py with the run in `where` on the CPU; return its exit code."""
     argv = ["--checkpoints_dir", where / "checkpoints", "--name", "run", "--gpu_ids", "-1"]
     argv += ["--results_dir", where / "results", *words]
     inference = importlib.import_module("02_inference")
@@ -62,11 +62,11 @@ def infer(where: Path, *words: object) -> int:
 
 
 def pixels(path: Path) -> np.ndarray:
-    """(H, W, 3) int, so that differences may be negative."""
+    """Return the pixels (H, W, 3) as int, so that differences may be negative."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
 def names(where: Path) -> list[str]:
-    """The files below a folder."""
+    """Return the relative paths of the files below a folder, sorted."""
     return sorted(path.relative_to(where).as_posix() for path in where.rglob("*.*"))

@@ -21,13 +21,13 @@ PHASES: dict[str, list[type[BaseOptions]]] = {
 
 
 def words(scope: str) -> list[str]:
-    """The command line that brings in the plug-in of a scope."""
+    """Return the command line that selects the plug-in of a scope."""
     kind, _, name = scope.partition(":")
     return {"model": ["--model", name], "dataset": ["--dataset_mode", name]}.get(kind, [])
 
 
 def actions(options: type[BaseOptions], scope: str) -> dict[str, argparse.Action]:
-    """Flag -> action."""
+    """Return the action of each flag."""
     parser = options().parser(words(scope))
     return {flag: action for action in parser._actions for flag in action.option_strings}
 
@@ -60,7 +60,7 @@ def test_flag_has_its_type_default_and_values(
 
 
 def _changed_by_a_plugin(options: type[BaseOptions], entry: dict[str, Any]) -> bool:
-    """Whether a golden entry of another scope sets this default (checked below)."""
+    """Return whether a golden entry of another scope sets this default (checked below)."""
     scopes = [change["scope"] for change in GOLDEN["defaults_changed_by_plugins"]
               if entry["flag"][2:] in change["set"]]  # fmt: skip
     own = "model:test" if options is TestOptions else "model:cycle_gan"

@@ -1,4 +1,4 @@
-"""opt is checked, frozen, and made without side effects; mistakes are one line and exit code 2."""
+"""opt is checked, frozen and parsed without side effects; a mistake is one line, exit code 2."""
 
 import argparse
 import json
@@ -158,7 +158,7 @@ def test_a_mistake_is_one_line_that_names_the_flag(words: list[str], message: st
         ["--max_bad_images", "1"],
     ],
 )
-def test_what_may_fit_is_accepted(words: list[str]) -> None:
+def test_sizes_that_may_fit_are_accepted(words: list[str]) -> None:
     TrainOptions().parse([*BASE, *words])
 
 
@@ -187,7 +187,7 @@ def test_help_names_every_choice(capsys) -> None:
 
 
 def listed(options: type[BaseOptions], flag: str, capsys) -> str:
-    """The help text of a flag, on one line."""
+    """Return the help text of a flag on one line."""
     with pytest.raises(SystemExit):
         options().parse(["--help"])
     text = " ".join(capsys.readouterr().out.split())
@@ -210,7 +210,7 @@ def listed(options: type[BaseOptions], flag: str, capsys) -> str:
         ("--ndf", "training alone uses it"),
     ],
 )
-def test_help_shows_no_default_that_is_not_what_happens(flag: str, says: str, capsys) -> None:
+def test_help_shows_no_default_that_does_not_hold(flag: str, says: str, capsys) -> None:
     text = listed(TestOptions, flag, capsys)
     assert says in text
     assert "(default" not in text

@@ -1,4 +1,4 @@
-"""What a training begins with is settled once, and a script that settles nothing gets weights."""
+"""Whether a training resumes is decided once; a script that does not decide it gets weights."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ Make = Callable[..., Options]
 
 
 def save_run(opt: Options, with_state: bool) -> BaseModel:
-    """Store what a run of one epoch leaves; returns its model."""
+    """Store the files of a run of one epoch; return its model."""
     model = create_model(opt)
     model.setup(opt)
     store_options(run_folder(opt), opt, option_defaults(TrainOptions(), opt))
@@ -42,15 +42,14 @@ def save_run(opt: Options, with_state: bool) -> BaseModel:
         (["--continue_train", "--epoch", "latest"], True, "weights"),
     ],
 )
-def test_what_a_run_begins_with_is_settled_once(
+def test_what_a_training_starts_from_is_decided_once(
     words: list[str], with_state: bool, resume: str, train_opt: Make
 ) -> None:
     save_run(train_opt(), with_state)
     opt = complete_training(train_opt(*words))
     assert opt.resume == resume
-    state_path(run_folder(opt)).unlink(
-        missing_ok=True
-    )  # whoever asked the disk again would be misled
+    # code that looks at the disk again would fail now
+    state_path(run_folder(opt)).unlink(missing_ok=True)
     model = create_model(opt)
     model.setup(opt)
     assert opt.epoch_count == (2 if resume == "state" else 1)
@@ -68,7 +67,7 @@ def test_a_script_without_complete_training_gets_the_weights(train_opt: Make) ->
 def test_the_architecture_is_read_for_every_model_that_names_its_networks(
     train_opt: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new method says in its class what its networks are called; no table knows it."""
+    """The class of a model names its networks; no table in options/ does."""
     words = ["--norm", "instance", "--netD", "n_layers", "--n_layers_D", "2"]
     save_run(train_opt("--model", "pix2pix", "--name", "old", *words), with_state=False)
     start = ["--model", "pix2pix", "--start_from", "old", "--name", "new"]

@@ -1,4 +1,4 @@
-"""02_inference.py on pictures and folders."""
+"""02_inference.py on images and folders."""
 
 import json
 import os
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of several sizes and formats, two of one stem, in sub-folders; with a run."""
+    """Write images of several sizes and formats, two of one stem, in sub-folders; with a run."""
     make_run(tmp_path, "")
     source = tmp_path / "in"
     for number, name in enumerate(["a.jpg", "a.png", "b #c.webp", "test1/x.png", "test2/x.png"]):
@@ -43,7 +43,7 @@ def test_output_has_the_names_sizes_and_formats_of_the_input(folder: Path, caplo
         with Image.open(folder / name) as before, Image.open(out / name) as after:
             assert (after.size, after.format) == (before.size, before.format)
     assert not (folder.parent / "results").exists()
-    assert "translating 5 of 5 pictures" in caplog.text
+    assert "translating 5 of 5 " in caplog.text
     assert "generator: no dropout, instance norm" in caplog.text
 
 
@@ -55,7 +55,7 @@ def test_one_format_for_all_and_no_two_under_one_name(folder: Path) -> None:
     assert pixels(out / "a_png.png").shape[1] == 37
 
 
-def test_the_gallery_keeps_sub_folders(folder: Path) -> None:
+def test_the_gallery_has_the_sub_folders_of_the_input(folder: Path) -> None:
     assert infer(folder.parent, "--dataroot", folder) == 0
     page = folder.parent / "results" / "run" / "test_latest"
     stems = ["a", "a_png", "b #c", "test1/x", "test2/x"]
@@ -74,7 +74,7 @@ def test_a_file_alone(folder: Path) -> None:
     assert names(out) == ["a.png"]
 
 
-def test_batches_and_tiles_and_one_by_one_give_the_same(folder: Path) -> None:
+def test_batches_and_tiles_give_the_same_as_single_images(folder: Path) -> None:
     for number in range(3):
         picture(number, 40, 40).save(folder / f"same{number}.png")
     words: dict[str, list[str]] = {
@@ -93,7 +93,7 @@ def test_batches_and_tiles_and_one_by_one_give_the_same(folder: Path) -> None:
             assert abs(pixels(folder.parent / other / name) - one).max() <= 1, (other, name)
 
 
-def test_sizes_given_by_hand_are_obeyed(folder: Path) -> None:
+def test_size_flags_are_obeyed(folder: Path) -> None:
     def size(*words: object) -> tuple[int, int]:
         out = folder.parent / "out"
         assert infer(folder.parent, "--input", folder / "a.png", "--output", out, *words) == 0
@@ -110,41 +110,41 @@ def test_sizes_given_by_hand_are_obeyed(folder: Path) -> None:
     assert size("--preprocess", "scale_width", "--load_size", "32", "--crop_size", "8") == (32, 36)
 
 
-def test_damaged_pictures_are_named_and_the_rest_goes_on(folder: Path, caplog) -> None:
-    (folder / "0.png").write_bytes(b"no picture")
+def test_damaged_images_are_named_and_the_others_translated(folder: Path, caplog) -> None:
+    (folder / "0.png").write_bytes(b"no image")
     whole = (folder / "test1/x.png").read_bytes()
     (folder / "test1/cut.png").write_bytes(whole[: len(whole) // 2])
     out = folder.parent / "out"
     assert infer(folder.parent, "--input", folder, "--output", out) == 1
     assert len(names(out)) == 5
-    assert "2 of 7 pictures were skipped" in caplog.text
+    assert re.search(r"2 of 7 \w+ were skipped", caplog.text)
     assert "0.png (not an image)" in caplog.text
     assert "cut.png (" in caplog.text
 
 
 def test_the_last_line_says_where_the_results_are(folder: Path, caplog) -> None:
-    (folder / "0.png").write_bytes(b"no picture")
+    (folder / "0.png").write_bytes(b"no image")
     caplog.set_level("INFO")
     assert infer(folder.parent, "--input", folder) == 1
     page = folder.parent / "results/run/test_latest/index.html"
     assert caplog.messages[-1] == f"results: {page}"
 
 
-def test_whether_compiling_pays_depends_on_the_images_without_results(
+def test_images_with_results_do_not_count_when_compiling_is_decided(
     folder: Path, monkeypatch
 ) -> None:
     from importlib import import_module
 
-    inference, to_come = import_module("02_inference"), []
+    inference, remaining = import_module("02_inference"), []
     make = inference.make_translators
     monkeypatch.setattr(
         inference,
         "make_translators",
-        lambda model, opt, images: (to_come.append(images), make(model, opt, images)),
+        lambda model, opt, images: (remaining.append(images), make(model, opt, images)),
     )
     assert infer(folder.parent, "--input", folder, "--num_test", "2") == 0
     assert infer(folder.parent, "--input", folder, "--skip_existing") == 0
-    assert to_come == [2, 3]
+    assert remaining == [2, 3]
 
 
 @pytest.mark.parametrize("gallery", [True, False])
@@ -165,7 +165,7 @@ def test_existing_results_are_left_alone(folder: Path, gallery: bool, caplog) ->
         assert (out.parent / "index.html").read_text().count("<h3>") == 5
 
 
-def test_fifty_of_all_only_when_asked(tmp_path: Path, caplog) -> None:
+def test_all_images_are_translated_unless_num_test_is_given(tmp_path: Path, caplog) -> None:
     make_run(tmp_path, "")
     (tmp_path / "in").mkdir()
     for number in range(52):
@@ -175,7 +175,7 @@ def test_fifty_of_all_only_when_asked(tmp_path: Path, caplog) -> None:
     assert infer(tmp_path, *words) == 0
     assert len(names(tmp_path / "out")) == 52
     assert infer(tmp_path, *words, "--num_test", "50") == 0
-    assert "translating 50 of 52 pictures" in caplog.text
+    assert "translating 50 of 52 " in caplog.text
 
 
 def test_both_directions_with_reconstructions(pictures: Path, caplog) -> None:
@@ -193,7 +193,7 @@ def test_both_directions_with_reconstructions(pictures: Path, caplog) -> None:
     assert np.array_equal(pixels(images / "testA_0_real_A.png"), real)
 
 
-def test_eval_and_dropout_do_what_the_console_says(folder: Path, caplog) -> None:
+def test_eval_and_dropout_do_what_is_logged(folder: Path, caplog) -> None:
     run = make_run(folder.parent, "", norm="batch", use_dropout=True)
     caplog.set_level("INFO")
 
@@ -217,18 +217,18 @@ def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(40):
         picture(number, 16, 16).save(tmp_path / "in" / f"{number:02}.png")
-    most = []
+    waiting = []
     add = OutputFolder.add
 
     def watch(self: OutputFolder, visuals: dict[str, torch.Tensor], paths: list[str]) -> None:
         add(self, visuals, paths)
-        most.append(len(self.threads._calls))
+        waiting.append(len(self.threads._calls))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OutputFolder, "add", watch)
         assert infer(tmp_path, "--input", tmp_path / "in", "--output", tmp_path / "out") == 0
-    assert len(most) == 40
-    assert max(most) <= 8
+    assert len(waiting) == 40
+    assert max(waiting) <= 8
 
 
 def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
@@ -357,7 +357,7 @@ def test_a_terminated_gallery_shows_what_is_done(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_half_written_image(tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = stopped(tmp_path, "OutputFolder", out, signal.SIGINT, "--output", "out")
     assert code == (130, "stopped\n")
@@ -377,7 +377,7 @@ def test_ctrl_c_leaves_no_half_written_picture(tmp_path: Path) -> None:
         (["--max_size", "0"], "--max_size 0"),
         (["--tile", "-1"], "--tile -1"),
         (
-            ["--input", "film.mp4", "--model", "cycle_gan"],
+            ["--input", "video.mp4", "--model", "cycle_gan"],
             "a video is translated with --model test",
         ),
         (["--precision", "int8"], "--precision"),
