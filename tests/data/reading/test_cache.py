@@ -16,7 +16,7 @@ from conftest import PATIENCE, picture, wait_for
 
 from data import create_dataset, find_dataset_using_name
 from data.inference.fixed_samples import fixed_samples
-from data.reading import pictures as pictures_module
+from data.reading import image_reader
 from data.reading.disk_cache import DiskCache
 from data.reading.image_reader import ImageReader
 from data.reading.ram_cache import NamedBlock, RamCache
@@ -59,13 +59,13 @@ def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
 def reads(monkeypatch) -> list[str]:
     """Files that this process decodes."""
     found: list[str] = []
-    read = pictures_module.read_image
+    read = image_reader.read_image
 
     def spy(path: str, *more: Any) -> Any:
         found.append(path)
         return read(path, *more)
 
-    monkeypatch.setattr(pictures_module, "read_image", spy)
+    monkeypatch.setattr(image_reader, "read_image", spy)
     return found
 
 
@@ -214,7 +214,7 @@ def test_workers_that_are_spawned_fill_the_cache_of_the_main_process(
         list(loader)
         pictures = loader.dataset.pictures
         assert not pictures.warm()
-        monkeypatch.setattr(pictures_module, "read_image", None)  # nothing is left to read
+        monkeypatch.setattr(image_reader, "read_image", None)  # nothing is left to read
         assert len([loader.dataset[index] for index in range(5)]) == 5
         assert pictures.warm()
     finally:
