@@ -29,7 +29,7 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         self.opt = opt
         self.root: str = opt.dataroot
         self.epoch = 1
-        self.pictures = ImageReader(opt)
+        self.reader = ImageReader(opt)
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -47,7 +47,7 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         by side, which are cropped and mirrored alike. One channel is luma. Raises UserError naming
         the file where it cannot be read or is too small to crop.
         """
-        return self._crop_and_flip(path, self.pictures.levels(path, *channels), rng, channels)
+        return self._crop_and_flip(path, self.reader.read_uint8(path, *channels), rng, channels)
 
     def read_next(
         self, paths: Sequence[str], index: int, rng: Random, *channels: int
@@ -58,7 +58,7 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         inference, DataError in training after more unreadable files in a row than --max_bad_images
         allows.
         """
-        path, levels = self.pictures.first_readable(paths, index, *channels)
+        path, levels = self.reader.read_next_readable(paths, index, *channels)
         return path, self._crop_and_flip(path, levels, rng, channels)
 
     def _crop_and_flip(

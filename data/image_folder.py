@@ -15,7 +15,7 @@ from util.images import upright_rgb
 Image.MAX_IMAGE_PIXELS = None  # scans are larger than Pillow expects, and the files the user's own
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
-FEW = 1000
+HEAP_LIMIT = 1000
 """To pick more than so many takes longer than to sort all."""
 
 DAMAGE = (
@@ -30,10 +30,10 @@ def is_image_file(name: str) -> bool:
     return name.lower().endswith(IMG_EXTENSIONS)
 
 
-def find_images(folder: str | Path, most: float = float("inf")) -> list[str]:
+def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
     """Paths of the image files in a folder and below it, links followed, sorted by path.
 
-    Only the first `most`, if that is a number.
+    Only the first `max_count`, if that is a number.
     """
     found = (
         os.path.join(where, name)  # noqa: PTH118 - a million Path objects are slow
@@ -41,9 +41,9 @@ def find_images(folder: str | Path, most: float = float("inf")) -> list[str]:
         for name in names
         if is_image_file(name) and not name.startswith(".")
     )
-    if most <= FEW:
-        return heapq.nsmallest(int(most), found)  # without a list of all
-    return sorted(found)[: int(min(most, sys.maxsize))]
+    if max_count <= HEAP_LIMIT:
+        return heapq.nsmallest(int(max_count), found)  # without a list of all
+    return sorted(found)[: int(min(max_count, sys.maxsize))]
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:

@@ -29,11 +29,11 @@ Key = tuple[int, int]
 """(epoch, index) of an item."""
 
 
-WARM_AHEAD = 4
+WARM_PREFETCH = 4
 """Batches read ahead by threads from a cache on disk."""
 
 
-class _Made(NamedTuple):
+class _Loaded(NamedTuple):
     """An item or a batch on its way to the main process.
 
     Errors travel as values: an exception would reach the user as the worker's traceback.
@@ -87,20 +87,20 @@ class CustomDatasetDataLoader:
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
-        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
-        for made in self._warm_batches() if pictures and pictures.warm() else self._loader:
-            self.unreadable.note(made.unreadable)
-            if isinstance(made.content, DataError):
-                raise made.content
-            if pictures:
-                pictures.say_if_full()
-            yield unpack(made.content)
+        reader = _reader_of(self.dataset)
+        for loaded in self._warm_batches() if reader and reader.warm() else self._loader:
+            self.unreadable.note(loaded.unreadable)
+            if isinstance(loaded.content, DataError):
+                raise loaded.content
+            if reader:
+                reader.log_if_full()
+            yield unpack(loaded.content)
 
     def report(self) -> None:
         """Say how many images were unreadable, once the training has ended."""
         self.unreadable.report()
 
-    def _warm_batches(self) -> Iterator[_Made]:
+    def _warm_batches(self) -> Iterator[_Loaded]:
         """The batches of the epoch, made by this process instead of by workers.
 
         With all pictures in the cache, to send a batch takes longer than to make it. In memory
@@ -108,16 +108,16 @@ class CustomDatasetDataLoader:
         """
         keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
 
-        def batch_at(keys: list[Key]) -> _Made:
-            made = _collate([keyed[key] for key in keys])
-            if isinstance(made.content, DataError) or not self._loader.pin_memory:
-                return made
-            return made._replace(content=_pinned(made.content))
+        def batch_at(keys: list[Key]) -> _Loaded:
+            loaded = _collate([keyed[key] for key in keys])
+            if isinstance(loaded.content, DataError) or not self._loader.pin_memory:
+                return loaded
+            return loaded._replace(content=_pinned(loaded.content))
 
         keys_of_batches: Any = self._loader.batch_sampler
         if self.cache == "ram":
             return map(batch_at, keys_of_batches)
-        return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_AHEAD)
+        return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_PREFETCH)
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
@@ -137,7 +137,7 @@ class _EpochOrder(torch.utils.data.Sampler[Key]):
         return ((self.epoch, index) for index in order[self.start :])
 
 
-class _Keyed(torch.utils.data.Dataset[_Made]):
+class _Keyed(torch.utils.data.Dataset[_Loaded]):
     """A data set by (epoch, index).
 
     Where an item has an unreadable image the next item takes its place, whole, so that what
@@ -147,18 +147,18 @@ class _Keyed(torch.utils.data.Dataset[_Made]):
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
         self.dataset, self.replaces, self.tries = dataset, opt.isTrain, tries(opt, len(dataset))
 
-    def __getitem__(self, key: Key) -> _Made:
+    def __getitem__(self, key: Key) -> _Loaded:
         self.dataset.epoch, index = key
         unreadable: list[UnreadableImageError] = []
         for step in range(self.tries):
             content = self._item((index + step) % len(self.dataset))
-            unreadable += self._passed_over()
+            unreadable += self._skipped()
             if not isinstance(content, UnreadableImageError):
-                return _Made(content, unreadable)
+                return _Loaded(content, unreadable)
             last = content
             if self.replaces:
                 unreadable.append(last)
-        return _Made(DataError(str(last)), unreadable)
+        return _Loaded(DataError(str(last)), unreadable)
 
     def _item(self, index: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
@@ -171,34 +171,40 @@ class _Keyed(torch.utils.data.Dataset[_Made]):
             name = type(self.dataset).__name__
             return DataError(f"{name} has no item {index}:\n{traceback.format_exc().rstrip()}")
 
-    def _passed_over(self) -> Iterator[UnreadableImageError]:
-        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
+    def _skipped(self) -> Iterator[UnreadableImageError]:
+        reader = _reader_of(self.dataset)
         with suppress(IndexError):  # none is left, perhaps as another thread took it
-            while pictures:
-                yield pictures.passed_over.popleft()
+            while reader:
+                yield reader.skipped.popleft()
 
 
-def _collate(items: list[_Made]) -> _Made:
+def _collate(items: list[_Loaded]) -> _Loaded:
     unreadable = [error for item in items for error in item.unreadable]
     contents = []
     for item in items:
         if isinstance(item.content, DataError):
-            return _Made(item.content, unreadable)
+            return _Loaded(item.content, unreadable)
         contents.append(item.content)
     try:
-        return _Made(batch_of(contents), unreadable)
+        return _Loaded(batch_of(contents), unreadable)
     except UserError as error:
-        return _Made(DataError(str(error)), unreadable)
+        return _Loaded(DataError(str(error)), unreadable)
     except Exception:  # items of a plug-in that do not go together
         text = traceback.format_exc().rstrip()
-        return _Made(DataError(f"items do not make a batch:\n{text}"), unreadable)
+        return _Loaded(DataError(f"items do not make a batch:\n{text}"), unreadable)
 
 
-def _collate_packed(items: list[_Made]) -> _Made:
-    made = _collate(items)
-    if isinstance(made.content, DataError):
-        return made
-    return made._replace(content=pack(made.content))
+def _collate_packed(items: list[_Loaded]) -> _Loaded:
+    loaded = _collate(items)
+    if isinstance(loaded.content, DataError):
+        return loaded
+    return loaded._replace(content=pack(loaded.content))
+
+
+def _reader_of(dataset: BaseDataset) -> ImageReader | None:
+    """Return the reader of a data set; a plug-in may have none, or something else of that name."""
+    reader = getattr(dataset, "reader", None)
+    return reader if isinstance(reader, ImageReader) else None
 
 
 def _pinned(batch: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class CropFlip:
     flip: bool = False
 
 
-def resized(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
+def size_after_resize(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
     """(width, height) of a picture -> its (width, height) before the crop."""
     width, height = size
     for step in PREPROCESS[opt.preprocess]:
@@ -53,7 +53,7 @@ def resized(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
     return width, height
 
 
-def crops(opt: Namespace) -> bool:
+def has_crop(opt: Namespace) -> bool:
     """Whether pictures are cut to --crop_size."""
     return "crop" in PREPROCESS[opt.preprocess]
 
@@ -67,8 +67,8 @@ def draw_crop_flip(
     Raises UserError naming `path` where the picture is too small to crop.
     """
     room_x = room_y = 0
-    if crops(opt):
-        width, height = resized(size, opt)
+    if has_crop(opt):
+        width, height = size_after_resize(size, opt)
         room_x, room_y = width - opt.crop_size, height - opt.crop_size
         if room_x < 0 or room_y < 0:
             raise UserError(
@@ -83,14 +83,14 @@ def draw_crop_flip(
 
 def resize(image: Image.Image, opt: Namespace) -> Image.Image:
     """The picture before the crop (bicubic); itself where it has that size."""
-    size = resized(image.size, opt)
+    size = size_after_resize(image.size, opt)
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def preprocess(image: Image.Image, opt: Namespace, crop_flip: CropFlip) -> Image.Image:
     """Resize (bicubic), crop and mirror a picture."""
     image = resize(image, opt)
-    if crops(opt) and image.size != (opt.crop_size, opt.crop_size):
+    if has_crop(opt) and image.size != (opt.crop_size, opt.crop_size):
         x, y = crop_flip.x, crop_flip.y
         image = image.crop((x, y, x + opt.crop_size, y + opt.crop_size))
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop_flip.flip else image

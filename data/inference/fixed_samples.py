@@ -42,5 +42,5 @@ def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> li
 def _as_at_inference(training: BaseDataset, opt: Options) -> BaseDataset:
     """The same files, read and placed without chance and without the cache."""
     dataset = copy.copy(training)
-    dataset.opt, dataset.pictures = opt, ImageReader(opt)
+    dataset.opt, dataset.reader = opt, ImageReader(opt)
     return dataset

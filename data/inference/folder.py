@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 Item = dict[str, Any]
 
-AHEAD_BYTES = 2**29
+PREFETCH_BYTES = 2**29
 """Of pictures that were read and wait, about; huge ones are not read far ahead."""
 
 
@@ -36,11 +36,11 @@ class ImagePrefetcher:
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
         self.dataset, self.opt = dataset, opt
-        self.together: int = opt.together
+        self.batch_size: int = opt.together
         limited = "num_test" in opt.given
         self.count = min(opt.num_test, len(dataset)) if limited else len(dataset)
         self.failures: list[str] = []
-        self.there = 0
+        self.existing = 0
         self._largest = 0
 
     @property
@@ -61,20 +61,21 @@ class ImagePrefetcher:
         return sum(not results.has(paths[index % len(paths)]) for index in range(self.count))
 
     def batches(self, results: Results) -> Iterator[Item]:
-        """Batches of up to `together` items of equal size: (N, C, H, W), all else in lists.
+        """Batches of up to `batch_size` items of equal size: (N, C, H, W), all else in lists.
 
-        With --skip_existing without those that `results` has. At most 4 * together items, and
-        about AHEAD_BYTES, wait for others of their size.
+        With --skip_existing without those that `results` has. At most 4 * batch_size items, and
+        about PREFETCH_BYTES, wait for others of their size.
         """
         groups: dict[Any, list[Item]] = {}
-        for item in in_threads(self._read, self._wanted(results), self._ahead, self.opt.readers):
+        pending, readers = self._pending(results), self.opt.readers
+        for item in in_threads(self._read, pending, self._prefetch_count, readers):
             if isinstance(item, UserError):
                 self.failures.append(str(item))
                 log.warning("skipped: %s", item)
                 continue
             shape = tuple(tuple(x.shape) for x in item.values() if isinstance(x, Tensor))
             groups.setdefault(shape, []).append(item)
-            if len(groups[shape]) == self.together:
+            if len(groups[shape]) == self.batch_size:
                 yield batch_of(groups.pop(shape))
             elif self._too_many(groups.values()):
                 yield batch_of(groups.pop(max(groups, key=lambda shape: len(groups[shape]))))
@@ -87,20 +88,21 @@ class ImagePrefetcher:
         `not_written` are the messages of the latter.
         """
         self.failures.extend(not_written)
-        if self.there:
-            log.info("%d of %d had their results already (--skip_existing)", self.there, self.count)
+        if self.existing:
+            message = "%d of %d had their results already (--skip_existing)"
+            log.info(message, self.existing, self.count)
         if self.failures:
             log.warning("%d of %d pictures were skipped:", len(self.failures), self.count)
         for failure in self.failures:
             log.warning("  %s", failure)
         return 1 if self.failures else 0
 
-    def _wanted(self, results: Results) -> Iterator[int]:
+    def _pending(self, results: Results) -> Iterator[int]:
         paths = self._paths() if self.opt.skip_existing else None
         for index in range(self.count):
             path = paths[index % len(paths)] if paths else ""
             if paths and results.has(path):
-                self.there += 1
+                self.existing += 1
                 results.leave_out(path)
             else:
                 yield index
@@ -113,14 +115,14 @@ class ImagePrefetcher:
             f"--skip_existing: {type(self.dataset).__name__} lists no A_paths; leave the flag out"
         )
 
-    def _ahead(self) -> int:
+    def _prefetch_count(self) -> int:
         """How many pictures are read before they are needed; one, while their size is unknown."""
-        fit = AHEAD_BYTES // self._largest if self._largest else 1
-        return max(1, min(max(self.together + 4, self.opt.readers), fit))
+        fit = PREFETCH_BYTES // self._largest if self._largest else 1
+        return max(1, min(max(self.batch_size + 4, self.opt.readers), fit))
 
     def _too_many(self, groups: Collection[list[Item]]) -> bool:
         waiting = [item for group in groups for item in group]
-        return len(waiting) >= 4 * self.together or sum(map(_bytes, waiting)) > AHEAD_BYTES
+        return len(waiting) >= 4 * self.batch_size or sum(map(_bytes, waiting)) > PREFETCH_BYTES
 
     def _read(self, index: int) -> Item | UserError:
         try:

@@ -26,7 +26,7 @@ class VideoFrames:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
-        self.most: int | None = opt.num_test if "num_test" in opt.given else None
+        self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.failures: list[str] = []
 
     @property
@@ -37,7 +37,7 @@ class VideoFrames:
     @property
     def bar(self) -> dict[str, Any]:
         """Arguments of the progress bar."""
-        total = min(self.most or self.frames, self.frames) or None
+        total = min(self.max_frames or self.frames, self.frames) or None
         return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int | None:
@@ -49,10 +49,10 @@ class VideoFrames:
         if self._has_result(results):
             log.info("the translated video is there already (--skip_existing)")
             return
-        frames = islice(self._decoded(), self.most)
+        frames = islice(self._decoded(), self.max_frames)
         items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
-        while together := list(islice(items, self.opt.together)):
-            yield batch_of(together)
+        while batch := list(islice(items, self.opt.together)):
+            yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
         """The exit code, 1 where the video could not be decoded to its end."""

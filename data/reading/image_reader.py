@@ -21,7 +21,7 @@ from util.errors import DataError, UserError
 from util.images import Uint8Image, to_float_tensor, to_uint8
 
 from ..image_folder import UnreadableImageError, read_image
-from ..transforms import CropFlip, crops, resize, resized
+from ..transforms import CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
 from .ram_cache import ram_cache
@@ -53,13 +53,13 @@ class ImageReader:
         training: bool = getattr(opt, "isTrain", False)
         self.quick = training and not getattr(opt, "full_decode", True)
         self.cache = _cache(opt) if training else None
-        self.passed_over: deque[UnreadableImageError] = deque()
-        """What `first_readable` could not read, until the loader takes it from here."""
+        self.skipped: deque[UnreadableImageError] = deque()
+        """What `read_next_readable` could not read, until the loader takes it from here."""
         # reads, of these served, refused
         self._counts: Any = multiprocessing.Array("q", [0, 0, 0]) if self.cache else None
-        self._said_full = False
+        self._logged_full = False
 
-    def levels(self, path: str, *channels: int) -> Uint8Image:
+    def read_uint8(self, path: str, *channels: int) -> Uint8Image:
         """The picture of a file, (C, H, W); one channel is its luma.
 
         With more than one number of channels the picture holds as many of equal width side by
@@ -77,7 +77,7 @@ class ImageReader:
                 self._count(0, 0, 1)
         return found
 
-    def first_readable(
+    def read_next_readable(
         self, paths: Sequence[str], index: int, *channels: int
     ) -> tuple[str, Uint8Image]:
         """`paths[index]` and its levels; in training, where it is unreadable, the next that is not.
@@ -89,11 +89,11 @@ class ImageReader:
         for step in range(tries(self.opt, len(paths))):
             path = paths[(index + step) % len(paths)]
             try:
-                return path, self.levels(path, *channels)
+                return path, self.read_uint8(path, *channels)
             except UnreadableImageError as error:
                 if not self.opt.isTrain:
                     raise
-                self.passed_over.append(error)
+                self.skipped.append(error)
                 message = str(error)
         raise DataError(message)
 
@@ -106,10 +106,10 @@ class ImageReader:
             self._counts[0] = self._counts[1] = 0
         return reads > 0 and served >= WARM * reads
 
-    def say_if_full(self) -> None:
+    def log_if_full(self) -> None:
         """One line, once, when the cache takes no more."""
-        if self.cache is not None and not self._said_full and self._counts.get_obj()[2]:
-            self._said_full = True
+        if self.cache is not None and not self._logged_full and self._counts.get_obj()[2]:
+            self._logged_full = True
             log.info("%s; further pictures are read from their files", self.cache.full_message)
 
     def _count(self, *more: int) -> None:
@@ -119,7 +119,7 @@ class ImageReader:
 
     def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
-        draft = JpegDraft(lambda size: resized(size, self.opt), parts)
+        draft = JpegDraft(lambda size: size_after_resize(size, self.opt), parts)
         image = read_image(path, draft.prepare if self.quick else None)
         if image.width < parts:
             raise UserError(f"{path} is {image.width} pixel wide: it holds no A beside a B")
@@ -151,7 +151,7 @@ class ImageReader:
 
 def crop_and_flip(levels: Uint8Image, opt: Namespace, crop_flip: CropFlip) -> Tensor:
     """Crop and mirror levels, as transforms.preprocess does -> float32 (C, H, W) in [-1, 1]."""
-    if crops(opt):
+    if has_crop(opt):
         x, y = crop_flip.x, crop_flip.y
         levels = levels[:, y : y + opt.crop_size, x : x + opt.crop_size]
     return to_float_tensor(levels[:, :, ::-1] if crop_flip.flip else levels)

@@ -67,7 +67,7 @@ def test_waiting_pictures_are_bounded() -> None:
 
 
 def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
-    monkeypatch.setattr("data.inference.folder.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
+    monkeypatch.setattr("data.inference.folder.PREFETCH_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
     dataset = Sizes([8] * 20)
     batches = ImagePrefetcher(dataset, options(together=1)).batches(Folder())
     for number in range(1, 10):

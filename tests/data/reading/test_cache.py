@@ -106,7 +106,7 @@ def test_every_data_set_takes_pictures_from_the_cache(
 def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_opt: Make) -> None:
     path = pictures / "trainA" / "trainA_0.png"
     where = ImageReader(cached(train_opt, kind))
-    before = where.levels(str(path), 3).copy()
+    before = where.read_uint8(str(path), 3).copy()
     stamp = path.stat()
 
     def replaced() -> bool:
@@ -116,9 +116,9 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
         return path.stat().st_ctime_ns != stamp.st_ctime_ns
 
     wait_for(replaced)
-    after = where.levels(str(path), 3)
+    after = where.read_uint8(str(path), 3)
     assert not np.array_equal(after, before)
-    assert np.array_equal(after, ImageReader(train_opt()).levels(str(path), 3))
+    assert np.array_equal(after, ImageReader(train_opt()).read_uint8(str(path), 3))
 
 
 def test_settings_that_decide_the_pixels_do_not_share_files(
@@ -131,7 +131,7 @@ def test_settings_that_decide_the_pixels_do_not_share_files(
     ]  # fmt: skip
     for _ in range(2):
         for words, channels in ways:
-            ImageReader(cached(train_opt, "disk", *words)).levels(path, *channels)
+            ImageReader(cached(train_opt, "disk", *words)).read_uint8(path, *channels)
     assert len(reads) == len(ways)
 
 
@@ -212,7 +212,7 @@ def test_workers_that_are_spawned_fill_the_cache_of_the_main_process(
         opt = cached(train_opt, kind.split()[-1], "--num_threads", "1", "--serial_batches")
         loader = create_dataset(opt)
         list(loader)
-        pictures = loader.dataset.pictures
+        pictures = loader.dataset.reader
         assert not pictures.warm()
         monkeypatch.setattr(image_reader, "read_image", None)  # nothing is left to read
         assert len([loader.dataset[index] for index in range(5)]) == 5
@@ -284,7 +284,7 @@ def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> Non
     assert read_here == []
     list(loader)
     assert sorted(read_here) == list(range(5))
-    loader.dataset.pictures.cache.get = lambda _: None  # as when all files have changed
+    loader.dataset.reader.cache.get = lambda _: None  # as when all files have changed
     list(loader)
     read_here.clear()
     list(loader)
