@@ -54,9 +54,9 @@ class CustomDatasetDataLoader:
         self.dataset = dataset
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
-        self.next_epoch: int = getattr(opt, "epoch_count", 1)
+        self.next_epoch: int = opt.epoch_count
         self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
-        self.cache: str = getattr(opt, "cache", "none")
+        self.cache: str = opt.cache
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
             _Keyed(dataset, opt),
@@ -214,7 +214,7 @@ def _pinned(batch: Any) -> dict[str, Any]:
 
 def _workers(opt: Namespace) -> int:
     workers = min(opt.num_threads, cpu_cores())
-    if workers < opt.num_threads and "num_threads" in getattr(opt, "given", ()):
+    if workers < opt.num_threads and "num_threads" in opt.given:
         log.info("--num_threads %d: using %d, one for each core", opt.num_threads, workers)
     return workers
 

@@ -50,9 +50,8 @@ class ImageReader:
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
-        training: bool = getattr(opt, "isTrain", False)
-        self.quick = training and not getattr(opt, "full_decode", True)
-        self.cache = _cache(opt) if training else None
+        self.quick = not opt.full_decode
+        self.cache = _cache(opt)
         self.skipped: deque[UnreadableImageError] = deque()
         """What `read_next_readable` could not read, until the loader takes it from here."""
         # reads, of these served, refused
@@ -150,7 +149,11 @@ class ImageReader:
 
 
 def crop_and_flip(levels: Uint8Image, opt: Namespace, crop_flip: CropFlip) -> Tensor:
-    """Crop and mirror levels, as transforms.preprocess does -> float32 (C, H, W) in [-1, 1]."""
+    """Crop and flip a uint8 image, as transforms.load_tensor does -> float32 (C, H, W) in [-1, 1].
+
+    In NumPy: on a crop of 256 x 256 this is a tenth faster than torchvision on a tensor, whose
+    normalisation moreover rounds differently.
+    """
     if has_crop(opt):
         x, y = crop_flip.x, crop_flip.y
         levels = levels[:, y : y + opt.crop_size, x : x + opt.crop_size]
@@ -163,7 +166,6 @@ def size_of(levels: Uint8Image) -> tuple[int, int]:
 
 
 def _cache(opt: Namespace) -> Cache | None:
-    kind = getattr(opt, "cache", "none")
-    if kind == "ram":
+    if opt.cache == "ram":
         return ram_cache(opt.cache_gb)
-    return disk_cache(opt.cache_dir, opt.cache_gb) if kind == "disk" else None
+    return disk_cache(opt.cache_dir, opt.cache_gb) if opt.cache == "disk" else None

@@ -64,6 +64,7 @@ class JpegDraft:
         if not QUICK_RESIZE:
             image = image.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
             return to_uint8(image)
+        # torchvision resizes to whole numbers of pixels from whole numbers of pixels
         resized = torch.nn.functional.interpolate(
             torch.from_numpy(to_uint8(image))[None],
             # a trifle more, lest rounding should lose the last pixel
