@@ -13,7 +13,9 @@ from util.images import Uint8Image
 from util.random_streams import stream
 
 from .reading.image_reader import ImageReader, crop_and_flip, size_of
-from .transforms import draw_crop_flip
+from .transforms import draw_crop_flip, get_params, get_transform
+
+__all__ = ["BaseDataset", "get_params", "get_transform"]
 
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):

@@ -6,7 +6,9 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util.errors import UserError
@@ -90,6 +92,42 @@ def read_image(path: str, before: Callable[[Image.Image], object] | None = None)
             return upright_rgb(image)
     except DAMAGE as error:
         raise UnreadableImageError(path, _reason(error)) from error
+
+
+def default_loader(path: str) -> Image.Image:
+    """Return an image file as RGB, upright. Raises UnreadableImageError."""
+    return read_image(path)
+
+
+class ImageFolder(torch.utils.data.Dataset[Any]):
+    """The images of a folder and below it, sorted by path, as data sets of the reference use it.
+
+    Items are what `transform` makes of what `loader` reads (the image itself without a transform);
+    with `return_paths` they are pairs of that and the path. Raises UserError where the folder does
+    not exist or holds no image.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Callable[[Any], Any] | None = None,
+        return_paths: bool = False,
+        loader: Callable[[str], Any] = default_loader,
+    ) -> None:
+        self.root, self.imgs = root, make_dataset(root)
+        self.transform, self.return_paths, self.loader = transform, return_paths, loader
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.imgs)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return the image of that index, transformed, and its path if asked for."""
+        path = self.imgs[index]
+        image = self.loader(path)
+        if self.transform is not None:
+            image = self.transform(image)
+        return (image, path) if self.return_paths else image
 
 
 def _reason(error: Exception) -> str:

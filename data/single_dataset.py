@@ -10,13 +10,14 @@ from util.files import list_folder
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
+from .transforms import check_channels
 
 
 def without_results(paths: list[str], opt: Namespace) -> list[str]:
     """The paths that are not in a folder of results that lies in the input folder."""
     root = Path(opt.dataroot).resolve()
-    named = (getattr(opt, flag, None) for flag in ("output", "results_dir"))
-    for folder in (Path(name).resolve() for name in named if name is not None):
+    names = (name for name in (opt.output, opt.results_dir) if name is not None)
+    for folder in (Path(name).resolve() for name in names):
         if folder != root and folder.is_relative_to(root):
             inside = os.path.join(opt.dataroot, folder.relative_to(root), "")  # noqa: PTH118
             paths = [path for path in paths if not path.startswith(inside)]
@@ -28,6 +29,7 @@ class SingleDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
+        check_channels(opt, "input_nc")
         root = opt.dataroot
         if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
             parent = Path(root).parent
@@ -36,7 +38,8 @@ class SingleDataset(BaseDataset):
             )
         is_file = Path(root).is_file()
         paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
-        self.A_paths = without_results(paths, opt)
+        # a training writes no results among its images
+        self.A_paths = paths if opt.isTrain else without_results(paths, opt)
 
     def __len__(self) -> int:
         """The number of pictures."""

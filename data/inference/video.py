@@ -11,7 +11,7 @@ from typing import Any
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
-from ..transforms import batch_of, draw_crop_flip, load_tensor
+from ..transforms import batch_of, check_channels, draw_crop_flip, load_tensor
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class VideoFrames:
     """The frames of the video `--dataroot` in batches, decoded while others are computed."""
 
     def __init__(self, opt: Namespace) -> None:
+        check_channels(opt, "input_nc")
         self.opt, self.path = opt, Path(opt.dataroot)
         with open_video(self.path) as container:
             stream = container.streams.video[0]
