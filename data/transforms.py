@@ -1,7 +1,7 @@
 """From an image to a tensor, as `--preprocess` says; random choices are made before, apart from it.
 
 Legend: C channels, H and W height and width in pixels; sizes are (width, height), as in Pillow;
-tensors are float32 in [-1, 1], 0 of 255 -> -1, 255 -> 1.
+tensors are float32 in [-1, 1]: 0 -> -1, 255 -> 1.
 
 `torchvision` is imported in the functions that call it: importing it takes over a second, and
 neither `--help` nor inference on images of their own size needs it.
@@ -185,7 +185,7 @@ class _CropFlipStep:
     def __call__(self, image: Image.Image) -> Image.Image:
         if self.params is None:
             return crop_flip_image(image, self.opt, _draw_from_random(self.opt, image.size))
-        _largest_corner(self.opt, image.size, "an image")  # raises where there is no room
+        _largest_corner(self.opt, image.size, "an image")  # raises where the crop does not fit
         x, y = self.params["crop_pos"]
         flip = self.params["flip"] and not self.opt.no_flip
         return crop_flip_image(image, self.opt, CropFlip(x, y, flip))
@@ -209,7 +209,7 @@ def batch_of(items: list[dict[str, Any]]) -> dict[str, Any]:
             if len(sizes) > 1:
                 (h1, w1), (h2, w2) = sizes[0], sizes[-1]
                 raise UserError(
-                    f"--batch_size {len(values)}: pictures of {w1}x{h1} and {w2}x{h2} do not "
+                    f"--batch_size {len(values)}: images of {w1}x{h1} and {w2}x{h2} do not "
                     "stack; use --batch_size 1, or a --preprocess that crops"
                 )
             # one is not copied

@@ -1,4 +1,4 @@
-"""The pictures of a folder for inference: read ahead, in batches of equal size, damage reported."""
+"""Images of a folder for inference, prefetched in batches of equal size."""
 
 import logging
 from argparse import Namespace
@@ -18,20 +18,20 @@ log = logging.getLogger(__name__)
 Item = dict[str, Any]
 
 PREFETCH_BYTES = 2**29
-"""Of pictures that were read and wait, about; huge ones are not read far ahead."""
+"""About so many bytes of images are prefetched at most, so that few huge ones wait in memory."""
 
 
 class Results(Protocol):
-    """What is asked of the place that results go to (util.results.results.Results)."""
+    """The part of util.results.results.Results that prefetching asks for existing results."""
 
     def has(self, path: str) -> bool: ...
     def leave_out(self, path: str) -> None: ...
 
 
 class ImagePrefetcher:
-    """The items of a data set in batches, read by threads while others are computed.
+    """The items of a data set in batches, prefetched by threads while others are computed.
 
-    A picture that cannot be read is said, kept in `failures`, and left out.
+    An image that cannot be read is logged, added to `failures` and left out.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
@@ -45,26 +45,26 @@ class ImagePrefetcher:
 
     @property
     def how_many(self) -> str:
-        """For the console: `50 of 500 pictures`."""
-        return f"{self.count} of {len(self.dataset)} pictures"
+        """Return the text `50 of 500 images` for the console."""
+        return f"{self.count} of {len(self.dataset)} images"
 
     @property
     def bar(self) -> dict[str, Any]:
-        """Arguments of the progress bar."""
+        """Return the arguments of the progress bar."""
         return {"total": self.count, "unit": " images", "disable": None, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int:
-        """How many images are to be translated: with --skip_existing those without results."""
+        """Return how many images to translate; with --skip_existing, those without results."""
         if not self.opt.skip_existing:
             return self.count
         paths = self._paths()
         return sum(not results.has(paths[index % len(paths)]) for index in range(self.count))
 
     def batches(self, results: Results) -> Iterator[Item]:
-        """Batches of up to `batch_size` items of equal size: (N, C, H, W), all else in lists.
+        """Yield batches of up to `batch_size` items of equal size: (N, C, H, W), all else in lists.
 
-        With --skip_existing without those that `results` has. At most 4 * batch_size items, and
-        about PREFETCH_BYTES, wait for others of their size.
+        With --skip_existing, items that have `results` are left out. At most 4 * batch_size items,
+        and about PREFETCH_BYTES, wait for others of their size.
         """
         groups: dict[Any, list[Item]] = {}
         pending, readers = self._pending(results), self.opt.readers
@@ -83,16 +83,16 @@ class ImagePrefetcher:
             yield batch_of(group)
 
     def report(self, not_written: Sequence[str] = ()) -> int:
-        """Sum up what was left out; the exit code, 1 where a picture could not be read or written.
+        """Log what was left out; return the exit code, 1 where an image was not read or written.
 
-        `not_written` are the messages of the latter.
+        `not_written` are the messages about images that could not be written.
         """
         self.failures.extend(not_written)
         if self.existing:
             message = "%d of %d had their results already (--skip_existing)"
             log.info(message, self.existing, self.count)
         if self.failures:
-            log.warning("%d of %d pictures were skipped:", len(self.failures), self.count)
+            log.warning("%d of %d images were skipped:", len(self.failures), self.count)
         for failure in self.failures:
             log.warning("  %s", failure)
         return 1 if self.failures else 0
@@ -116,9 +116,9 @@ class ImagePrefetcher:
         )
 
     def _prefetch_count(self) -> int:
-        """How many pictures are read before they are needed; one, while their size is unknown."""
-        fit = PREFETCH_BYTES // self._largest if self._largest else 1
-        return max(1, min(max(self.batch_size + 4, self.opt.readers), fit))
+        """Return how many images to prefetch: one, until the size of an image is known."""
+        max_count = PREFETCH_BYTES // self._largest if self._largest else 1
+        return max(1, min(max(self.batch_size + 4, self.opt.readers), max_count))
 
     def _too_many(self, groups: Collection[list[Item]]) -> bool:
         waiting = [item for group in groups for item in group]

@@ -1,4 +1,4 @@
-"""The frames of a video for inference."""
+"""The frames of a video for inference, decoded in batches."""
 
 import logging
 import random
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoFrames:
-    """The frames of the video `--dataroot` in batches, decoded while others are computed."""
+    """The frames of the video `--dataroot` in batches, decoded while others are translated."""
 
     def __init__(self, opt: Namespace) -> None:
         check_channels(opt, "input_nc")
@@ -32,23 +32,23 @@ class VideoFrames:
 
     @property
     def how_many(self) -> str:
-        """For the console: `50 of 500 frames`, as far as the file tells."""
+        """Return the text `50 of 500 frames` for the console, as far as the file tells."""
         return f"{self.bar['total'] or 'all'} of {self.frames or 'all'} frames"
 
     @property
     def bar(self) -> dict[str, Any]:
-        """Arguments of the progress bar."""
+        """Return the arguments of the progress bar."""
         total = min(self.max_frames or self.frames, self.frames) or None
         return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int | None:
-        """How many frames are to be translated, as far as the file tells."""
+        """Return how many frames are to be translated, or None where the file does not tell."""
         return 0 if self._has_result(results) else self.bar["total"]
 
     def batches(self, results: Results) -> Iterator[Item]:
-        """Batches of --batch_size frames: `A` (N, C, H, W), `A_paths` as by name_of_frame."""
+        """Yield batches of --batch_size frames: `A` (N, C, H, W), `A_paths` (see name_of_frame)."""
         if self._has_result(results):
-            log.info("the translated video is there already (--skip_existing)")
+            log.info("the translated video exists already (--skip_existing)")
             return
         frames = islice(self._decoded(), self.max_frames)
         items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
@@ -56,7 +56,7 @@ class VideoFrames:
             yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
-        """The exit code, 1 where the video could not be decoded to its end."""
+        """Return the exit code, 1 where the video could not be decoded to its end."""
         return 1 if self.failures else 0
 
     def _has_result(self, results: Results) -> bool:
@@ -65,7 +65,7 @@ class VideoFrames:
     def _decoded(self) -> Iterator[Any]:
         damage = import_av().error.FFmpegError
         with open_video(self.path) as container:
-            container.streams.video[0].thread_type = "AUTO"  # frames ahead, in other threads
+            container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
                 yield from container.decode(video=0)
             except damage as error:

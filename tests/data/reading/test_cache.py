@@ -142,7 +142,7 @@ def test_the_bound_is_kept_and_said_once_and_the_rest_read(
     caplog.set_level(logging.INFO)
     opt = train_opt("--cache", kind, "--cache_gb", "0.00001", "--num_threads", "0")  # 10 kB
     assert_equal(all_batches(opt, 2), all_batches(train_opt("--num_threads", "0"), 2))
-    assert caplog.text.count("further pictures are read from their files") == 1
+    assert caplog.text.count("further images are read from their files") == 1
     files = [p.stat().st_size for p in (tmp_path / "runs").rglob("cache/*/*")]
     assert sum(files) <= 10_000
     assert len(files) == (2 if kind == "disk" else 0)  # of 36 * 36 * 3 bytes
