@@ -1,4 +1,4 @@
-"""Data sets, one per file `<name>_dataset.py`; `--dataset_mode <name>` finds it."""
+"""Data sets, one per file `<name>_dataset.py`, found by `--dataset_mode <name>`."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -26,27 +26,33 @@ OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
 
 
 def dataset_names() -> list[str]:
-    """What `--dataset_mode` accepts."""
+    """Return the values that `--dataset_mode` accepts."""
     return plugin_names(sys.modules[__name__], "dataset")
 
 
 def find_dataset_using_name(dataset_name: str) -> type[BaseDataset]:
-    """The class behind `--dataset_mode <dataset_name>`. Raises UsageError where there is none."""
+    """Return the class behind `--dataset_mode <dataset_name>`.
+
+    Raises UsageError where no file or no class has that name.
+    """
     return find_plugin(
         sys.modules[__name__], dataset_name, "dataset", BaseDataset, "--dataset_mode"
     )
 
 
 def get_option_setter(dataset_name: str) -> OptionSetter:
-    """`modify_commandline_options` of the data set of that name."""
+    """Return `modify_commandline_options` of the data set of that name."""
     return find_dataset_using_name(dataset_name).modify_commandline_options
 
 
 def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
-    """The data set that the flags describe, in batches: iterate over it, or over its epochs."""
+    """Create the data set of `--dataset_mode` and its loader, which iterates over batches.
+
+    Raises UsageError or UserError where the flags or the folders do not suit the data set.
+    """
     return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)
 
 
 def create_inference_images(opt: Namespace) -> ImagePrefetcher | VideoFrames:
-    """What inference translates: the items of the data set, or the frames of a video."""
+    """Create what inference translates: the items of the data set, or the frames of a video."""
     return VideoFrames(opt) if is_video(opt) else ImagePrefetcher(create_dataset(opt).dataset, opt)

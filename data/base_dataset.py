@@ -1,4 +1,4 @@
-"""What every data set shares."""
+"""The base class of all data sets: reading files, and random choices that are reproducible."""
 
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
@@ -13,64 +13,66 @@ from util.images import Uint8Image
 from util.random_streams import stream
 
 from .reading.image_reader import ImageReader, crop_and_flip, size_of
-from .transforms import draw_crop_flip
+from .transforms import draw_crop_flip, get_params, get_transform
+
+__all__ = ["BaseDataset", "get_params", "get_transform"]
 
 
 class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     """A data set whose item is a pure function of (opt.seed, self.epoch, index).
 
-    A plug-in implements `__len__` and `__getitem__`; what it draws, it draws from
-    `self.random(index)`; what it reads through `self.read` may come from the cache. Where that
-    raises UnreadableImageError, which is to be let through, training takes the next item instead.
-    The loader sets `epoch` (from 1) before it asks for items.
+    A subclass implements `__len__` and `__getitem__`. It draws random choices from
+    `self.random(index)` and reads files through `self.read` or `self.read_next`, which use the
+    cache. It lets UnreadableImageError pass: in training the loader then takes the next item. The
+    loader sets `epoch` (from 1) before it asks for items.
     """
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.root: str = opt.dataroot
         self.epoch = 1
-        self.pictures = ImageReader(opt)
+        self.reader = ImageReader(opt)
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """Add flags of this data set and change defaults of others."""
+        """Add flags of this data set and change the defaults of others."""
         return parser
 
     def random(self, index: int) -> Random:
-        """The random stream of one item in this epoch, the same in any worker."""
+        """Return the random stream of one item in this epoch, the same in every worker process."""
         return stream(self.opt.seed or 0, "item", self.epoch, index)
 
     def read(self, path: str, rng: Random, *channels: int) -> tuple[Tensor, ...]:
-        """The picture of a file as (channels, H, W) in [-1, 1], resized, cropped and mirrored.
+        """Read an image file, then resize, crop and flip it -> (channels, H, W) in [-1, 1].
 
-        With more than one number of channels the file holds as many pictures of equal width side
-        by side, which are cropped and mirrored alike. One channel is luma. Raises UserError naming
+        With more than one number of channels the file holds that many images of equal width side by
+        side, which share one crop and one flip. A single channel is luma. Raises UserError naming
         the file where it cannot be read or is too small to crop.
         """
-        return self._crop_and_flip(path, self.pictures.levels(path, *channels), rng, channels)
+        return self._crop_and_flip(path, self.reader.read_uint8(path, *channels), rng, channels)
 
     def read_next(
         self, paths: Sequence[str], index: int, rng: Random, *channels: int
     ) -> tuple[str, tuple[Tensor, ...]]:
-        """As `read`, of `paths[index]` or, in training, of the next file that can be read.
+        """Read `paths[index]` as `read` does or, in training, the next file that can be read.
 
-        After the last path comes the first. Returns the path too. Raises UnreadableImageError at
-        inference, DataError in training after more unreadable files in a row than --max_bad_images
-        allows.
+        The first path follows the last. Returns the path that was read and its images. Raises
+        UnreadableImageError at inference, and DataError in training after more consecutive
+        unreadable files than --max_bad_images allows.
         """
-        path, levels = self.pictures.first_readable(paths, index, *channels)
-        return path, self._crop_and_flip(path, levels, rng, channels)
+        path, image = self.reader.read_next_readable(paths, index, *channels)
+        return path, self._crop_and_flip(path, image, rng, channels)
 
     def _crop_and_flip(
-        self, path: str, levels: Uint8Image, rng: Random, channels: tuple[int, ...]
+        self, path: str, image: Uint8Image, rng: Random, channels: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
-        crop_flip = draw_crop_flip(self.opt, size_of(levels), rng, path)
-        return crop_and_flip(levels, self.opt, crop_flip).split(channels)
+        crop_flip = draw_crop_flip(self.opt, size_of(image), rng, path)
+        return crop_and_flip(image, self.opt, crop_flip).split(channels)
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of items in an epoch."""
+        """Return the number of items in an epoch."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """An item: images (C, H, W) in [-1, 1] and their paths."""
+        """Return an item: images (C, H, W) in [-1, 1] and their paths."""

@@ -1,4 +1,4 @@
-"""Colour pictures as pairs of lightness and colour."""
+"""Colour images as pairs of lightness and colour."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -12,11 +12,11 @@ from .image_folder import make_dataset
 
 
 class ColorizationDataset(BaseDataset):
-    """`<dataroot>/{phase}`: A is L / 50 - 1, B is ab / 110 of CIE Lab."""
+    """The images of `<dataroot>/{phase}` in CIE Lab: A is L / 50 - 1, B is ab / 110."""
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """One channel in, two channels out."""
+        """Set one input channel (L) and two output channels (ab)."""
         parser.set_defaults(input_nc=1, output_nc=2, direction="AtoB")
         return parser
 
@@ -30,11 +30,11 @@ class ColorizationDataset(BaseDataset):
         self.AB_paths = make_dataset(Path(opt.dataroot) / opt.phase, opt.max_dataset_size)
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """Return the number of images."""
         return len(self.AB_paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """`A` (1, H, W), `B` (2, H, W), `A_paths`, `B_paths`."""
+        """Return `A` (1, H, W), `B` (2, H, W), `A_paths` and `B_paths`."""
         path = self.AB_paths[index]
         (rgb,) = self.read(path, self.random(index), 3)
         lightness, colour = rgb_to_lab(rgb.unsqueeze(0))

@@ -1,4 +1,4 @@
-"""Finding the image files of a folder, and reading them."""
+"""Finding the image files of a folder, and reading them as RGB images."""
 
 import heapq
 import os
@@ -6,48 +6,51 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util.errors import UserError
 from util.images import upright_rgb
 
-Image.MAX_IMAGE_PIXELS = None  # scans are larger than Pillow expects, and the files the user's own
+# scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
+Image.MAX_IMAGE_PIXELS = None
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
-FEW = 1000
-"""To pick more than so many takes longer than to sort all."""
+HEAP_LIMIT = 1000
+"""Up to so many paths a heap selects faster than sorting all of them."""
 
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
     *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
 )
-"""What Pillow raises for damaged files."""
+"""The exceptions that Pillow raises for damaged files."""
 
 
 def is_image_file(name: str) -> bool:
-    """Whether the ending of a file name says that it is an image."""
+    """Return whether the extension of a file name is that of an image."""
     return name.lower().endswith(IMG_EXTENSIONS)
 
 
-def find_images(folder: str | Path, most: float = float("inf")) -> list[str]:
-    """Paths of the image files in a folder and below it, links followed, sorted by path.
+def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
+    """Return the paths of the image files in a folder and below it, sorted.
 
-    Only the first `most`, if that is a number.
+    Links are followed, hidden files are left out. At most the first `max_count` are returned.
     """
-    found = (
-        os.path.join(where, name)  # noqa: PTH118 - a million Path objects are slow
-        for where, _, names in os.walk(folder, followlinks=True)
+    paths = (
+        os.path.join(parent, name)  # noqa: PTH118 - a million Path objects are slow
+        for parent, _, names in os.walk(folder, followlinks=True)
         for name in names
         if is_image_file(name) and not name.startswith(".")
     )
-    if most <= FEW:
-        return heapq.nsmallest(int(most), found)  # without a list of all
-    return sorted(found)[: int(min(most, sys.maxsize))]
+    if max_count <= HEAP_LIMIT:
+        return heapq.nsmallest(int(max_count), paths)  # without a list of all
+    return sorted(paths)[: int(min(max_count, sys.maxsize))]
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
-    """`find_images`, at most `max_dataset_size` of them.
+    """Return what `find_images` returns, at most `max_dataset_size` paths.
 
     Raises UserError where the folder does not exist or holds no image.
     """
@@ -63,21 +66,21 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
 
 
 class UnreadableImageError(UserError):
-    """An image file that cannot be read: `path` names it, `reason` is what the decoder says."""
+    """An image file that cannot be read: `path` is its path, `reason` the decoder's message."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)  # what pickling passes on
+        super().__init__(path, reason)  # the arguments with which pickle makes it again
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
         return (
-            f"cannot read the image {self.path} ({self.reason}): mend it or take it out of the "
+            f"cannot read the image {self.path} ({self.reason}): repair it or remove it from the "
             "folder"
         )
 
 
 def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
-    """An image file as an upright 8-bit RGB picture (util.images.upright_rgb).
+    """Read an image file as an upright 8-bit RGB image (see util.images.upright_rgb).
 
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
     yet. Raises UnreadableImageError where the file cannot be read.
@@ -92,13 +95,50 @@ def read_image(path: str, before: Callable[[Image.Image], object] | None = None)
         raise UnreadableImageError(path, _reason(error)) from error
 
 
+def default_loader(path: str) -> Image.Image:
+    """Read an image file as an upright RGB image; raises UnreadableImageError."""
+    return read_image(path)
+
+
+class ImageFolder(torch.utils.data.Dataset[Any]):
+    """The images of a folder and below it, sorted by path, as data sets of the reference use it.
+
+    An item is what `transform` returns for the image that `loader` reads (the image itself without
+    a transform); with `return_paths` it is a pair of that and the path. Raises UserError where the
+    folder does not exist or holds no image.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Callable[[Any], Any] | None = None,
+        return_paths: bool = False,
+        loader: Callable[[str], Any] = default_loader,
+    ) -> None:
+        self.root, self.imgs = root, make_dataset(root)
+        self.transform, self.return_paths, self.loader = transform, return_paths, loader
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.imgs)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return the transformed image of that index or, with `return_paths`, it and its path."""
+        path = self.imgs[index]
+        image = self.loader(path)
+        if self.transform is not None:
+            image = self.transform(image)
+        return (image, path) if self.return_paths else image
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, MemoryError):
         return "its pixels do not fit into the memory"
-    said = isinstance(error, OSError) and error.strerror  # without the path, which is named anyway
-    return " ".join(str(said or error).split()) or type(error).__name__
+    # strerror alone, since str(error) repeats the path
+    text = isinstance(error, OSError) and error.strerror
+    return " ".join(str(text or error).split()) or type(error).__name__
 
 
 def _neighbours(folder: Path) -> str:

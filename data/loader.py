@@ -1,4 +1,4 @@
-"""Batches of a data set, read ahead by worker processes and sent as bytes where that is exact."""
+"""Batches of a data set, prefetched by worker processes and sent as bytes where that is exact."""
 
 import logging
 import traceback
@@ -29,11 +29,11 @@ Key = tuple[int, int]
 """(epoch, index) of an item."""
 
 
-WARM_AHEAD = 4
-"""Batches read ahead by threads from a cache on disk."""
+WARM_PREFETCH = 4
+"""Batches that threads prefetch from a cache on disk."""
 
 
-class _Made(NamedTuple):
+class _Loaded(NamedTuple):
     """An item or a batch on its way to the main process.
 
     Errors travel as values: an exception would reach the user as the worker's traceback.
@@ -41,22 +41,22 @@ class _Made(NamedTuple):
 
     content: dict[str, Any] | DataError
     unreadable: list[UnreadableImageError]
-    """The images that others took the places of."""
+    """The unreadable images that were replaced by others."""
 
 
 class CustomDatasetDataLoader:
-    """The batches of a data set: iterating over it is one epoch, each time the next.
+    """The batches of a data set; each iteration over the loader is the next epoch.
 
-    The order of an epoch depends on (seed, epoch) alone; `--serial_batches` keeps it by index.
+    The order of an epoch depends on (seed, epoch) alone; with `--serial_batches` it is by index.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
         self.dataset = dataset
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
-        self.next_epoch: int = getattr(opt, "epoch_count", 1)
+        self.next_epoch: int = opt.epoch_count
         self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
-        self.cache: str = getattr(opt, "cache", "none")
+        self.cache: str = opt.cache
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
             _Keyed(dataset, opt),
@@ -72,56 +72,58 @@ class CustomDatasetDataLoader:
         )
 
     def __len__(self) -> int:
-        """Number of items (not batches) in an epoch."""
+        """Return the number of items (not of batches) in an epoch."""
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The batches of the next epoch."""
+        """Return an iterator over the batches of the next epoch."""
         return self.batches(self.next_epoch)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
-        """The batches of an epoch (from 1), without its first `start` items.
+        """Yield the batches of an epoch (from 1) without its first `start` items.
 
-        What is left out is not read. In training an image that cannot be read is replaced by the
-        next one. Raises DataError where too many cannot be read, or where an item cannot be made.
+        Items that are left out are not read. In training an image that cannot be read is replaced
+        by the next one. Raises DataError where too many cannot be read, or where the data set fails
+        to return an item.
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
-        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
-        for made in self._warm_batches() if pictures and pictures.warm() else self._loader:
-            self.unreadable.note(made.unreadable)
-            if isinstance(made.content, DataError):
-                raise made.content
-            if pictures:
-                pictures.say_if_full()
-            yield unpack(made.content)
+        reader = _reader_of(self.dataset)
+        for loaded in self._warm_batches() if reader and reader.warm() else self._loader:
+            self.unreadable.note(loaded.unreadable)
+            if isinstance(loaded.content, DataError):
+                raise loaded.content
+            if reader:
+                reader.log_if_full()
+            yield unpack(loaded.content)
 
     def report(self) -> None:
-        """Say how many images were unreadable, once the training has ended."""
+        """Log how many images were unreadable, at the end of training."""
         self.unreadable.report()
 
-    def _warm_batches(self) -> Iterator[_Made]:
-        """The batches of the epoch, made by this process instead of by workers.
+    def _warm_batches(self) -> Iterator[_Loaded]:
+        """Return the batches of the epoch, loaded by this process instead of by workers.
 
-        With all pictures in the cache, to send a batch takes longer than to make it. In memory
-        even to hand it over from another thread does; a disk can be slow, and is read ahead.
+        Once all images are in the cache, sending a batch between processes takes longer than
+        loading it. From memory even passing it between threads does; a disk can be slow, so
+        threads prefetch from it.
         """
         keyed: torch.utils.data.Dataset[Any] = self._loader.dataset
 
-        def batch_at(keys: list[Key]) -> _Made:
-            made = _collate([keyed[key] for key in keys])
-            if isinstance(made.content, DataError) or not self._loader.pin_memory:
-                return made
-            return made._replace(content=_pinned(made.content))
+        def batch_at(keys: list[Key]) -> _Loaded:
+            loaded = _collate([keyed[key] for key in keys])
+            if isinstance(loaded.content, DataError) or not self._loader.pin_memory:
+                return loaded
+            return loaded._replace(content=_pinned(loaded.content))
 
         keys_of_batches: Any = self._loader.batch_sampler
         if self.cache == "ram":
             return map(batch_at, keys_of_batches)
-        return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_AHEAD)
+        return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_PREFETCH)
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
-    """The keys of an epoch in its order."""
+    """Yields the keys of an epoch in the order of that epoch."""
 
     def __init__(self, length: int, seed: int, shuffle: bool) -> None:
         self.length, self.seed, self.shuffle = length, seed, shuffle
@@ -137,28 +139,29 @@ class _EpochOrder(torch.utils.data.Sampler[Key]):
         return ((self.epoch, index) for index in order[self.start :])
 
 
-class _Keyed(torch.utils.data.Dataset[_Made]):
-    """A data set by (epoch, index).
+class _Keyed(torch.utils.data.Dataset[_Loaded]):
+    """A data set indexed by (epoch, index).
 
-    Where an item has an unreadable image the next item takes its place, whole, so that what
-    belongs together stays together.
+    An item with an unreadable image is replaced as a whole by the next item, so that images that
+    form a pair stay together.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
-        self.dataset, self.replaces, self.tries = dataset, opt.isTrain, tries(opt, len(dataset))
+        self.dataset, self.isTrain = dataset, opt.isTrain
+        self.tries = tries(opt, len(dataset))
 
-    def __getitem__(self, key: Key) -> _Made:
+    def __getitem__(self, key: Key) -> _Loaded:
         self.dataset.epoch, index = key
         unreadable: list[UnreadableImageError] = []
         for step in range(self.tries):
             content = self._item((index + step) % len(self.dataset))
-            unreadable += self._passed_over()
+            unreadable += self._skipped()
             if not isinstance(content, UnreadableImageError):
-                return _Made(content, unreadable)
+                return _Loaded(content, unreadable)
             last = content
-            if self.replaces:
+            if self.isTrain:
                 unreadable.append(last)
-        return _Made(DataError(str(last)), unreadable)
+        return _Loaded(DataError(str(last)), unreadable)
 
     def _item(self, index: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
@@ -167,79 +170,85 @@ class _Keyed(torch.utils.data.Dataset[_Made]):
             return error
         except UserError as error:
             return DataError(str(error))
-        except Exception:  # of a plug-in; the trained weights must not be lost with it
+        except Exception:  # raised by a plug-in: the trained weights must not be lost with it
             name = type(self.dataset).__name__
             return DataError(f"{name} has no item {index}:\n{traceback.format_exc().rstrip()}")
 
-    def _passed_over(self) -> Iterator[UnreadableImageError]:
-        pictures: ImageReader | None = getattr(self.dataset, "pictures", None)
-        with suppress(IndexError):  # none is left, perhaps as another thread took it
-            while pictures:
-                yield pictures.passed_over.popleft()
+    def _skipped(self) -> Iterator[UnreadableImageError]:
+        reader = _reader_of(self.dataset)
+        with suppress(IndexError):  # the queue is empty, perhaps since another thread emptied it
+            while reader:
+                yield reader.skipped.popleft()
 
 
-def _collate(items: list[_Made]) -> _Made:
+def _collate(items: list[_Loaded]) -> _Loaded:
     unreadable = [error for item in items for error in item.unreadable]
     contents = []
     for item in items:
         if isinstance(item.content, DataError):
-            return _Made(item.content, unreadable)
+            return _Loaded(item.content, unreadable)
         contents.append(item.content)
     try:
-        return _Made(batch_of(contents), unreadable)
+        return _Loaded(batch_of(contents), unreadable)
     except UserError as error:
-        return _Made(DataError(str(error)), unreadable)
-    except Exception:  # items of a plug-in that do not go together
+        return _Loaded(DataError(str(error)), unreadable)
+    except Exception:  # items of a plug-in that cannot be stacked
         text = traceback.format_exc().rstrip()
-        return _Made(DataError(f"items do not make a batch:\n{text}"), unreadable)
+        return _Loaded(DataError(f"items do not make a batch:\n{text}"), unreadable)
 
 
-def _collate_packed(items: list[_Made]) -> _Made:
-    made = _collate(items)
-    if isinstance(made.content, DataError):
-        return made
-    return made._replace(content=pack(made.content))
+def _collate_packed(items: list[_Loaded]) -> _Loaded:
+    loaded = _collate(items)
+    if isinstance(loaded.content, DataError):
+        return loaded
+    return loaded._replace(content=pack(loaded.content))
+
+
+def _reader_of(dataset: BaseDataset) -> ImageReader | None:
+    """Return the reader of a data set; a plug-in may have none, or something else of that name."""
+    reader = getattr(dataset, "reader", None)
+    return reader if isinstance(reader, ImageReader) else None
 
 
 def _pinned(batch: Any) -> dict[str, Any]:
-    """With its tensors in memory that a GPU copies from while it computes."""
+    """Return the batch in page-locked memory, from which a GPU copies while it computes."""
     return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 def _workers(opt: Namespace) -> int:
     workers = min(opt.num_threads, cpu_cores())
-    if workers < opt.num_threads and "num_threads" in getattr(opt, "given", ()):
-        log.info("--num_threads %d: using %d, one for each core", opt.num_threads, workers)
+    if workers < opt.num_threads and "num_threads" in opt.given:
+        log.info("--num_threads %d: using %d, one per core", opt.num_threads, workers)
     return workers
 
 
 class Packed:
-    """Levels (N, C, H, W) on their way; unpacked they are float32 in [-1, 1].
+    """Images (N, C, H, W) sent as uint8; unpacked they are float32 in [-1, 1].
 
-    A float tensor would go through a file of shared memory of its own, whose making, sending and
-    mapping takes longer than all else once pictures are small; 8-bit levels are a quarter of it
-    and go through the pipe that the rest of the batch takes.
+    A float tensor would be sent through a shared-memory file of its own; creating, sending and
+    mapping that file takes longer than everything else where images are small. As uint8 the images
+    take a quarter of the bytes, and the pipe that the rest of the batch takes.
     """
 
-    def __init__(self, levels: Uint8Image) -> None:
-        self.levels = levels
+    def __init__(self, images: Uint8Image) -> None:
+        self.images = images
 
     def pin_memory(self) -> Tensor:
-        """Called by the thread of a DataLoader that pins."""
-        return to_float_tensor(self.levels).pin_memory()
+        """Unpack into page-locked memory; the pinning thread of DataLoader calls this by name."""
+        return to_float_tensor(self.images).pin_memory()
 
     def unpack(self) -> Tensor:
-        """float32 (N, C, H, W)."""
-        return to_float_tensor(self.levels)
+        """Return the images as float32 (N, C, H, W) in [-1, 1]."""
+        return to_float_tensor(self.images)
 
 
 def pack(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch with those tensors packed that are the same, bit by bit, when they are unpacked."""
+    """Return the batch with those tensors packed that unpacking restores bit for bit."""
     return {key: _packed(value) for key, value in batch.items()}
 
 
 def unpack(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch that was packed."""
+    """Return the batch as it was before `pack`."""
     return {
         key: value.unpack() if isinstance(value, Packed) else value for key, value in batch.items()
     }
@@ -249,6 +258,6 @@ def _packed(value: Any) -> Any:
     if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != 4:
         return value
     values = value.numpy()
-    with np.errstate(invalid="ignore"):  # what is no level is found out below
-        levels = (values * 127.5 + 128).astype(np.uint8)
-    return Packed(levels) if np.array_equal(to_float_tensor(levels).numpy(), values) else value
+    with np.errstate(invalid="ignore"):  # values that are not exact are detected below
+        images = (values * 127.5 + 128).astype(np.uint8)  # 127.5, and 0.5 to round
+    return Packed(images) if np.array_equal(to_float_tensor(images).numpy(), values) else value

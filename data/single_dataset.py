@@ -1,4 +1,4 @@
-"""One folder of pictures, or one picture."""
+"""The images of one folder, or a single image, without a second domain."""
 
 import os
 from argparse import Namespace
@@ -10,13 +10,14 @@ from util.files import list_folder
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
+from .transforms import check_channels
 
 
 def without_results(paths: list[str], opt: Namespace) -> list[str]:
-    """The paths that are not in a folder of results that lies in the input folder."""
+    """Return the paths without those in a folder of results that lies in the input folder."""
     root = Path(opt.dataroot).resolve()
-    named = (getattr(opt, flag, None) for flag in ("output", "results_dir"))
-    for folder in (Path(name).resolve() for name in named if name is not None):
+    names = (name for name in (opt.output, opt.results_dir) if name is not None)
+    for folder in (Path(name).resolve() for name in names):
         if folder != root and folder.is_relative_to(root):
             inside = os.path.join(opt.dataroot, folder.relative_to(root), "")  # noqa: PTH118
             paths = [path for path in paths if not path.startswith(inside)]
@@ -24,10 +25,11 @@ def without_results(paths: list[str], opt: Namespace) -> list[str]:
 
 
 class SingleDataset(BaseDataset):
-    """The pictures of the folder `<dataroot>`, sorted by path, or the picture `<dataroot>`."""
+    """The images of the folder `<dataroot>`, sorted by path, or the image `<dataroot>`."""
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
+        check_channels(opt, "input_nc")
         root = opt.dataroot
         if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
             parent = Path(root).parent
@@ -36,14 +38,15 @@ class SingleDataset(BaseDataset):
             )
         is_file = Path(root).is_file()
         paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
-        self.A_paths = without_results(paths, opt)
+        # training writes no results among its images
+        self.A_paths = paths if opt.isTrain else without_results(paths, opt)
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """Return the number of images."""
         return len(self.A_paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """`A` (input_nc, H, W) and `A_paths`."""
+        """Return `A` (input_nc, H, W) in [-1, 1] and `A_paths`."""
         path = self.A_paths[index]
         (A,) = self.read(path, self.random(index), self.opt.input_nc)
         return {"A": A, "A_paths": path}

@@ -1,4 +1,4 @@
-"""A data set to copy: `--dataset_mode template` gives each picture of a folder as A and as B.
+"""A data set to copy: `--dataset_mode template` returns each image of a folder as A and as B.
 
 Copy this file to `data/<name>_dataset.py`, rename the class to match (`foo_bar` is
 `FooBarDataset`), and `--dataset_mode <name>` finds it.
@@ -9,14 +9,15 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
+from .transforms import check_channels
 
 
 class TemplateDataset(BaseDataset):
-    """The pictures of `<dataroot>`; B is A times `--new_dataset_option`, within [-1, 1]."""
+    """The images of `<dataroot>`: B is A times `--new_dataset_option`, clamped to [-1, 1]."""
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """New flags, and new defaults of existing ones."""
+        """Add flags, and change the defaults of existing ones."""
         parser.add_argument(
             "--new_dataset_option", type=float, default=1.0, help="contrast of B over that of A"
         )
@@ -25,14 +26,15 @@ class TemplateDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
+        check_channels(opt, "input_nc")
         self.image_paths = make_dataset(opt.dataroot, opt.max_dataset_size)
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """Return the number of images."""
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """`A` and `B` (input_nc, H, W), `A_paths`, `B_paths`."""
+        """Return `A` and `B` (input_nc, H, W) in [-1, 1], `A_paths` and `B_paths`."""
         path = self.image_paths[index]
         (A,) = self.read(path, self.random(index), self.opt.input_nc)
         B = (A * self.opt.new_dataset_option).clamp(-1, 1)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from data.transforms import PREPROCESS, resized
+from data.transforms import PREPROCESS, size_after_resize
 from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
@@ -198,7 +198,7 @@ def _check_sizes(opt: Namespace) -> None:
         _check_crop(opt, suggested=round(opt.crop_size * 286 / 256))  # as the defaults
         _check_side(opt, "crop_size", opt.crop_size)
     elif "scale_width" in steps:  # heights depend on the images: checked per batch
-        _check_side(opt, "load_size", resized((opt.load_size, opt.load_size), opt)[0])
+        _check_side(opt, "load_size", size_after_resize((opt.load_size, opt.load_size), opt)[0])
 
 
 def _check_side(opt: Namespace, flag: str, side: int) -> None:

@@ -43,7 +43,7 @@ def test_output_has_the_names_sizes_and_formats_of_the_input(folder: Path, caplo
         with Image.open(folder / name) as before, Image.open(out / name) as after:
             assert (after.size, after.format) == (before.size, before.format)
     assert not (folder.parent / "results").exists()
-    assert "translating 5 of 5 " in caplog.text
+    assert "translating 5 of 5 images" in caplog.text
     assert "generator: no dropout, instance norm" in caplog.text
 
 
@@ -117,7 +117,7 @@ def test_damaged_images_are_named_and_the_others_translated(folder: Path, caplog
     out = folder.parent / "out"
     assert infer(folder.parent, "--input", folder, "--output", out) == 1
     assert len(names(out)) == 5
-    assert re.search(r"2 of 7 \w+ were skipped", caplog.text)
+    assert "2 of 7 images were skipped" in caplog.text
     assert "0.png (not an image)" in caplog.text
     assert "cut.png (" in caplog.text
 
@@ -175,7 +175,7 @@ def test_all_images_are_translated_unless_num_test_is_given(tmp_path: Path, capl
     assert infer(tmp_path, *words) == 0
     assert len(names(tmp_path / "out")) == 52
     assert infer(tmp_path, *words, "--num_test", "50") == 0
-    assert "translating 50 of 52 " in caplog.text
+    assert "translating 50 of 52 images" in caplog.text
 
 
 def test_both_directions_with_reconstructions(pictures: Path, caplog) -> None:

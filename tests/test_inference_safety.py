@@ -1,7 +1,6 @@
 """02_inference.py never overwrites inputs, other results or the stored run."""
 
 import json
-import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -83,7 +82,7 @@ def test_results_inside_the_input_folder_are_not_translated(folder: Path, caplog
     assert infer(folder.parent, *words) == 0
     caplog.set_level("INFO")
     assert infer(folder.parent, *words) == 0
-    assert "translating 3 of 3 " in caplog.text
+    assert "translating 3 of 3 images" in caplog.text
     assert names(folder / "monet") == ["0.png", "1.png", "2.png"]
 
 
@@ -92,7 +91,7 @@ def test_an_image_too_large_for_its_format_is_skipped_and_named(folder: Path, ca
     out = folder.parent / "out"
     assert infer(folder.parent, "--input", folder, "--output", out, "--format", "webp") == 1
     assert names(out) == ["0.webp", "1.webp", "2.webp"]
-    assert re.search(r"1 of 4 \w+ were skipped", caplog.text)
+    assert "1 of 4 images were skipped" in caplog.text
     assert "1wide.webp cannot be written" in caplog.text
 
 

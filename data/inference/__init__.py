@@ -1,1 +1,1 @@
-"""What 02_inference.py reads: the pictures of a folder, the frames of a video, fixed samples."""
+"""Images for inference: those of a folder, the frames of a video, fixed and held-out samples."""

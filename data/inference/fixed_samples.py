@@ -1,4 +1,4 @@
-"""The few pictures that a run is watched on: always the same, of the test folders if there are."""
+"""The few images that a run is watched on, the same ones each time."""
 
 import copy
 import logging
@@ -8,6 +8,7 @@ from typing import Any
 from util.frozen_options import Options
 
 from ..base_dataset import BaseDataset
+from ..image_folder import UnreadableImageError
 from ..reading.image_reader import ImageReader
 from ..transforms import batch_of
 
@@ -15,32 +16,53 @@ log = logging.getLogger(__name__)
 
 COUNT = 4
 PHASES = ("test", "val")
+AS_AT_INFERENCE = {
+    **{"isTrain": False, "serial_batches": True, "no_flip": True},
+    **{"cache": "none", "full_decode": True, "output": None, "results_dir": None},
+}
+"""The options under which a training reads an image as inference does."""
 
 
 def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> list[dict[str, Any]]:
-    """Batches of one item each, placed as at inference; none where nothing can be read.
+    """Return at most `count` batches of one item each, preprocessed as at inference.
 
-    Of the test or the val folders, else of the `training` data set, without listing it again.
+    They come from the test or the val folders, else from the `training` data set, whose folders are
+    not listed again. An item with an unreadable image is left out. The list is empty where nothing
+    can be read.
     """
-    here = opt.replace(isTrain=False, serial_batches=True)
-    few = here.replace(max_dataset_size=min(count, opt.max_dataset_size))
-    ways: list[Callable[[], BaseDataset]] = [
+    opt = opt.replace(**AS_AT_INFERENCE)
+    few = opt.replace(max_dataset_size=min(count, opt.max_dataset_size))
+    sources: list[Callable[[], BaseDataset]] = [
         *(lambda phase=phase: type(training)(few.replace(phase=phase)) for phase in PHASES),
-        lambda: _as_at_inference(training, here),
+        lambda: _as_at_inference(training, opt),
     ]
     problem: Exception | None = None
-    for make in ways:
+    for make in sources:
         try:
-            dataset = make()
-            return [batch_of([dataset[index]]) for index in range(min(count, len(dataset)))]
+            return _first_items(make(), count)
         except Exception as error:  # whatever it is: watching must never harm the run
             problem = error
-    log.info("no fixed pictures are shown (%s)", problem)
+    log.info("no fixed samples are shown (%s)", problem)
     return []
 
 
+def _first_items(dataset: BaseDataset, count: int) -> list[dict[str, Any]]:
+    """Return the readable ones of the first items; raises UnreadableImageError where none is."""
+    samples, unreadable = [], []
+    for index in range(min(count, len(dataset))):
+        try:
+            samples.append(batch_of([dataset[index]]))
+        except UnreadableImageError as error:
+            unreadable.append(error)
+    if unreadable and not samples:
+        raise unreadable[0]
+    for skipped in unreadable:
+        log.info("left out of the fixed samples: %s (%s)", skipped.path, skipped.reason)
+    return samples
+
+
 def _as_at_inference(training: BaseDataset, opt: Options) -> BaseDataset:
-    """The same files, read and placed without chance and without the cache."""
+    """Return a data set of the same files that reads without random choices and without a cache."""
     dataset = copy.copy(training)
-    dataset.opt, dataset.pictures = opt, ImageReader(opt)
+    dataset.opt, dataset.reader = opt, ImageReader(opt)
     return dataset

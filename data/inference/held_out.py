@@ -1,4 +1,4 @@
-"""The images of a data set that evaluation compares: sets by name, read as inference reads them."""
+"""The image sets that evaluation compares, read from files as inference reads them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from util.files import list_folder
 from ..image_folder import find_images, read_image
 
 HELD_OUT = ("test", "val")
-"""The phases that training has not seen, the first that is there."""
+"""The phases that training does not see; the first whose folder exists is used."""
 
 KINDS = ("real", "fake", "rec", "idt")
 LABELS = tuple(f"_{kind}{side}" for kind in KINDS for side in ("", "_A", "_B"))
-"""What the file names of a gallery end with."""
+"""The endings of the file names in a gallery."""
 
 
 def held_out_sides(
@@ -26,26 +26,26 @@ def held_out_sides(
     size: int | None = None,
     gray: Sequence[bool] = (False, False),
 ) -> tuple[ImageSet, ImageSet]:
-    """The images of A and of B: `<root>/<phase>A` and `B`, or the halves of `<root>/<phase>`.
+    """Return the images of `<root>/<phase>A` and `B`, or the halves of `<root>/<phase>`.
 
-    Without `phase` the first of HELD_OUT that is there; `size` resizes to a square. Raises
-    UserError where a folder is missing or empty.
+    Without `phase` it is the first of HELD_OUT whose folder exists. Images are resized to squares
+    of `size` pixels, if given. Raises UserError where a folder is missing or empty.
     """
     root = Path(root)
     if phase is None:
         ending = "" if aligned else "A"
-        there = (phase for phase in HELD_OUT if (root / f"{phase}{ending}").is_dir())
-        phase = next(there, HELD_OUT[0])
-    found = []
+        existing = (phase for phase in HELD_OUT if (root / f"{phase}{ending}").is_dir())
+        phase = next(existing, HELD_OUT[0])
+    sides = []
     for place, side in enumerate("AB"):
         folder = root / (phase if aligned else f"{phase}{side}")
         read, how = reader(size, gray[place], place if aligned else None)
-        found.append(image_set(folder, "--dataroot", read, how))
-    return found[0], found[1]
+        sides.append(image_set(folder, "--dataroot", read, how))
+    return sides[0], sides[1]
 
 
 def reader(size: int | None, gray: bool = False, half: int | None = None) -> tuple[Read, str]:
-    """How image files are read, as 02_inference.py does, and that in words."""
+    """Return a function that reads an image file as 02_inference.py does, and its description."""
 
     def read(path: str) -> Image.Image:
         image = read_image(path)
@@ -64,16 +64,16 @@ def reader(size: int | None, gray: bool = False, half: int | None = None) -> tup
 
 
 def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") -> ImageSet:
-    """The images of a folder and below it. Raises UserError where there are none."""
+    """Return the images of a folder and below it; raises UserError where there are none."""
     if not folder.is_dir():
         raise UserError(f"{flag}: there is no folder {folder}; {list_folder(folder.parent)}")
     paths = find_images(folder)
     images = ImageSet(folder, paths, read, how, label)
     if not images:
-        named = f" whose name ends with _{label}" if label else ""
-        raise UserError(f"{flag}: {folder} holds no image{named}")
+        condition = f" whose name ends with _{label}" if label else ""
+        raise UserError(f"{flag}: {folder} holds no image{condition}")
     labels = {next((e for e in LABELS if Path(p).stem.endswith(e)), "") for p in paths}
     if not label and "" not in labels and len(labels) > 1:
-        known = ", ".join(sorted(found[1:] for found in labels))
-        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({known})")
+        choices = ", ".join(sorted(ending[1:] for ending in labels))
+        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({choices})")
     return images

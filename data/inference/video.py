@@ -1,4 +1,4 @@
-"""The frames of a video for inference."""
+"""The frames of a video for inference, decoded in batches."""
 
 import logging
 import random
@@ -11,51 +11,52 @@ from typing import Any
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
-from ..transforms import batch_of, draw_crop_flip, load_tensor
+from ..transforms import batch_of, check_channels, draw_crop_flip, load_tensor
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
 
 
 class VideoFrames:
-    """The frames of the video `--dataroot` in batches, decoded while others are computed."""
+    """The frames of the video `--dataroot` in batches, decoded while others are translated."""
 
     def __init__(self, opt: Namespace) -> None:
+        check_channels(opt, "input_nc")
         self.opt, self.path = opt, Path(opt.dataroot)
         with open_video(self.path) as container:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
-        self.most: int | None = opt.num_test if "num_test" in opt.given else None
+        self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.failures: list[str] = []
 
     @property
     def how_many(self) -> str:
-        """For the console: `50 of 500 frames`, as far as the file tells."""
+        """Return the text `50 of 500 frames` for the console, as far as the file tells."""
         return f"{self.bar['total'] or 'all'} of {self.frames or 'all'} frames"
 
     @property
     def bar(self) -> dict[str, Any]:
-        """Arguments of the progress bar."""
-        total = min(self.most or self.frames, self.frames) or None
+        """Return the arguments of the progress bar."""
+        total = min(self.max_frames or self.frames, self.frames) or None
         return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int | None:
-        """How many frames are to be translated, as far as the file tells."""
+        """Return how many frames are to be translated, or None where the file does not tell."""
         return 0 if self._has_result(results) else self.bar["total"]
 
     def batches(self, results: Results) -> Iterator[Item]:
-        """Batches of --batch_size frames: `A` (N, C, H, W), `A_paths` as by name_of_frame."""
+        """Yield batches of --batch_size frames: `A` (N, C, H, W), `A_paths` (see name_of_frame)."""
         if self._has_result(results):
-            log.info("the translated video is there already (--skip_existing)")
+            log.info("the translated video exists already (--skip_existing)")
             return
-        frames = islice(self._decoded(), self.most)
+        frames = islice(self._decoded(), self.max_frames)
         items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
-        while together := list(islice(items, self.opt.together)):
-            yield batch_of(together)
+        while batch := list(islice(items, self.opt.together)):
+            yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
-        """The exit code, 1 where the video could not be decoded to its end."""
+        """Return the exit code, 1 where the video could not be decoded to its end."""
         return 1 if self.failures else 0
 
     def _has_result(self, results: Results) -> bool:
@@ -64,7 +65,7 @@ class VideoFrames:
     def _decoded(self) -> Iterator[Any]:
         damage = import_av().error.FFmpegError
         with open_video(self.path) as container:
-            container.streams.video[0].thread_type = "AUTO"  # frames ahead, in other threads
+            container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
                 yield from container.decode(video=0)
             except damage as error:

@@ -1,1 +1,1 @@
-"""From a file to a uint8 picture after the resize, cached."""
+"""From a file to a resized uint8 image, cached."""

@@ -1,4 +1,4 @@
-"""Pictures in a folder that later runs read again: a file for each, written whole or not at all."""
+"""A cache of resized images in a folder that later runs read again: one file for each image."""
 
 import logging
 import multiprocessing
@@ -18,48 +18,48 @@ log = logging.getLogger(__name__)
 
 GB = 10**9
 HEADER = struct.Struct("<8s16sIIII")
-"""Mark, key, channels, height, width, CRC-32 of the levels, which follow."""
-MARK = b"levels01"
-LEFT_FREE = 0.1
-"""Of what is free on the disk when a run begins; weights must find room too."""
-LEFT_ALWAYS = GB
-"""Bytes; other runs may fill the disk meanwhile."""
-LOOK_EVERY = 256
-"""Puts, in each process."""
+"""MAGIC, key, channels, height, width and CRC-32 of the pixels, which follow."""
+MAGIC = b"levels01"
+RESERVED_SHARE = 0.1
+"""Share of the disk's free bytes that the cache leaves free: weights are written there too."""
+RESERVED_BYTES = GB
+"""Nothing is written while fewer bytes are free, since other runs may fill the disk meanwhile."""
+CHECK_INTERVAL = 256
+"""Each process looks at the free bytes of the disk once in so many puts."""
 
 
 def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
-    """A cache of at most --cache_gb, by default half of the free disk with what is in it.
+    """Create a cache of at most --cache_gb, by default half of its present size plus the free disk.
 
     Raises UserError where the folder cannot be made.
     """
     make_folder(Path(folder))
     used, free = _used(folder), shutil.disk_usage(folder).free
-    wanted = (used + free) // 2 if cache_gb is None else int(cache_gb * GB)
-    most = min(wanted, used + int((1 - LEFT_FREE) * free))
-    why = "half of the free disk" if cache_gb is None else f"--cache_gb {cache_gb:g}"
-    less = "" if most == wanted else ", but no more is free"
+    requested = (used + free) // 2 if cache_gb is None else int(cache_gb * GB)
+    max_bytes = min(requested, used + int((1 - RESERVED_SHARE) * free))
+    reason = "half of the free disk" if cache_gb is None else f"--cache_gb {cache_gb:g}"
+    limited = "" if max_bytes == requested else ", but no more is free"
     log.info(
-        "--cache disk: up to %.2f GB of pictures in %s (%s%s), which holds %.2f GB",
-        *(most / GB, folder, why, less, used / GB),
+        "--cache disk: up to %.2f GB of images in %s (%s%s), which holds %.2f GB",
+        *(max_bytes / GB, folder, reason, limited, used / GB),
     )
-    return DiskCache(folder, most, used)
+    return DiskCache(folder, max_bytes, used)
 
 
 class DiskCache:
-    """See data.reading.image_reader.Cache. `most` and `used` are bytes."""
+    """A Cache (see data.reading.image_reader) of at most `max_bytes`, of which `used` are taken."""
 
-    def __init__(self, folder: str, most: int, used: int = 0) -> None:
+    def __init__(self, folder: str, max_bytes: int, used: int = 0) -> None:
         self.full_message = (
-            f"--cache disk: {folder} takes no more than {most / GB:.2f} GB (pictures of other "
+            f"--cache disk: {folder} takes no more than {max_bytes / GB:.2f} GB (images of other "
             "settings may fill it: it can be deleted at any time)"
         )
-        self.folder, self.most = folder, most
+        self.folder, self.max_bytes = folder, max_bytes
         self.used = multiprocessing.Value("q", used)
-        self._puts, self._room = 0, True
+        self._puts, self._disk_has_space = 0, True
 
     def get(self, key: bytes) -> Uint8Image | None:
-        """See data.reading.image_reader.Cache; None too for a file that is damaged."""
+        """Return the image of that key, or None where it is absent or its file is damaged."""
         try:
             with open(self._path(key), "rb") as file:  # noqa: PTH123 - once per item
                 content = bytearray(os.fstat(file.fileno()).st_size)
@@ -68,27 +68,27 @@ class DiskCache:
             return None
         if len(content) <= HEADER.size:
             return None
-        mark, owner, channels, height, width, check = HEADER.unpack_from(content)
-        levels = memoryview(content)[HEADER.size :]
-        whole = len(levels) == channels * height * width and zlib.crc32(levels) == check
-        if (mark, owner) != (MARK, key) or not whole:
+        magic, owner, channels, height, width, checksum = HEADER.unpack_from(content)
+        pixels = memoryview(content)[HEADER.size :]
+        intact = len(pixels) == channels * height * width and zlib.crc32(pixels) == checksum
+        if (magic, owner) != (MAGIC, key) or not intact:
             return None
-        return np.frombuffer(levels, np.uint8).reshape(channels, height, width)
+        return np.frombuffer(pixels, np.uint8).reshape(channels, height, width)
 
-    def put(self, key: bytes, levels: Uint8Image) -> bool:
-        """See image_reader.Cache; a disk that cannot be written is one without room."""
-        if self._puts % LOOK_EVERY == 0:
-            self._room = shutil.disk_usage(self.folder).free > LEFT_ALWAYS
+    def put(self, key: bytes, image: Uint8Image) -> bool:
+        """Store an image; return False where the cache or the disk is full or cannot be written."""
+        if self._puts % CHECK_INTERVAL == 0:
+            self._disk_has_space = shutil.disk_usage(self.folder).free > RESERVED_BYTES
         self._puts += 1
-        if not self._room:
+        if not self._disk_has_space:
             return False
-        pixels = levels.data
+        pixels = image.data
         size = HEADER.size + pixels.nbytes
         with self.used.get_lock():
-            if self.used.value + size > self.most:
+            if self.used.value + size > self.max_bytes:
                 return False
             self.used.value += size
-        header = HEADER.pack(MARK, key, *levels.shape, zlib.crc32(pixels))
+        header = HEADER.pack(MAGIC, key, *image.shape, zlib.crc32(pixels))
         path = Path(self._path(key))
         try:
             path.parent.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ class DiskCache:
 
 
 def _used(folder: str) -> int:
-    """Bytes of all files of a cache; some seconds for a million of them."""
+    """Return the bytes of all files of a cache; takes some seconds for a million of them."""
     total = 0
     for part in os.scandir(folder):
         if part.is_dir():
@@ -113,5 +113,5 @@ def _used(folder: str) -> int:
                 try:
                     total += entry.stat().st_size
                 except OSError:
-                    continue  # of another run, renamed just now
+                    continue  # a file that another run has just renamed
     return total

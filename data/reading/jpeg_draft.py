@@ -1,10 +1,10 @@
-"""Large JPEG pictures that training shrinks: decoded at a fraction of their size, resized quickly.
+"""JPEG draft decoding: files that the resize shrinks are decoded at a fraction of their size.
 
-Legend: sizes are (width, height) of the upright picture, in pixels.
+Legend: sizes are (width, height) of the upright image, in pixels.
 
-The decoder skips the frequencies that the smaller picture could not show; what is left is resized
-with the vector instructions of PyTorch. Measured against the whole decode and Pillow's resize: at
-least 40 dB on photographs (a scan of text: 38 dB), above 70 dB where only the resizing differs.
+The decoder skips the frequencies that the smaller image cannot show; PyTorch's vector instructions
+do the rest of the resize. Peak signal-to-noise ratio against full decoding and Pillow's resize: at
+least 40 dB on photographs (38 dB on a scan of text), above 70 dB where only the resize differs.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,22 @@ from util.images import ORIENTATION, Uint8Image, to_uint8
 Size = tuple[int, int]
 
 FRACTIONS = (4, 2)
-"""1 / what Pillow may decode; at 1/8 photographs fall below 40 dB."""
-AREA_LEFT, SIDE_LEFT = 2.4, 1.3
-"""How many times the final area, and the final side, the decoded picture has at least."""
-LIMITS = (FRACTIONS, AREA_LEFT, SIDE_LEFT)
+"""A side is decoded at one of 1/4 and 1/2 of its length; at 1/8 photographs fall below 40 dB."""
+MIN_AREA, MIN_SIDE = 2.4, 1.3
+"""A decoded image has at least so many times the final area and side; fewer fall below 40 dB."""
+LIMITS = (FRACTIONS, MIN_AREA, MIN_SIDE)
+"""The settings that decide the pixels; part of the key of a cached image."""
 QUICK_RESIZE = torch.backends.cpu.get_cpu_capability().startswith("AVX")
-"""Elsewhere Pillow resizes faster than PyTorch."""
+"""Whether PyTorch resizes faster than Pillow; without AVX it does not."""
 
 
 @dataclass
 class JpegDraft:
-    """Prepares an opened file for `final(size)`, its size after the resize; then resizes it.
+    """Prepares an opened file for its final size, `final(size)`, and resizes what was decoded.
 
-    The file holds `parts` pictures of one size side by side. More than one are decoded in full,
-    since the cut has to fall between two pixels. `applies` is set by `prepare`: a JPEG file whose
-    pictures shrink.
+    The file holds `parts` images of one size side by side. More than one are decoded in full, since
+    the cut between them has to fall between two pixels. `prepare` sets `applies`, which is true for
+    a JPEG file whose images shrink.
     """
 
     final: Callable[[Size], Size]
@@ -43,7 +44,7 @@ class JpegDraft:
     fraction: int = 1
 
     def prepare(self, image: Image.Image) -> None:
-        """For read_image: choose the fraction to decode at."""
+        """Choose the fraction at which `read_image` will decode the opened file."""
         if not isinstance(image, JpegImageFile):
             return
         across, down = _upright_size(image)
@@ -54,19 +55,20 @@ class JpegDraft:
             self._reduce(image, width, height)
 
     def resize(self, image: Image.Image) -> Uint8Image:
-        """Levels (C, H, W) of the final size from a picture that was decoded.
+        """Resize a decoded image to the final size -> uint8 (C, H, W).
 
-        A fraction of a side that it does not divide is rounded up, hence the scale is that of the
-        picture in the file, not of the decoded one.
+        The decoder rounds fractions of a side up, hence the scale is that of the image in the file,
+        not that of the decoded image.
         """
         size = self.final(self.size)
         across, down = (side / self.fraction for side in self.size)
         if not QUICK_RESIZE:
             image = image.resize(size, Image.Resampling.BICUBIC, box=(0, 0, across, down))
             return to_uint8(image)
+        # torchvision resizes to whole numbers of pixels from whole numbers of pixels
         resized = torch.nn.functional.interpolate(
             torch.from_numpy(to_uint8(image))[None],
-            # a trifle more, lest rounding should lose the last pixel
+            # 1e-9 more, since the product is rounded down and could lose the last pixel
             scale_factor=(size[1] / down * (1 + 1e-9), size[0] / across * (1 + 1e-9)),
             mode="bicubic",
             antialias=True,
@@ -77,20 +79,20 @@ class JpegDraft:
     def _reduce(self, image: JpegImageFile, width: int, height: int) -> None:
         for fraction in FRACTIONS:
             across, down = (side / fraction for side in self.size)
-            if _turned(image) and (image.width % fraction or image.height % fraction):
-                continue  # what is rounded up would lie at the wrong edge
-            enough = across * down >= AREA_LEFT * width * height
-            if enough and across >= SIDE_LEFT * width and down >= SIDE_LEFT * height:
-                # the file's own sides: its orientation is undone after decoding
+            if _is_rotated(image) and (image.width % fraction or image.height % fraction):
+                continue  # the column or row from rounding up would lie at the wrong edge
+            large_enough = across * down >= MIN_AREA * width * height
+            if large_enough and across >= MIN_SIDE * width and down >= MIN_SIDE * height:
+                # the sides as stored in the file: its orientation is undone after decoding
                 if image.draft(None, (image.width // fraction, image.height // fraction)):
                     self.fraction = fraction
                 return
 
 
-def _turned(image: Image.Image) -> bool:
+def _is_rotated(image: Image.Image) -> bool:
     return image.getexif().get(ORIENTATION, 1) != 1
 
 
 def _upright_size(image: Image.Image) -> Size:
-    aside = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if aside else (image.width, image.height)
+    transposed = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if transposed else (image.width, image.height)

@@ -1,8 +1,8 @@
-"""Pictures in memory that all processes of a run share.
+"""A cache of resized images in memory that all processes of a run share.
 
-One block: a table of fixed entries, found by their key (open addressing), then the levels one
-after the other. What is put stays until the run ends: an epoch reads each picture once, so that to
-drop one for another would gain nothing. Entries are written under a lock, levels before entries.
+It is one block: a hash table of fixed size with open addressing, then the pixels of one image after
+the other. An image stays until the run ends: an epoch reads each image once, so evicting one for
+another would gain nothing. Entries are written under a lock, pixels before entries.
 """
 
 import atexit
@@ -28,29 +28,32 @@ log = logging.getLogger(__name__)
 
 GB = 10**9
 ENTRY = struct.Struct("<16sQIII")
-"""Key, offset of the levels, channels, height, width; all zero: free."""
+"""Key, offset of the pixels, channels, height and width; all zero where the entry is free."""
 BYTES_PER_ENTRY = 8192
-"""Of the levels, at least: pictures that are smaller fill the table before the block."""
+"""The table has an entry for so many bytes of pixels: smaller images fill it before the block."""
+MAX_LOAD = 0.75
+"""At most this share of the entries is used; a fuller table is slow to search."""
 WHEN_UNKNOWN = 2 * GB
-"""The default bound on systems that do not tell how much memory is free."""
+"""The default size on systems that do not report how much memory is free."""
 
 
 def ram_cache(cache_gb: float | None) -> "RamCache":
-    """A cache of at most --cache_gb, by default half of the free memory, never more than is free.
+    """Create a cache of at most --cache_gb, by default half of the free memory.
 
-    Memory is taken as pictures come in.
+    It never has more than is free; memory is taken as images come in. Raises UserError where the
+    system does not share that much.
     """
     free = available_bytes(torch.device("cpu"))
-    wanted = (free or 2 * WHEN_UNKNOWN) // 2 if cache_gb is None else int(cache_gb * GB)
-    size = wanted if free is None else min(wanted, free)
-    why = "half of the free memory" if cache_gb is None else f"--cache_gb {cache_gb:g}"
-    less = "" if size == wanted else ", but no more is free"
-    log.info("--cache ram: up to %.2f GB of pictures (%s%s)", size / GB, why, less)
+    requested = (free or 2 * WHEN_UNKNOWN) // 2 if cache_gb is None else int(cache_gb * GB)
+    size = requested if free is None else min(requested, free)
+    reason = "half of the free memory" if cache_gb is None else f"--cache_gb {cache_gb:g}"
+    limited = "" if size == requested else ", but no more is free"
+    log.info("--cache ram: up to %.2f GB of images (%s%s)", size / GB, reason, limited)
     return RamCache(size)
 
 
 class RamCache:
-    """See data.reading.image_reader.Cache. `size` is in bytes, the table included."""
+    """A Cache (see data.reading.image_reader) of `size` bytes, the table included."""
 
     def __init__(self, size: int) -> None:
         self.full_message = f"--cache ram is full with {size / GB:.2f} GB"
@@ -61,38 +64,38 @@ class RamCache:
         self.state = multiprocessing.Array("q", [self.entries * ENTRY.size, 0])
 
     def get(self, key: bytes) -> Uint8Image | None:
-        """See data.reading.image_reader.Cache."""
+        """Return the image of that key, which must not be written to, or None."""
         with self.state.get_lock():
-            found, offset, *shape = ENTRY.unpack_from(self.block.bytes, self._place(key))
-        if found != key:
+            owner, offset, *shape = ENTRY.unpack_from(self.block.bytes, self._entry_offset(key))
+        if owner != key:
             return None
         count = math.prod(shape)
         return np.frombuffer(self.block.bytes, np.uint8, count, offset).reshape(shape)
 
-    def put(self, key: bytes, levels: Uint8Image) -> bool:
-        """See data.reading.image_reader.Cache."""
+    def put(self, key: bytes, image: Uint8Image) -> bool:
+        """Store an image; return False where the block or the table is full."""
         state: Any = self.state.get_obj()
-        count = levels.size
+        count = image.size
         with self.state.get_lock():
             offset = state[0]
-            # a table that is nearly full is slow to search
-            if offset + count > self.size or state[1] + 1 > 0.75 * self.entries:
+            if offset + count > self.size or state[1] + 1 > MAX_LOAD * self.entries:
                 return False
             state[0] += count
             state[1] += 1
-        np.frombuffer(self.block.bytes, np.uint8, count, offset)[:] = levels.reshape(-1)
+        np.frombuffer(self.block.bytes, np.uint8, count, offset)[:] = image.reshape(-1)
         with self.state.get_lock():
-            ENTRY.pack_into(self.block.bytes, self._place(key), key, offset, *levels.shape)
+            place = self._entry_offset(key)
+            ENTRY.pack_into(self.block.bytes, place, key, offset, *image.shape)
         return True
 
-    def _place(self, key: bytes) -> int:
-        """Where the entry of the key is, or would be."""
+    def _entry_offset(self, key: bytes) -> int:
+        """Return the offset of the key's entry, or of the free entry that it would take."""
         number = int.from_bytes(key[:8], "little") % self.entries
         while True:
-            place = number * ENTRY.size
-            there = self.block.bytes[place : place + len(key)]
-            if there == key or not any(there):
-                return place
+            offset = number * ENTRY.size
+            owner = self.block.bytes[offset : offset + len(key)]
+            if owner == key or not any(owner):
+                return offset
             number = (number + 1) % self.entries
 
 
@@ -107,13 +110,13 @@ def _block(size: int) -> Any:
 
 
 class NamelessBlock:
-    """Shared memory that has no name, so that the system frees it with the last process.
+    """Shared memory without a name, which the system frees with the last process that uses it.
 
-    It is no part of /dev/shm, whose size therefore does not matter.
+    It is not part of /dev/shm, whose size therefore does not limit it.
     """
 
     def __init__(self, size: int) -> None:
-        self._open(os.memfd_create("pictures"), size)
+        self._open(os.memfd_create("images"), size)
         os.ftruncate(self.file, size)
         self.bytes = mmap.mmap(self.file, size)
 
@@ -122,7 +125,8 @@ class NamelessBlock:
         weakref.finalize(self, os.close, file)
 
     def __getstate__(self) -> tuple[Any, int]:
-        return reduction.DupFd(self.file), self.size  # for a process that is being started
+        # pickled only for a worker process that is being started
+        return reduction.DupFd(self.file), self.size
 
     def __setstate__(self, state: tuple[Any, int]) -> None:
         self._open(state[0].detach(), state[1])
@@ -130,7 +134,7 @@ class NamelessBlock:
 
 
 class NamedBlock:
-    """Shared memory where the system has no nameless one (Windows, macOS)."""
+    """Shared memory with a name, for systems without memfd_create (Windows, macOS)."""
 
     def __init__(self, size: int) -> None:
         self.memory = SharedMemory(create=True, size=size)

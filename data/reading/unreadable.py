@@ -1,4 +1,4 @@
-"""Images that a training cannot read: each is named once; too many of them end the run."""
+"""Images that cannot be read in training: each is named once; too many of them end the run."""
 
 import logging
 from argparse import Namespace
@@ -13,43 +13,43 @@ from ..image_folder import UnreadableImageError
 log = logging.getLogger(__name__)
 
 NAMED = 5
-"""Files that the last message names."""
+"""At most so many files are named by the message that ends the run."""
 
 
 def allowed(share: float, images: int) -> int:
-    """How many of `images` may be unreadable.
+    """Return how many of `images` may be unreadable.
 
-    The share of them, rounded down, but at least one and never all; 0 where the share is 0.
+    This is the share of them, rounded down, but at least one and never all; 0 for a share of 0.
     """
     if share == 0:
         return 0
-    # a trifle more, lest 0.29 * 100 should be 28
+    # 1e-9 against rounding errors: 0.29 * 100 is 28.999999999999996
     return min(max(1, int(share * images + 1e-9)), images - 1)
 
 
 def tries(opt: Namespace, images: int) -> int:
-    """How many of `images` are tried in a row before an unreadable one is an error.
+    """Return how many consecutive images, of `images`, are tried before one must be readable.
 
-    In training one more than are allowed, so that the error is certain to end the run; at inference
-    one.
+    In training this is one more than may be unreadable, so that the error ends the run for certain;
+    at inference it is one.
     """
     return 1 + allowed(opt.max_bad_images, images) if opt.isTrain else 1
 
 
 class UnreadableImages:
-    """What the training in hand could not read, with the reasons; lives in the main process."""
+    """The images that this training could not read, with the reasons; used by the main process."""
 
     def __init__(self, dataset: torch.utils.data.Dataset[object], opt: Namespace) -> None:
         self.dataset, self.opt = dataset, opt
         self.reasons: dict[str, str] = {}
         self._folders: set[frozenset[str]] | None = None
 
-    def note(self, found: Iterable[UnreadableImageError]) -> None:
-        """Take note of images that were replaced by others, and name those that are new.
+    def note(self, errors: Iterable[UnreadableImageError]) -> None:
+        """Record images that were replaced by others, and log those that are new.
 
         Raises DataError where a folder has more of them than --max_bad_images allows.
         """
-        new = {error.path: error.reason for error in found if error.path not in self.reasons}
+        new = {error.path: error.reason for error in errors if error.path not in self.reasons}
         if not new:
             return
         self.reasons.update(new)
@@ -60,27 +60,27 @@ class UnreadableImages:
             log.warning("skipped %s (%s): the next image takes its place", path, reason)
 
     def report(self) -> None:
-        """At the end of a training, one line that says how many images were skipped, if any."""
+        """Log how many images were skipped, if any, at the end of training."""
         if self.reasons:
             count = len(self.reasons)
             noun = "image was" if count == 1 else "images were"
             log.warning("%d unreadable %s skipped in this training, named above", count, noun)
 
     def _by_folder(self) -> list[tuple[list[str], int]]:
-        """The unreadable images of each list of paths that the data set has, and its length.
+        """Return, for each list of paths of the data set, the unreadable ones and its length.
 
-        A plug-in may have no such list; its images are counted among its items.
+        A plug-in may have no such list; its unreadable images are counted against its items.
         """
         if self._folders is None:
-            listed = (value for name, value in vars(self.dataset).items() if _is_list(name, value))
-            self._folders = {frozenset(paths) for paths in listed}
-        found = [
+            lists = (value for name, value in vars(self.dataset).items() if _is_list(name, value))
+            self._folders = {frozenset(paths) for paths in lists}
+        unreadable = [
             ([path for path in self.reasons if path in folder], len(folder))
             for folder in self._folders
         ]
-        known = frozenset().union(*self._folders)
-        elsewhere = [path for path in self.reasons if path not in known]
-        return [*found, (elsewhere, len(self.dataset))]  # type: ignore[arg-type]
+        listed = frozenset().union(*self._folders)
+        unlisted = [path for path in self.reasons if path not in listed]
+        return [*unreadable, (unlisted, len(self.dataset))]  # type: ignore[arg-type]
 
     def _too_many(self, bad: Sequence[str], images: int) -> str:
         share = self.opt.max_bad_images

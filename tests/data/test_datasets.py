@@ -103,6 +103,24 @@ def test_channels_follow_the_domains_also_when_they_are_swapped(train_opt: Make)
     assert (item["A"].shape[0], item["B"].shape[0]) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("mode", "flag", "channels"),
+    [
+        *(("aligned", flag, 2) for flag in ("input_nc", "output_nc")),
+        *(("unaligned", flag, 4) for flag in ("input_nc", "output_nc")),
+        *(("template", "input_nc", 2), ("single", "input_nc", 4)),
+    ],
+)
+def test_channels_that_cannot_be_read_are_refused_before_anything_is_read(
+    mode: str, flag: str, channels: int, train_opt: Make, monkeypatch
+) -> None:
+    """Four channels of A and two of B would share the six of a pair, and two be read as three."""
+    monkeypatch.setattr("data.image_folder.find_images", None)
+    opt = train_opt("--dataset_mode", mode, "--model", "template")
+    with pytest.raises(UsageError, match=rf"^--{flag} {channels}: .* 1 channel .* or 3 "):
+        find_dataset_using_name(mode)(opt.replace(**{flag: channels}))
+
+
 def test_a_picture_too_small_for_the_crop_is_an_error_with_a_remedy(train_opt: Make) -> None:
     dataset = UnalignedDataset(train_opt("--preprocess", "crop", "--crop_size", "44"))
     with pytest.raises(UserError, match=r"--crop_size 44: .*trainA_1\.png \(41x48\) is too small"):

@@ -75,7 +75,7 @@ def test_a_broken_picture_is_one_line_also_from_a_worker(
 
 def test_pictures_of_different_sizes_do_not_stack(train_opt: Make) -> None:
     opt = train_opt("--num_threads", "0", "--preprocess", "none", "--batch_size", "5")
-    with pytest.raises(UserError, match=r"--batch_size 5: pictures of 40x48 and 44x48"):
+    with pytest.raises(UserError, match=r"--batch_size 5: images of 40x48 and 44x48"):
         list(create_dataset(opt))
 
 

@@ -16,7 +16,7 @@ def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
     sent = {"A": to_float_tensor(LEVELS), "A_paths": ["x"]}
     packed = pack(sent)
     assert isinstance(packed["A"], Packed)
-    assert packed["A"].levels.nbytes == 256
+    assert packed["A"].images.nbytes == 256
     assert torch.equal(unpack(packed)["A"], sent["A"])
     assert unpack(packed)["A_paths"] == ["x"]
 

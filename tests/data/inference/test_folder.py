@@ -67,7 +67,7 @@ def test_waiting_pictures_are_bounded() -> None:
 
 
 def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
-    monkeypatch.setattr("data.inference.folder.AHEAD_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
+    monkeypatch.setattr("data.inference.folder.PREFETCH_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
     dataset = Sizes([8] * 20)
     batches = ImagePrefetcher(dataset, options(together=1)).batches(Folder())
     for number in range(1, 10):
@@ -80,7 +80,7 @@ def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
     pictures = ImagePrefetcher(Sizes([4, 0, 4]), options())
     assert [batch["A_paths"] for batch in pictures.batches(Folder())] == [["0.png"], ["2.png"]]
     assert pictures.report() == 1
-    assert "1 of 3 pictures were skipped" in caplog.text
+    assert "1 of 3 images were skipped" in caplog.text
     assert caplog.text.count("1.png is damaged") == 2
 
 
@@ -94,9 +94,9 @@ def test_what_is_there_is_not_read() -> None:
 
 
 def test_num_test_counts_when_it_is_given() -> None:
-    assert ImagePrefetcher(Sizes([4] * 60), options()).how_many == "60 of 60 pictures"
+    assert ImagePrefetcher(Sizes([4] * 60), options()).how_many == "60 of 60 images"
     limited = ImagePrefetcher(Sizes([4] * 60), options(given=("num_test",)))
-    assert limited.how_many == "50 of 60 pictures"
+    assert limited.how_many == "50 of 60 images"
     assert len(list(limited.batches(Folder()))) == 50
 
 

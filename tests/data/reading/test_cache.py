@@ -16,7 +16,7 @@ from conftest import PATIENCE, picture, wait_for
 
 from data import create_dataset, find_dataset_using_name
 from data.inference.fixed_samples import fixed_samples
-from data.reading import pictures as pictures_module
+from data.reading import image_reader
 from data.reading.disk_cache import DiskCache
 from data.reading.image_reader import ImageReader
 from data.reading.ram_cache import NamedBlock, RamCache
@@ -59,13 +59,13 @@ def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
 def reads(monkeypatch) -> list[str]:
     """Files that this process decodes."""
     found: list[str] = []
-    read = pictures_module.read_image
+    read = image_reader.read_image
 
     def spy(path: str, *more: Any) -> Any:
         found.append(path)
         return read(path, *more)
 
-    monkeypatch.setattr(pictures_module, "read_image", spy)
+    monkeypatch.setattr(image_reader, "read_image", spy)
     return found
 
 
@@ -106,7 +106,7 @@ def test_every_data_set_takes_pictures_from_the_cache(
 def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_opt: Make) -> None:
     path = pictures / "trainA" / "trainA_0.png"
     where = ImageReader(cached(train_opt, kind))
-    before = where.levels(str(path), 3).copy()
+    before = where.read_uint8(str(path), 3).copy()
     stamp = path.stat()
 
     def replaced() -> bool:
@@ -116,9 +116,9 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
         return path.stat().st_ctime_ns != stamp.st_ctime_ns
 
     wait_for(replaced)
-    after = where.levels(str(path), 3)
+    after = where.read_uint8(str(path), 3)
     assert not np.array_equal(after, before)
-    assert np.array_equal(after, ImageReader(train_opt()).levels(str(path), 3))
+    assert np.array_equal(after, ImageReader(train_opt()).read_uint8(str(path), 3))
 
 
 def test_settings_that_decide_the_pixels_do_not_share_files(
@@ -131,7 +131,7 @@ def test_settings_that_decide_the_pixels_do_not_share_files(
     ]  # fmt: skip
     for _ in range(2):
         for words, channels in ways:
-            ImageReader(cached(train_opt, "disk", *words)).levels(path, *channels)
+            ImageReader(cached(train_opt, "disk", *words)).read_uint8(path, *channels)
     assert len(reads) == len(ways)
 
 
@@ -142,7 +142,7 @@ def test_the_bound_is_kept_and_said_once_and_the_rest_read(
     caplog.set_level(logging.INFO)
     opt = train_opt("--cache", kind, "--cache_gb", "0.00001", "--num_threads", "0")  # 10 kB
     assert_equal(all_batches(opt, 2), all_batches(train_opt("--num_threads", "0"), 2))
-    assert caplog.text.count("further pictures are read from their files") == 1
+    assert caplog.text.count("further images are read from their files") == 1
     files = [p.stat().st_size for p in (tmp_path / "runs").rglob("cache/*/*")]
     assert sum(files) <= 10_000
     assert len(files) == (2 if kind == "disk" else 0)  # of 36 * 36 * 3 bytes
@@ -212,9 +212,9 @@ def test_workers_that_are_spawned_fill_the_cache_of_the_main_process(
         opt = cached(train_opt, kind.split()[-1], "--num_threads", "1", "--serial_batches")
         loader = create_dataset(opt)
         list(loader)
-        pictures = loader.dataset.pictures
+        pictures = loader.dataset.reader
         assert not pictures.warm()
-        monkeypatch.setattr(pictures_module, "read_image", None)  # nothing is left to read
+        monkeypatch.setattr(image_reader, "read_image", None)  # nothing is left to read
         assert len([loader.dataset[index] for index in range(5)]) == 5
         assert pictures.warm()
     finally:
@@ -284,7 +284,7 @@ def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> Non
     assert read_here == []
     list(loader)
     assert sorted(read_here) == list(range(5))
-    loader.dataset.pictures.cache.get = lambda _: None  # as when all files have changed
+    loader.dataset.reader.cache.get = lambda _: None  # as when all files have changed
     list(loader)
     read_here.clear()
     list(loader)

@@ -235,7 +235,7 @@ class PairsOfFolders(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
         other = path.replace("left", "right")
-        A, B = self.pictures.levels(path, 3), self.pictures.levels(other, 3)
+        A, B = self.reader.read_uint8(path, 3), self.reader.read_uint8(other, 3)
         crop_flip = draw_crop_flip(self.opt, size_of(A), self.random(index), path)
         return {
             "A": crop_and_flip(A, self.opt, crop_flip),
