@@ -52,7 +52,10 @@ class Visualizer:
             return
         self._is_open = True
         if start is not None:
-            rewind_logs(run_folder(self.opt), *start)
+            try:
+                rewind_logs(run_folder(self.opt), *start)
+            except Exception as error:  # whatever it is: watching must never harm the run
+                log.warning("the logs keep their lines of lost steps (%s)", error)
         self.sinks = make_sinks(self.opt)
 
     def losses(self, record: LossRecord) -> None:
@@ -108,25 +111,63 @@ class Visualizer:
                 act(sink)
             except Exception as error:  # whatever it is: watching must never harm the run
                 self.sinks.remove(sink)
-                log.warning("%s stopped (%s); the training goes on", type(sink).__name__, error)
+                log.warning(
+                    "%s stopped (%s); the training is not affected", type(sink).__name__, error
+                )
 
 
 def make_sinks(opt: Namespace) -> list[Sink]:
-    """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
-    folder = run_folder(opt)
-    past = Curves(read_history(folder) if opt.continue_train else ())
-    sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
-    if not opt.no_html:
-        sinks.append(Gallery(folder, opt.name, opt.display_winsize, copy.deepcopy(past)))
-    sinks.append(Background(CurvesPicture(folder, opt.name, copy.deepcopy(past))))
-    if opt.display_id > 0:
-        settings = DashboardSettings.from_options(opt)
-        sinks.append(Background(Dashboard(settings, folder, copy.deepcopy(past))))
-    if opt.use_tensorboard:
-        sinks.append(Background(TensorBoard(folder)))
-    if opt.use_wandb:
-        sinks.append(Background(WeightsAndBiases(opt, folder), patience=60))
+    """Return the sinks that the flags ask for, without those that cannot be made.
+
+    Those that may have to wait have a thread of their own.
+    """
+    sinks = []
+    for name, make in _constructors(opt).items():
+        try:
+            sinks.append(make())
+        except Exception as error:  # whatever it is: watching must never harm the run
+            log.warning("%s is left out (%s); the training is not affected", name, error)
     return sinks
+
+
+def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
+    """Return the constructor of each sink that the flags ask for, by the name of its class."""
+    folder = run_folder(opt)
+    past = _past_curves(opt)
+    constructors: dict[str, Callable[[], Sink]] = {
+        "Console": Console,
+        "LogFiles": lambda: LogFiles(folder),
+        "LoadingHint": lambda: LoadingHint(opt),
+    }
+    if not opt.no_html:
+        constructors["Gallery"] = lambda: Gallery(
+            folder, opt.name, opt.display_winsize, copy.deepcopy(past)
+        )
+    constructors["CurvesPicture"] = lambda: Background(
+        CurvesPicture(folder, opt.name, copy.deepcopy(past))
+    )
+    if opt.display_id > 0:
+        constructors["Dashboard"] = lambda: Background(
+            Dashboard(DashboardSettings.from_options(opt), folder, copy.deepcopy(past))
+        )
+    if opt.use_tensorboard:
+        constructors["TensorBoard"] = lambda: Background(TensorBoard(folder))
+    if opt.use_wandb:
+        constructors["WeightsAndBiases"] = lambda: Background(
+            WeightsAndBiases(opt, folder), patience=60
+        )
+    return constructors
+
+
+def _past_curves(opt: Namespace) -> Curves:
+    """Return the curves of a run that is resumed, as far as its log can be read."""
+    if not opt.continue_train:
+        return Curves()
+    try:
+        return Curves(read_history(run_folder(opt)))
+    except Exception as error:  # whatever it is: watching must never harm the run
+        log.warning("the curves start anew (%s)", error)
+        return Curves()
 
 
 def _takes_samples(sink: Sink, keep: bool) -> bool:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import torch
 from conftest import PATIENCE
 from PIL import Image
 
+from util.errors import UserError
 from util.sinks.background import Background
 from util.sinks.dashboard.sink import Dashboard
 from util.sinks.loading_hint import LoadingHint
+from util.sinks.loss_log import read_history
 from util.sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink
 from util.sinks.tensorboard_sink import TensorBoard
 from util.sinks.wandb_sink import WeightsAndBiases
-from util.visualizer import Visualizer, make_sinks
+from util.visualizer import Visualizer, _constructors, make_sinks
 
 
 def options(folder: Path, **changes: Any) -> Namespace:
@@ -42,6 +45,14 @@ def options(folder: Path, **changes: Any) -> Namespace:
         "display_ncols": 4,
     }
     return Namespace(**{**values, **changes})
+
+
+EVERY_SINK = {"display_id": 1, "use_tensorboard": True, "use_wandb": True}
+
+
+def kind(sink: Sink) -> type[Sink]:
+    """Return the class of a sink, of the inner one for a sink in a thread."""
+    return type(sink.inner if isinstance(sink, Background) else sink)
 
 
 class Kept(Sink):
@@ -77,7 +88,7 @@ def test_a_sink_that_fails_is_left_out_and_touches_no_other(
     visualizer.close()
     assert len(kept.got) == 2
     assert [r.message for r in caplog.records] == [
-        "Broken stopped (disk full); the training goes on"
+        "Broken stopped (disk full); the training is not affected"
     ]
 
 
@@ -98,14 +109,13 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
 
 
 def test_flags_choose_the_sinks(tmp_path: Path) -> None:
-    def kinds(**changes: Any) -> set[type]:
-        sinks = make_sinks(options(tmp_path, **changes))
-        return {type(sink.inner if isinstance(sink, Background) else sink) for sink in sinks}
+    def kinds(**changes: Any) -> set[type[Sink]]:
+        return {kind(sink) for sink in make_sinks(options(tmp_path, **changes))}
 
     off = {Dashboard, TensorBoard, WeightsAndBiases}
     assert not kinds() & off
     assert kinds(display_id=-1) == kinds()
-    assert kinds(display_id=1, use_tensorboard=True, use_wandb=True) >= off
+    assert kinds(**EVERY_SINK) >= off
 
 
 def test_a_continued_run_goes_on_with_its_curves(tmp_path: Path, point: Any) -> None:
@@ -237,3 +247,112 @@ def test_json_lines_keep_full_digits(tmp_path: Path, point: Any) -> None:
     visualizer.close()
     line = json.loads((tmp_path / "exp" / "loss_log.jsonl").read_text())
     assert line["losses"]["D_A"] == 1 / 7
+
+
+GARBAGE = [
+    '{"epoch": 1, "iters"',
+    "\0\0\0",
+    "[]",
+    "3",
+    "[" * 100_000,
+    '{"total_iters": 1}',
+    '{"total_iters": "1", "losses": 3}',
+    json.dumps({"total_iters": int("9" * 400)}),
+]
+"""Lines that a crash, a full disk or an editor leaves in loss_log.jsonl."""
+
+
+@pytest.mark.parametrize("change", [{}, {"losses": 5}, {"losses": {"D_A": "x"}}, {"epoch": "1"}])
+def test_damaged_logs_do_not_end_a_resumed_training(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
+) -> None:
+    first = Visualizer(options(tmp_path))
+    for step in (1, 2, 3):
+        first.losses(point(step))
+    first.close()
+    folder = tmp_path / "exp"
+    wrong = [json.dumps({**asdict(point(2)), **change})] if change else []
+    wrong += [json.dumps({**asdict(point(2)), "losses": {"D_A": 10**400}})]
+    with (folder / "loss_log.jsonl").open("a") as file:
+        file.write("\n".join([*wrong, *GARBAGE]))
+    with (folder / "loss_log.txt").open("ab") as file:
+        file.write(b"\xff\0\n(epoch: " + 5000 * b"9" + b", iters: 1, time: 1) x\n(epoch: 1, it")
+    second = Visualizer(options(tmp_path, continue_train=True))
+    second.open((1, 2, 2))
+    second.losses(point(3))
+    second.close()
+    assert not caplog.records
+    assert [record.total_iters for record in read_history(folder)] == [1, 2, 3]
+    lines = (folder / "loss_log.txt").read_text().splitlines()
+    assert [line[:21] for line in lines] == [
+        "================ Trai",
+        "(epoch: 1, iters: 1, ",
+        "(epoch: 1, iters: 2, ",
+        "================ Trai",
+        "(epoch: 1, iters: 3, ",
+    ]
+
+
+def test_a_new_line_begins_after_one_that_was_cut_off(tmp_path: Path, point: Any) -> None:
+    (tmp_path / "exp").mkdir()
+    for name in ("loss_log.txt", "loss_log.jsonl"):
+        (tmp_path / "exp" / name).write_text("cut o")
+    visualizer = Visualizer(options(tmp_path, continue_train=True))
+    visualizer.losses(point(1))  # without a position to which the logs are taken back
+    visualizer.close()
+    assert [record.total_iters for record in read_history(tmp_path / "exp")] == [1]
+    assert (tmp_path / "exp" / "loss_log.txt").read_text().startswith("cut o\n====")
+
+
+@pytest.mark.parametrize("name", list(_constructors(options(Path("unused"), **EVERY_SINK))))
+def test_a_sink_that_cannot_be_made_is_left_out_with_one_warning(
+    tmp_path: Path,
+    point: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionError("read-only folder")
+
+    opt = options(tmp_path, **EVERY_SINK)
+    every = make_sinks(opt)
+    (failing,) = [sink for sink in every if kind(sink).__name__ == name]
+    monkeypatch.setattr(kind(failing), "__init__", fail)
+    sinks = make_sinks(opt)
+    assert [r.message for r in caplog.records] == [
+        f"{name} is left out (read-only folder); the training is not affected"
+    ]
+    assert [kind(sink) for sink in sinks] == [kind(s) for s in every if s is not failing]
+
+
+def test_files_where_folders_belong_cost_their_sinks_alone(
+    tmp_path: Path, point: Any, frame: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "exp" / "loss_log.txt").mkdir(parents=True)
+    (tmp_path / "exp" / "web").write_text("a file")
+    visualizer = Visualizer(options(tmp_path))
+    visualizer.open((1, 2, 2))
+    visualizer.losses(point(1))
+    visualizer.pictures({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
+    visualizer.close()
+    told = [record.message.split(" (")[0] for record in caplog.records]
+    assert told == ["LogFiles is left out", "Gallery stopped"]
+
+
+def test_logs_that_cannot_be_rewound_end_no_training(
+    tmp_path: Path, point: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise UserError("cannot write loss_log.txt: read-only")
+
+    monkeypatch.setattr("util.sinks.loss_log.write_text_atomically", fail)
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp" / "loss_log.txt").write_text("cut o")
+    visualizer = Visualizer(options(tmp_path, continue_train=True))
+    visualizer.open((1, 2, 2))
+    visualizer.losses(point(3))
+    visualizer.close()
+    assert [r.message for r in caplog.records] == [
+        "the logs keep their lines of lost steps (cannot write loss_log.txt: read-only)"
+    ]

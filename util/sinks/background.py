@@ -86,7 +86,8 @@ class Background(Sink):
             with self._news:
                 self._failed = True
                 self._waiting.clear()
-            log.warning("%s stopped (%s); the training goes on", type(self.inner).__name__, error)
+            sink = type(self.inner).__name__
+            log.warning("%s stopped (%s); the training is not affected", sink, error)
 
     def _deliver(self) -> float:
         """Hand over what waits; returns the seconds that the sink took."""

@@ -6,6 +6,8 @@ however old the run is.
 """
 
 import json
+import logging
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,7 +19,10 @@ from .image_grid import sample_grid
 from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
+log = logging.getLogger(__name__)
+
 ROWS_PER_PAGE = 20
+OLDER_PAGE = re.compile(r"older_(\d{4,9})\.html")
 
 
 @dataclass
@@ -41,9 +46,10 @@ class Gallery(Sink):
         self.rows: list[Row] = []
         self.pages = 0
         if self.state_file.is_file():  # a run that is continued
-            state = json.loads(self.state_file.read_text(encoding="utf-8"))
-            self.rows = [Row(**row) for row in state["rows"]]
-            self.pages = state["pages"]
+            try:
+                self.rows, self.pages = read_gallery_state(self.web_dir)
+            except ValueError as error:
+                self._set_damaged_state_aside(error)
 
     def losses(self, record: LossRecord) -> None:
         """Take a point of the curves."""
@@ -72,6 +78,18 @@ class Gallery(Sink):
         self.curves.finish()
         if self.rows:
             self._update()
+
+    def _set_damaged_state_aside(self, error: ValueError) -> None:
+        """Begin a new state; the page of the old one becomes the newest page of older epochs."""
+        damaged = self.state_file.with_name("gallery.json.damaged")
+        self.state_file.replace(damaged)
+        older = (OLDER_PAGE.fullmatch(path.name) for path in self.web_dir.iterdir())
+        self.pages = max((int(match[1]) for match in older if match), default=0)
+        index = self.web_dir / "index.html"
+        if index.is_file():
+            self.pages += 1
+            index.replace(self.web_dir / _page_name(self.pages))
+        log.warning("%s; it is now %s, and the gallery starts anew", error, damaged.name)
 
     def _images(self) -> Path:
         folder = self.web_dir / "images"
@@ -119,6 +137,28 @@ class Gallery(Sink):
             page.add_header(f"the same pictures in each epoch: now epoch {newest.epoch}")
             page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed pictures")
         page.add_charts(curve_charts(self.curves))
+
+
+def read_gallery_state(web_dir: Path) -> tuple[list[Row], int]:
+    """Return the rows of `gallery.json`, oldest first, and the number of pages of older epochs.
+
+    Raises ValueError where the file is damaged.
+    """
+    path = web_dir / "gallery.json"
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        rows, pages = [Row(**row) for row in state["rows"]], state["pages"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    for row in rows:
+        labels_are_text = isinstance(row.labels, list) and all(
+            isinstance(label, str) for label in row.labels
+        )
+        if not isinstance(row.epoch, int) or not labels_are_text:
+            raise ValueError(f"{path} is damaged (wrong values in a row)")
+    if not isinstance(pages, int):
+        raise ValueError(f"{path} is damaged (pages: {pages!r})")
+    return rows, pages
 
 
 def _file_name(epoch: int, label: str) -> str:

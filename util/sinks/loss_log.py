@@ -5,6 +5,7 @@ What the files hold is read, and rewound where a run goes on, here too.
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 
-LOSS_LINE = re.compile(r"\(epoch: (\d+), iters: (\d+), .*\) .*")
+LOSS_LINE = re.compile(r"\(epoch: (\d{1,15}), iters: (\d{1,15}), .*\) .*")
 HEADER = re.compile(r"=+ Training Loss \(.*\) =+")
 
 
@@ -42,6 +43,8 @@ class LogFiles(Sink):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.text, self.lines = folder / "loss_log.txt", folder / "loss_log.jsonl"
+        for path in (self.text, self.lines):
+            _end_last_line(path)
         now = time.strftime("%c")
         self._append(self.text, f"================ Training Loss ({now}) ================")
 
@@ -56,17 +59,41 @@ class LogFiles(Sink):
             file.write(line + "\n")
 
 
+def _end_last_line(path: Path) -> None:
+    """Append the line feed that a crash in the middle of a line has left out."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
 def read_history(folder: Path) -> Iterator[LossRecord]:
-    """The records in `loss_log.jsonl` of a run; half-written lines of a crash are skipped."""
+    """The records in `loss_log.jsonl` of a run; damaged lines are skipped."""
     path = folder / "loss_log.jsonl"
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                yield LossRecord(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+            record = _parse_record(line)
+            if record is not None:
+                yield record
+
+
+def _parse_record(line: str) -> LossRecord | None:
+    """Return the record of a line; None where it is none, or has values of wrong types."""
+    try:
+        record = LossRecord(**json.loads(line))
+        counts = (record.epoch, record.iters, record.total_iters)
+        speeds = (record.learning_rate, record.time, record.data, record.images_per_second)
+        numbers = [*counts, *speeds, *record.losses.values()]
+        valid = all(isinstance(count, int) for count in counts)
+        valid = valid and all(isinstance(number, int | float) for number in numbers)
+        _ = [float(number) for number in numbers]  # an integer of 400 digits is no number to draw
+        return record if valid else None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
 
 
 def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
@@ -82,10 +109,8 @@ def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
         return bool(HEADER.fullmatch(line))
 
     def earlier_record(line: str) -> bool:
-        try:
-            return json.loads(line)["total_iters"] <= total_iters
-        except (ValueError, KeyError, TypeError):
-            return False
+        record = _parse_record(line)
+        return record is not None and record.total_iters <= total_iters
 
     _filter(folder / "loss_log.txt", earlier_line)
     _filter(folder / "loss_log.jsonl", earlier_record)

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 
 
@@ -64,3 +66,41 @@ def test_a_continued_run_goes_on_and_takes_lost_epochs_back(
     page = tmp_path / "web" / "index.html"
     assert epochs(page) == [2, 1]
     assert "epoch002_real_A.png" in page.read_text()  # kept beside the new fixed pictures
+
+
+DAMAGED = {
+    "cut off": '{"rows": [{"epoch": 1, "la',
+    "empty": "",
+    "binary": "\0\0\0",
+    "a list": "[]",
+    "an unknown key": '{"rows": [{"epoch": 1, "what": 2}], "pages": 0}',
+    "a wrong type": '{"rows": [{"epoch": "one", "labels": ["real_A"]}], "pages": 0}',
+    "wrong labels": '{"rows": [{"epoch": 1, "labels": [3]}], "pages": 0}',
+    "wrong pages": '{"rows": [], "pages": null}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_state_is_set_aside_and_nothing_else_is_lost(
+    content: str, tmp_path: Path, frame: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = Gallery(tmp_path, "exp", 64)
+    for epoch in range(1, 2 * ROWS_PER_PAGE + 3):
+        gallery.pictures(frame(epoch))
+    web = tmp_path / "web"
+    before = {path.name: path.read_bytes() for path in (web / "images").iterdir()}
+    older = {path: path.read_bytes() for path in web.glob("older_*.html")}
+    shown = epochs(web / "index.html")
+    (web / "gallery.json").write_text(content)
+    resumed = Gallery(tmp_path, "exp", 64)
+    assert len(caplog.records) == 1 and "gallery.json is damaged" in caplog.text
+    resumed.pictures(frame(50))
+    resumed.close()
+    assert (web / "gallery.json.damaged").read_text() == content
+    assert epochs(web / "index.html") == [50]
+    assert epochs(web / "older_0002.html") == shown
+    assert 'href="older_0002.html"' in (web / "index.html").read_text()
+    assert {path: path.read_bytes() for path in older} == older
+    now = {path.name: path.read_bytes() for path in (web / "images").iterdir()}
+    assert now == {**now, **before}
+    assert Gallery(tmp_path, "exp", 64).pages == 2
