@@ -19,10 +19,7 @@ td p { margin: 2px 0; font-size: .8rem; color: #555; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; background: #eee; }
 nav a { margin-right: 1rem; }
 .charts { display: flex; flex-wrap: wrap; gap: .8rem; }
-.charts svg { flex: 1 1 300px; max-width: 400px; min-width: 0; font: 10px system-ui, sans-serif; }
-svg path { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-svg path.raw { stroke-width: .7; opacity: .35; } svg path.axis { stroke: #999; stroke-width: .7; }
-svg .tick { fill: #888; }
+.charts svg { flex: 1 1 300px; max-width: 400px; min-width: 0; height: auto; }
 @media (max-width: 700px) { tr { display: flex; flex-wrap: wrap; } td { width: 46%; }
   td img { width: 100% !important; } }
 @media (prefers-color-scheme: dark) { body { background: #161616; color: #ddd; }

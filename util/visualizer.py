@@ -12,13 +12,13 @@ from torch import Tensor
 from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
 from .sinks.curves import Curves
-from .sinks.curves_picture import CurvesPicture
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
 from .sinks.samples import translate_samples
 from .sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink, image_arrays_of
+from .sinks.svg_curves import CurvesFile
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
@@ -143,9 +143,7 @@ def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
         constructors["Gallery"] = lambda: Gallery(
             folder, opt.name, opt.display_winsize, copy.deepcopy(past)
         )
-    constructors["CurvesPicture"] = lambda: Background(
-        CurvesPicture(folder, opt.name, copy.deepcopy(past))
-    )
+    constructors["CurvesFile"] = lambda: CurvesFile(folder, opt.name, copy.deepcopy(past))
     if opt.display_id > 0:
         constructors["Dashboard"] = lambda: Background(
             Dashboard(DashboardSettings.from_options(opt), folder, copy.deepcopy(past))

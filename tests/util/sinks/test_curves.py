@@ -7,12 +7,14 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from util.html import HTML
 from util.sinks.curves import Curves
 from util.sinks.loss_log import read_history
-from util.sinks.svg_curves import curve_charts
+from util.sinks.svg_curves import CurvesFile, curve_charts
 
 
 def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:
@@ -75,3 +77,37 @@ def test_charts_pair_the_losses_and_leave_gaps_for_nan(point: Any) -> None:
     assert "inf" not in "".join(charts) and "nan" not in "".join(charts)
     assert sum(map(len, charts)) < 60_000
     assert curve_charts(Curves()) == []
+
+
+def test_the_file_is_the_drawing_of_the_gallery(point: Any, tmp_path: Path) -> None:
+    curves = Curves(point(step) for step in range(1, 20))
+    CurvesFile(tmp_path, "exp", curves).close()
+    text = (tmp_path / "loss_curves.svg").read_text()
+    charts = curve_charts(curves)
+    assert len(charts) == 4 and all(chart in text for chart in charts)
+    page = HTML(tmp_path / "web", "exp")
+    page.add_charts(charts)
+    page.save()
+    html = (tmp_path / "web" / "index.html").read_text()
+    assert all(chart in html for chart in charts)
+
+
+def test_no_file_without_points(tmp_path: Path) -> None:
+    CurvesFile(tmp_path, "exp", Curves()).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_markup_in_the_names_of_losses_and_runs_is_escaped(point: Any, tmp_path: Path) -> None:
+    name = """<script>alert("1 & 2's")</script>"""
+    losses = {f"{name}_A": 1.0, f"{name}_B": 2.0}
+    curves = Curves(point(step, losses=losses) for step in (1, 2, 3))
+    CurvesFile(tmp_path, name, curves).close()
+    drawing = ElementTree.parse(tmp_path / "loss_curves.svg")  # fails where it is not well-formed
+    svg = "{http://www.w3.org/2000/svg}"
+    texts = [element.text for element in drawing.iter(f"{svg}text")]
+    assert texts[0] == name and set(losses) <= set(texts)
+    drawn = {path.get("data-name") for path in drawing.iter(f"{svg}path")} - {None}
+    assert drawn == set(losses)
+    assert not list(drawing.iter(f"{svg}script"))
+    (chart,) = curve_charts(curves)
+    assert "<script>" not in chart

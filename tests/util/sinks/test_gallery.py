@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,16 @@ def test_a_damaged_state_is_set_aside_and_nothing_else_is_lost(
     now = {path.name: path.read_bytes() for path in (web / "images").iterdir()}
     assert now == {**now, **before}
     assert Gallery(tmp_path, "exp", 64).pages == 2
+
+
+def test_markup_in_names_and_labels_is_escaped(tmp_path: Path, point: Any, frame: Any) -> None:
+    markup = "<b>& 'x'"
+    gallery = Gallery(tmp_path, markup, 64)
+    gallery.losses(point(1, losses={markup: 1.0}))
+    record = frame(1)
+    (image,) = {id(image): image for image in record.pictures.values()}.values()
+    gallery.pictures(replace(record, pictures={markup: image}))
+    gallery.close()
+    html = (tmp_path / "web" / "index.html").read_text()
+    assert "<b>" not in html and html.count("&lt;b&gt;&amp; ") > 4
+    assert 'src="images/epoch001_%3Cb%3E%26%20%27x%27.png"' in html
