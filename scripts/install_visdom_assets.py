@@ -16,7 +16,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.files import write_atomically
-from util.sinks.dashboard.assets import Asset, list_assets, missing_assets, visdom_folder
+from util.sinks.dashboard.assets import (
+    INSTALL_VISDOM,
+    Asset,
+    list_assets,
+    missing_assets,
+    visdom_folder,
+)
 
 PACKAGES = (
     # what the end of an address looks like, the npm package that holds the file, the file in it
@@ -39,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     visdom = visdom_folder()
     if visdom is None:
-        sys.exit("error: visdom is not installed: pip install visdom")
+        sys.exit(f"error: visdom is not installed: {INSTALL_VISDOM}")
     try:
         assets = list_assets(visdom) if args.force or args.list else missing_assets(visdom)
         packages = sorted({source(asset)[0] for asset in assets})

@@ -5,7 +5,6 @@ gallery; starts a server where none answers, as training does.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from util.images import ImageArray
 from util.run.session import start_logging
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
+from util.sinks.gallery import read_gallery_state
 from util.sinks.loss_log import read_history
 from util.sinks.sink import ImageRecord, LossRecord
 
@@ -93,19 +93,25 @@ def text_records(path: Path) -> Iterator[LossRecord]:
         if not (match := LINE.match(line)):
             continue
         epoch, iters, seconds, data, values = match.groups()
-        losses = {name: float(value) for name, value in VALUE.findall(values)}
-        yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, float(seconds), float(data), 0.0)
+        try:
+            losses = {name: float(value) for name, value in VALUE.findall(values)}
+            times = float(seconds), float(data)
+            yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
+        except ValueError:  # a damaged line
+            continue
 
 
 def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
-    """Give the dashboard the newest pictures of the gallery."""
-    state = web / "gallery.json"
-    rows = json.loads(state.read_text(encoding="utf-8"))["rows"] if state.is_file() else []
-    for row in [row for row in rows if row["labels"]][-1:]:
-        pictures = {label: read(web, row["epoch"], label) for label in row["labels"]}
-        dashboard.pictures(ImageRecord(row["epoch"], total_iters, pictures, keep=True))
-    for row in [row for row in rows if row["samples"]][-1:]:
-        dashboard.sample_sheet(read(web, row["epoch"], "samples"), f"epoch {row['epoch']}")
+    """Give the dashboard the newest images of the gallery; says so where they are damaged."""
+    try:
+        rows = read_gallery_state(web)[0] if (web / "gallery.json").is_file() else []
+        for row in [row for row in rows if row.labels][-1:]:
+            images = {label: read(web, row.epoch, label) for label in row.labels}
+            dashboard.pictures(ImageRecord(row.epoch, total_iters, images, keep=True))
+        for row in [row for row in rows if row.samples][-1:]:
+            dashboard.sample_sheet(read(web, row.epoch, "samples"), f"epoch {row.epoch}")
+    except (OSError, ValueError) as error:
+        print(f"warning: images of the gallery are left out ({error})", file=sys.stderr)
 
 
 def read(web: Path, epoch: int, label: str) -> ImageArray:

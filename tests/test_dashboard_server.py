@@ -191,9 +191,10 @@ def pictures(tmp_path: Path) -> Path:
 
 PATIENT = f"""
 import runpy, sys
-from util.sinks import background, visdom_server
+from util.sinks import background
+from util.sinks.dashboard import server
 background.Background.__init__.__defaults__ = (0.1, {PATIENCE})
-visdom_server.START_SECONDS = {PATIENCE}
+server.START_SECONDS = {PATIENCE}
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -137,3 +137,11 @@ def test_a_list_of_another_shape_is_an_error_and_no_warning_at_training(visdom: 
     with pytest.raises(ValueError, match="has no"):
         list_assets(visdom)
     assert missing_assets(visdom) == []
+
+
+def test_without_visdom_the_line_that_installs_it(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "visdom_folder", lambda: None)
+    with pytest.raises(SystemExit, match=r'--no-build-isolation "visdom>=0\.2\.4"'):
+        script.main([])

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 INSTALL_COMMAND = "python scripts/install_visdom_assets.py"
+INSTALL_VISDOM = (
+    'pip install "setuptools<81" wheel && pip install --no-build-isolation "visdom>=0.2.4"'
+)
+"""visdom 0.2.4 builds with pkg_resources, which setuptools 81 and later lack."""
 _NAMES = {"b", "bb", "ext_files", "cdnjs_url", "mathjax_path"}
 
 

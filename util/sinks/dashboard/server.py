@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .assets import INSTALL_COMMAND, missing_assets, visdom_folder
+from .assets import INSTALL_COMMAND, INSTALL_VISDOM, missing_assets, visdom_folder
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
     """Start a server for `port`; says why where that cannot be, and returns None."""
     visdom = visdom_folder()
     if visdom is None or os.environ.get(NEVER_START):
-        why = "the package is missing: pip install visdom" if visdom is None else NEVER_START
+        why = f"the package is missing: {INSTALL_VISDOM}" if visdom is None else NEVER_START
         log.warning("no dashboard at port %d (%s); --display_id 0 turns it off", port, why)
         return None
     folder.mkdir(parents=True, exist_ok=True)
