@@ -1,7 +1,7 @@
 """How fast this machine trains, translates and loads: python scripts/benchmark.py train
 
-`train`: steps of training; `infer`: pictures through 02_inference.py, start-up included; `load`:
-pairs of pictures from files. Every way is warmed up, then all are repeated in turn, and medians are
+`train`: steps of training; `infer`: images through 02_inference.py, start-up included; `load`:
+pairs of images from files. Every way is warmed up, then all are repeated in turn, and medians are
 shown beside those of the plain way. --help after the word lists the flags.
 """
 

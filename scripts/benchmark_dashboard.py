@@ -63,7 +63,7 @@ def start_server(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
 
 
 def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list[float]]:
-    """Seconds of every step: a loss each step, the pictures every tenth, as a busy run would."""
+    """Seconds of every step: a loss each step, the images every tenth, as a busy run would."""
     small = ["--netG", "resnet_6blocks", "--ngf", "16", "--ndf", "16", "--gpu_ids", "-1"]
     opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *small])
     model = create_model(opt)
@@ -85,7 +85,7 @@ def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list
         record = LossRecord(1, step, step, model.get_current_losses(), 2e-4, 0.1, 0.0, 9.0)
         shown[name].losses(record)
         if step % BLOCK == 0:
-            shown[name].pictures(model.get_current_visuals(), 1, step, keep=False)
+            shown[name].images(model.get_current_visuals(), 1, step, store=False)
         if step >= 2 * BLOCK:
             seconds[name].append(time.perf_counter() - began)
     return seconds

@@ -1,7 +1,7 @@
-"""Pictures per second of 02_inference.py, start-up included, against a plain loop.
+"""Images per second of 02_inference.py, start-up included, against a plain loop.
 
-The plain loop reads a picture, translates it in float32 with PyTorch's instance norm and writes
-input and output as PNG, one after the other. All ways run on the same pictures and weights,
+The plain loop reads an image, translates it in float32 with PyTorch's instance norm and writes
+input and output as PNG, one after the other. All ways run on the same images and weights,
 interleaved; medians are printed.
 """
 
@@ -28,7 +28,7 @@ WAYS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `benchmark.py infer`."""
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="which rows; the plain one always")
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--ngf", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
@@ -42,30 +42,30 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     peaks: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        prepare(place, args.pictures, args.size, args.ngf)
+        prepare(place, args.images, args.size, args.ngf)
         for round_ in range(args.rounds):
             for name in chosen:
                 duration, peak = measure(place, name, round_, args.device)
                 seconds[name].append(duration)
                 peaks[name] = max(peaks.get(name, 0), peak)
                 print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
-    flop = flop_of_picture(args.size, args.ngf)
+    flop = flop_of_image(args.size, args.ngf)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return [
         {
             "way": name,
             "s": medians[name],
-            "pictures/s": args.pictures / medians[name],
+            "images/s": args.images / medians[name],
             "speed": f"{medians[PLAIN] / medians[name]:.2f}x",
-            "TFLOP/s": flop * args.pictures / medians[name] / 1e12,
+            "TFLOP/s": flop * args.images / medians[name] / 1e12,
             **({"peak GB": peaks[name] / 1e9} if peaks[name] else {}),
         }
         for name in chosen
     ]
 
 
-def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
-    """Random pictures, and a run with random weights."""
+def prepare(place: Path, images: int, size: int, ngf: int) -> None:
+    """Random images, and a run with random weights."""
     sys.path.insert(0, str(ROOT))
     import numpy as np
     from PIL import Image
@@ -75,7 +75,7 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
 
     (place / "in").mkdir()
     rng = np.random.default_rng(0)
-    for number in range(pictures):
+    for number in range(images):
         coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
         coarse.resize((size, size), Image.Resampling.BICUBIC).save(place / f"in/{number:05}.png")
     (place / "runs" / "run").mkdir(parents=True)
@@ -83,8 +83,8 @@ def prepare(place: Path, pictures: int, size: int, ngf: int) -> None:
     save_weights(net, place / "runs" / "run" / "latest_net_G.pth")
 
 
-def flop_of_picture(size: int, ngf: int) -> int:
-    """Floating-point operations of the convolutions for a picture."""
+def flop_of_image(size: int, ngf: int) -> int:
+    """Floating-point operations of the convolutions for an image."""
     from models.inference.tile_cost import measure as cost_of
     from models.networks import define_G
 
@@ -118,7 +118,7 @@ def measure(place: Path, name: str, round_: int, device: str) -> tuple[float, in
 
 
 def plain_loop(place: Path, device: str) -> None:
-    """Read, translate, write, one picture after the other."""
+    """Read, translate, write, one image after the other."""
     sys.path.insert(0, str(ROOT))
     import numpy as np
     import torch
@@ -138,13 +138,13 @@ def plain_loop(place: Path, device: str) -> None:
     load_into(net, weights, path)
     net.to(device)
     (place / "plain").mkdir(exist_ok=True)
-    for picture in sorted((place / "in").iterdir()):
-        levels = np.asarray(Image.open(picture).convert("RGB"), dtype=np.float32)
+    for image in sorted((place / "in").iterdir()):
+        levels = np.asarray(Image.open(image).convert("RGB"), dtype=np.float32)
         real = torch.from_numpy(levels).permute(2, 0, 1).unsqueeze(0) / 127.5 - 1
         with torch.no_grad():
             fake = net(real.to(device))
-        save_image(tensor2im(real), place / "plain" / f"{picture.stem}_real.png")
-        save_image(tensor2im(fake), place / "plain" / f"{picture.stem}_fake.png")
+        save_image(tensor2im(real), place / "plain" / f"{image.stem}_real.png")
+        save_image(tensor2im(fake), place / "plain" / f"{image.stem}_fake.png")
 
 
 if __name__ == "__main__":  # `measure` starts it

@@ -1,6 +1,6 @@
-"""Pairs per second of the loader, against reading pictures the straightforward way.
+"""Pairs per second of the loader, against reading images the straightforward way.
 
-Imported by scripts/benchmark.py. The pictures are made here, photo-like and always the same:
+Imported by scripts/benchmark.py. The images are made here, photo-like and always the same:
 1024x768 JPEG for two workers, and 256x256 JPEG read in the main process, where the batch is made
 while the training waits. All rows are measured in turns; medians are given.
 """
@@ -37,12 +37,12 @@ WAYS: dict[str, tuple[tuple[int, int], bool, list[str]]] = {
     "256 px in process": (SMALL, False, []),
     "256 px in process, cache ram": (SMALL, False, ["--cache", "ram", "--cache_gb", "1"]),
 }
-"""Name -> size of the pictures, whether worker processes read them, flags."""
+"""Name -> size of the images, whether worker processes read them, flags."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `run`."""
-    parser.add_argument("--pictures", type=int, default=100, help="pictures in each domain")
+    parser.add_argument("--images", type=int, default=100, help="images in each domain")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each row")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     parser.add_argument("--device", default="cpu", help="cuda: into pinned memory")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = Path(folder)
         for size in (LARGE, SMALL):
-            make_pictures(place / str(size[0]), args.pictures, size)
+            make_images(place / str(size[0]), args.images, size)
         readers: dict[str, Callable[[], Iterable[Any]]] = {}
         for name, size, workers in (("plain", LARGE, True), ("256 px plain", SMALL, False)):
             plain = PlainPairs(place / str(size[0]))
@@ -68,17 +68,17 @@ def run(args: argparse.Namespace) -> list[Row]:
             readers[name] = _repeated(create_dataset(TrainOptions().parse(words)))
         stack.callback(readers.clear)  # ends the workers before the folder goes
         seconds = _measure(readers, args.rounds)
-    return _rows(seconds, args.pictures)
+    return _rows(seconds, args.images)
 
 
-def make_pictures(folder: Path, count: int, size: tuple[int, int]) -> None:
-    """`count` JPEG pictures for each of trainA and trainB: smooth, with texture at every scale."""
+def make_images(folder: Path, count: int, size: tuple[int, int]) -> None:
+    """`count` JPEG images for each of trainA and trainB: smooth, with texture at every scale."""
     rng = np.random.default_rng(0)
     for side in ("trainA", "trainB"):
         (folder / side).mkdir(parents=True)
         for number in range(count):
-            picture = photo_like(rng, size)
-            picture.save(folder / side / f"{number:05}.jpg", quality=90)
+            image = photo_like(rng, size)
+            image.save(folder / side / f"{number:05}.jpg", quality=90)
 
 
 def photo_like(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
@@ -99,7 +99,7 @@ class PlainPairs(torch.utils.data.Dataset[dict[str, Any]]):
         self.A, self.B = (sorted((folder / side).iterdir()) for side in ("trainA", "trainB"))
 
     def __len__(self) -> int:
-        """Pictures of A."""
+        """Images of A."""
         return len(self.A)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -109,13 +109,13 @@ class PlainPairs(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def plain_tensor(path: Path) -> torch.Tensor:
-    """A picture as it is read in most programs."""
-    picture = Image.open(path).convert("RGB").resize((286, 286), Image.Resampling.BICUBIC)
+    """An image as it is read in most programs."""
+    image = Image.open(path).convert("RGB").resize((286, 286), Image.Resampling.BICUBIC)
     x, y = random.randint(0, 30), random.randint(0, 30)
-    picture = picture.crop((x, y, x + 256, y + 256))
+    image = image.crop((x, y, x + 256, y + 256))
     if random.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    levels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    levels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
     return levels.to(torch.float32).div(255).sub(0.5).div(0.5)
 
 
@@ -170,5 +170,5 @@ def _rows(seconds: dict[str, list[float]], pairs: int) -> list[Row]:
 
 
 def plain_of(name: str) -> str:
-    """The plain way for pictures of the same size."""
+    """The plain way for images of the same size."""
     return "256 px plain" if name.startswith("256") else "plain"

@@ -1,4 +1,4 @@
-"""Steps of training on random pictures, each way in a process of its own.
+"""Steps of training on random images, each way in a process of its own.
 
 Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain
 way is float32 in single passes, with PyTorch's own layers and an Adam that is not fused.
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
-    """A row for each way: seconds, pictures, operations and memory of a step."""
+    """A row for each way: seconds, images, operations and memory of a step."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's, which tells of itself
     where = ["--gpu_ids", gpu_ids(args.device)]
     ways = {**WAYS, **({} if where[1] == "-1" else GPU_WAYS)}

@@ -1,6 +1,6 @@
 """Show a run that has ended on the dashboard: python scripts/replay_log.py --name NAME
 
-Reads loss_log.jsonl (or the loss_log.txt of a run of the reference) and the newest pictures of the
+Reads loss_log.jsonl (or the loss_log.txt of a run of the reference) and the newest images of the
 gallery; starts a server where none answers, as training does.
 """
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     dashboard = Dashboard(settings, folder, curves)
     dashboard.open()
-    add_pictures(dashboard, folder / "web", curves.points[-1].x)
+    add_images(dashboard, folder / "web", curves.points[-1].x)
     dashboard.close()
     if dashboard.failures:
         print(f"error: no dashboard answers at {dashboard.client.address}", file=sys.stderr)
@@ -83,7 +83,7 @@ def records(folder: Path) -> Iterator[LossRecord]:
         return
     found = list(text_records(text))
     longest = max((record.iters for record in found), default=0)
-    for record in found:  # how many pictures an epoch has, the text does not say
+    for record in found:  # how many images an epoch has, the text does not say
         yield replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
 
 
@@ -101,13 +101,13 @@ def text_records(path: Path) -> Iterator[LossRecord]:
             continue
 
 
-def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
+def add_images(dashboard: Dashboard, web: Path, total_iters: int) -> None:
     """Give the dashboard the newest images of the gallery; says so where they are damaged."""
     try:
         rows = read_gallery_state(web)[0] if (web / "gallery.json").is_file() else []
         for row in [row for row in rows if row.labels][-1:]:
             images = {label: read(web, row.epoch, label) for label in row.labels}
-            dashboard.pictures(ImageRecord(row.epoch, total_iters, images, keep=True))
+            dashboard.images(ImageRecord(row.epoch, total_iters, images, store=True))
         for row in [row for row in rows if row.samples][-1:]:
             dashboard.sample_sheet(read(web, row.epoch, "samples"), f"epoch {row.epoch}")
     except (OSError, ValueError) as error:
@@ -115,7 +115,7 @@ def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
 
 
 def read(web: Path, epoch: int, label: str) -> ImageArray:
-    """A picture of the gallery."""
+    """An image of the gallery."""
     with Image.open(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
         return np.asarray(image.convert("RGB"))
 

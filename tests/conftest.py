@@ -196,22 +196,22 @@ def point() -> Any:
 
 @pytest.fixture
 def frame() -> Any:
-    """frame(2): pictures of the second epoch."""
+    """frame(2): images of the second epoch."""
 
-    def make(epoch: int, keep: bool = True, size: int = 8) -> ImageRecord:
-        picture = np.full((size, size, 3), epoch % 256, np.uint8)
-        return ImageRecord(epoch, 10 * epoch, {"real_A": picture, "fake_B": picture}, keep)
+    def make(epoch: int, store: bool = True, size: int = 8) -> ImageRecord:
+        image = np.full((size, size, 3), epoch % 256, np.uint8)
+        return ImageRecord(epoch, 10 * epoch, {"real_A": image, "fake_B": image}, store)
 
     return make
 
 
 @pytest.fixture
 def sample() -> Any:
-    """sample(2): the fixed pictures in the second epoch."""
+    """sample(2): the fixed images in the second epoch."""
 
-    def make(epoch: int, keep: bool = True) -> SampleRecord:
-        picture = np.full((16, 16, 3), epoch % 256, np.uint8)
-        rows = [{"real_A": picture, "fake_B": picture}] * 2
-        return SampleRecord(epoch, 10 * epoch, rows, keep)
+    def make(epoch: int, store: bool = True) -> SampleRecord:
+        image = np.full((16, 16, 3), epoch % 256, np.uint8)
+        rows = [{"real_A": image, "fake_B": image}] * 2
+        return SampleRecord(epoch, 10 * epoch, rows, store)
 
     return make

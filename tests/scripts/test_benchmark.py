@@ -57,16 +57,16 @@ def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) 
 
 
 @pytest.mark.slow
-def test_pictures_of_inference(tmp_path: Path) -> None:
-    few = ["--pictures", "2", "--size", "32", "--ngf", "4", "--ways", "fp32", "bf16"]
+def test_images_of_inference(tmp_path: Path) -> None:
+    few = ["--images", "2", "--size", "32", "--ngf", "4", "--ways", "fp32", "bf16"]
     found = rows(tmp_path, "infer", *few)
     assert [row["way"] for row in found] == ["plain loop", "fp32", "bf16"]
-    assert all(row["pictures/s"] == pytest.approx(2 / row["s"]) for row in found)
+    assert all(row["images/s"] == pytest.approx(2 / row["s"]) for row in found)
 
 
 @pytest.mark.slow
 def test_pairs_of_the_loader(tmp_path: Path) -> None:
-    found = rows(tmp_path, "load", "--pictures", "3", "--rounds", "1")
+    found = rows(tmp_path, "load", "--images", "3", "--rounds", "1")
     names = [row["way"] for row in found]
     assert names[0] == "plain"
     assert {"full decode", "draft", "cache ram", "cache disk"} <= set(names)

@@ -30,7 +30,7 @@ class Screen:
     def __init__(self) -> None:
         self.shown: list[ImageRecord] = []
 
-    def pictures(self, record: ImageRecord) -> None:
+    def images(self, record: ImageRecord) -> None:
         self.shown.append(record)
 
 
@@ -50,15 +50,15 @@ def test_a_damaged_gallery_is_left_out(
     frame: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Gallery(tmp_path, "exp", 64).pictures(frame(1))
+    Gallery(tmp_path, "exp", 64).images(frame(1))
     web, screen = tmp_path / "web", Screen()
-    script.add_pictures(screen, web, 10)
+    script.add_images(screen, web, 10)
     assert len(screen.shown) == 1 and not capsys.readouterr().err
     image = web / "images" / "epoch001_real_A.png"
     if damage == "no image":
         image.unlink()
     else:
         (image if damage == "image" else web / "gallery.json").write_text("{")
-    script.add_pictures(screen, web, 10)
+    script.add_images(screen, web, 10)
     assert len(screen.shown) == 1
     assert capsys.readouterr().err.startswith("warning: images of the gallery are left out (")

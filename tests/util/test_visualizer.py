@@ -63,7 +63,7 @@ class Kept(Sink):
     def losses(self, record: LossRecord) -> None:
         self.got.append(record)
 
-    def pictures(self, record: ImageRecord) -> None:
+    def images(self, record: ImageRecord) -> None:
         self.got.append(record)
 
     def samples(self, record: SampleRecord) -> None:
@@ -104,7 +104,7 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
     visualizer.samples(Model(), 1, 1)
     visualizer.samples(Model(), 1, 2)
     visualizer.close()
-    assert caplog.text.count("the fixed pictures are no longer shown (no eval)") == 1
+    assert caplog.text.count("the fixed images are no longer shown (no eval)") == 1
 
 
 def test_flags_choose_the_sinks(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_the_hint_counts_the_cores_that_may_be_used(
     with caplog.at_level(logging.INFO):
         for step in range(30):
             hint.losses(point(step, data=0.5, time=0.1))
-    assert "all cores read already" in caplog.text
+    assert "all CPU cores read images already" in caplog.text
 
 
 def test_no_hint_where_computing_takes_longer(
@@ -201,7 +201,7 @@ def test_no_hint_where_computing_takes_longer(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # TensorBoard and what it brings
-def test_tensorboard_files_hold_scalars_and_pictures(
+def test_tensorboard_files_hold_scalars_and_images(
     tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -210,7 +210,7 @@ def test_tensorboard_files_hold_scalars_and_pictures(
         sink.open()
         for step in steps:
             sink.losses(point(step))
-        sink.pictures(frame(1))
+        sink.images(frame(1))
         sink.samples(sample(1))
         sink.close()
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
@@ -233,7 +233,7 @@ def test_wandb_works_offline_and_goes_on(
         sink = WeightsAndBiases(opt, tmp_path / "exp")
         sink.open()
         sink.losses(point(10))
-        sink.pictures(frame(2))
+        sink.images(frame(2))
         sink.samples(sample(1))  # an older step must not be refused
         sink.close()
         identities.append((tmp_path / "exp" / "wandb_id.txt").read_text())
@@ -334,7 +334,7 @@ def test_files_where_folders_belong_cost_their_sinks_alone(
     visualizer = Visualizer(options(tmp_path))
     visualizer.open((1, 2, 2))
     visualizer.losses(point(1))
-    visualizer.pictures({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
+    visualizer.images({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
     visualizer.close()
     told = [record.message.split(" (")[0] for record in caplog.records]
     assert told == ["LogFiles is left out", "Gallery stopped"]
@@ -354,5 +354,5 @@ def test_logs_that_cannot_be_rewound_end_no_training(
     visualizer.losses(point(3))
     visualizer.close()
     assert [r.message for r in caplog.records] == [
-        "the logs keep their lines of lost steps (cannot write loss_log.txt: read-only)"
+        "the logs still hold lines of lost steps (cannot write loss_log.txt: read-only)"
     ]

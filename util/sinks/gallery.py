@@ -1,8 +1,8 @@
-"""The training gallery, `web/index.html`: curves, fixed pictures, a row per epoch, newest first.
+"""Writes the gallery of a training, `web/index.html`: curves, fixed images, a row per epoch.
 
-The index holds the newest epochs; when it is full, the older half moves to a page of its own that
-is never written again, and curves have a bounded number of points. So an update costs the same
-however old the run is.
+The index holds the newest epochs, newest first; when it is full, the older half moves to a page
+that is never written again, and curves have a bounded number of points. So an update costs the same
+however long the run is.
 """
 
 import json
@@ -27,7 +27,7 @@ OLDER_PAGE = re.compile(r"older_(\d{4,9})\.html")
 
 @dataclass
 class Row:
-    """What the page shows of an epoch: pictures by their labels, and the fixed pictures."""
+    """What the page shows of an epoch: the labels of its images, and whether it has fixed ones."""
 
     epoch: int
     labels: list[str] = field(default_factory=list)
@@ -35,38 +35,42 @@ class Row:
 
 
 class Gallery(Sink):
-    """Keeps `<folder>/web` up to date."""
+    """Updates `<folder>/web` with each stored record.
+
+    A damaged `gallery.json` is set aside, and a new gallery begins. Raises OSError where the folder
+    cannot be read.
+    """
 
     def __init__(
-        self, folder: Path, name: str, picture_width: int, curves: Curves | None = None
+        self, folder: Path, name: str, image_width: int, curves: Curves | None = None
     ) -> None:
-        self.web_dir, self.name, self.picture_width = folder / "web", name, picture_width
+        self.web_dir, self.name, self.image_width = folder / "web", name, image_width
         self.curves = curves or Curves()
         self.state_file = self.web_dir / "gallery.json"
         self.rows: list[Row] = []
         self.pages = 0
-        if self.state_file.is_file():  # a run that is continued
+        if self.state_file.is_file():  # a resumed run
             try:
                 self.rows, self.pages = read_gallery_state(self.web_dir)
             except ValueError as error:
                 self._set_damaged_state_aside(error)
 
     def losses(self, record: LossRecord) -> None:
-        """Take a point of the curves."""
+        """Add a point to the curves."""
         self.curves.add(record)
 
-    def pictures(self, record: ImageRecord) -> None:
-        """Save the pictures under their epoch and rewrite the index."""
-        if not record.keep:
+    def images(self, record: ImageRecord) -> None:
+        """Save the images under their epoch and rewrite the index."""
+        if not record.store:
             return
-        for label, picture in record.pictures.items():
-            save_image(picture, self._images() / _file_name(record.epoch, label))
-        self._row(record.epoch).labels = list(record.pictures)
+        for label, image in record.images.items():
+            save_image(image, self._images() / _file_name(record.epoch, label))
+        self._row(record.epoch).labels = list(record.images)
         self._update()
 
     def samples(self, record: SampleRecord) -> None:
-        """Save the fixed pictures of an epoch that has ended."""
-        if not record.keep:
+        """Save the fixed images of an epoch that has ended."""
+        if not record.store:
             return
         grid = sample_grid(record.rows)
         save_image(grid, self._images() / _file_name(record.epoch, "samples"))
@@ -80,7 +84,7 @@ class Gallery(Sink):
             self._update()
 
     def _set_damaged_state_aside(self, error: ValueError) -> None:
-        """Begin a new state; the page of the old one becomes the newest page of older epochs."""
+        """Start a new state; the index of the old one becomes the newest page of older epochs."""
         damaged = self.state_file.with_name("gallery.json.damaged")
         self.state_file.replace(damaged)
         older = (OLDER_PAGE.fullmatch(path.name) for path in self.web_dir.iterdir())
@@ -97,7 +101,7 @@ class Gallery(Sink):
         return folder
 
     def _row(self, epoch: int) -> Row:
-        """The row of an epoch, the last; a run that was set back takes its later ones away."""
+        """Return the row of an epoch, the last one; later rows, of lost epochs, are removed."""
         self.rows = [row for row in self.rows if row.epoch <= epoch]
         if not self.rows or self.rows[-1].epoch < epoch:
             self.rows.append(Row(epoch))
@@ -125,17 +129,17 @@ class Gallery(Sink):
             page.add_header(f"epoch {row.epoch}")
             files = [_file_name(row.epoch, label) for label in row.labels]
             if files:
-                page.add_images(files, row.labels, files, width=self.picture_width)
+                page.add_images(files, row.labels, files, width=self.image_width)
             if row.samples:
                 name = _file_name(row.epoch, "samples")
-                page.add_links({"fixed pictures of this epoch": f"images/{name}"})
+                page.add_links({"fixed images of this epoch": f"images/{name}"})
         page.save()
 
     def _write_head(self, page: HTML) -> None:
         newest = next((row for row in reversed(self.rows) if row.samples), None)
         if newest is not None:
-            page.add_header(f"the same pictures in each epoch: now epoch {newest.epoch}")
-            page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed pictures")
+            page.add_header(f"the same images in each epoch: now epoch {newest.epoch}")
+            page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed images")
         page.add_charts(curve_charts(self.curves))
 
 

@@ -1,6 +1,6 @@
-"""The losses in text: on the console, in `loss_log.txt`, and as JSON lines beside it.
+"""Writes losses as text: to the console, to `loss_log.txt` and as JSON lines to `loss_log.jsonl`.
 
-What the files hold is read, and rewound where a run goes on, here too.
+Reads the records back, and removes those of lost steps when a run resumes.
 """
 
 import json
@@ -22,7 +22,7 @@ HEADER = re.compile(r"=+ Training Loss \(.*\) =+")
 
 
 def loss_line(record: LossRecord) -> str:
-    """`(epoch: 1, iters: 100, time: 0.210, data: 0.123) D_A: 0.512 G_A: 0.321`."""
+    """Return `(epoch: 1, iters: 100, time: 0.210, data: 0.123) D_A: 0.512 G_A: 0.321`."""
     head = f"(epoch: {record.epoch}, iters: {record.iters}"
     times = f"time: {record.time:.3f}, data: {record.data:.3f})"
     losses = " ".join(f"{name}: {value:.3f}" for name, value in record.losses.items())
@@ -30,15 +30,15 @@ def loss_line(record: LossRecord) -> str:
 
 
 class Console(Sink):
-    """Losses as log messages."""
+    """Logs losses to the console."""
 
     def losses(self, record: LossRecord) -> None:
-        """One line."""
+        """Log one line."""
         log.info("%s", loss_line(record))
 
 
 class LogFiles(Sink):
-    """`loss_log.txt` in the format that users' scripts read, `loss_log.jsonl` with full digits."""
+    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class LogFiles(Sink):
         self._append(self.text, f"================ Training Loss ({now}) ================")
 
     def losses(self, record: LossRecord) -> None:
-        """A line in each file."""
+        """Append a line to each file."""
         self._append(self.text, loss_line(record))
         self._append(self.lines, json.dumps(asdict(record)))
 
@@ -70,7 +70,7 @@ def _end_last_line(path: Path) -> None:
 
 
 def read_history(folder: Path) -> Iterator[LossRecord]:
-    """The records in `loss_log.jsonl` of a run; damaged lines are skipped."""
+    """Yield the records in `loss_log.jsonl` of a run; damaged lines are skipped."""
     path = folder / "loss_log.jsonl"
     if not path.is_file():
         return
@@ -97,9 +97,10 @@ def _parse_record(line: str) -> LossRecord | None:
 
 
 def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
-    """Take the logs of a run back to where it goes on, so that no line is there twice.
+    """Remove the lines of later steps from the logs of a run that resumes at this position.
 
-    Drops what `loss_log.txt` and `loss_log.jsonl` tell of later steps, and half-written lines.
+    Half-written lines of `loss_log.txt` and `loss_log.jsonl` are removed too. Raises UserError
+    where a file cannot be written.
     """
 
     def earlier_line(line: str) -> bool:
@@ -116,11 +117,11 @@ def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
     _filter(folder / "loss_log.jsonl", earlier_record)
 
 
-def _filter(path: Path, keep: Callable[[str], bool]) -> None:
+def _filter(path: Path, is_retained: Callable[[str], bool]) -> None:
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.split("\n")[:-1]  # what follows the last line end was cut off
-    kept = "".join(f"{line}\n" for line in lines if keep(line))
-    if kept != text:
-        write_text_atomically(path, kept)
+    retained = "".join(f"{line}\n" for line in lines if is_retained(line))
+    if retained != text:
+        write_text_atomically(path, retained)

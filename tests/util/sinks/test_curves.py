@@ -18,7 +18,7 @@ from util.sinks.svg_curves import CurvesFile, curve_charts
 
 
 def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:
-    curves = Curves((point(step) for step in range(1, 20)), most=20)
+    curves = Curves((point(step) for step in range(1, 20)), max_points=20)
     assert [p.x for p in curves.points] == list(range(1, 20))
     for step in range(20, 2001):
         curves.add(point(step))
@@ -31,14 +31,14 @@ def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any
 
 
 def test_finish_shows_the_last_record(point: Any) -> None:
-    curves = Curves((point(step) for step in range(1, 22)), most=20)
+    curves = Curves((point(step) for step in range(1, 22)), max_points=20)
     assert curves.points[-1].x == 20
     curves.finish()
     assert curves.points[-1].x == 21
 
 
 def test_appending_keeps_the_generation_and_change_does_not(point: Any) -> None:
-    curves = Curves([point(1)], most=20)
+    curves = Curves([point(1)], max_points=20)
     before = curves.generation
     for step in range(2, 20):
         curves.add(point(step))

@@ -1,4 +1,4 @@
-"""util/sinks/gallery.py: newest first, constant work, curves and fixed pictures, continued."""
+"""util/sinks/gallery.py: newest first, constant work, curves and fixed images, continued."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def epochs(page: Path) -> list[int]:
     return [int(n) for n in re.findall(r"<h3>epoch (\d+)</h3>", page.read_text())]
 
 
-def test_page_shows_curves_fixed_pictures_and_the_newest_first(
+def test_page_shows_curves_fixed_images_and_the_newest_first(
     tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     gallery = Gallery(tmp_path, "exp", 64)
     for epoch in (1, 2, 3):
         gallery.losses(point(epoch))
-        gallery.pictures(frame(epoch))
+        gallery.images(frame(epoch))
         gallery.samples(sample(epoch))
-    gallery.pictures(frame(4, keep=False))
+    gallery.images(frame(4, store=False))
     gallery.close()
     page = tmp_path / "web" / "index.html"
     assert epochs(page) == [3, 2, 1]
@@ -43,7 +43,7 @@ def test_an_update_costs_the_same_at_any_age(
     for epoch in range(1, 101):
         for step in range(10):
             gallery.losses(point(epoch * 10 + step))
-        gallery.pictures(frame(epoch))
+        gallery.images(frame(epoch))
         state = page.with_name("gallery.json")
         sizes.append(page.stat().st_size + state.stat().st_size)  # all that is written again
         assert epochs(page)[0] == epoch
@@ -61,12 +61,12 @@ def test_a_continued_run_goes_on_and_takes_lost_epochs_back(
 ) -> None:
     gallery = Gallery(tmp_path, "exp", 64)
     for epoch in (1, 2, 3):
-        gallery.pictures(frame(epoch))
+        gallery.images(frame(epoch))
     again = Gallery(tmp_path, "exp", 64)
     again.samples(sample(2))
     page = tmp_path / "web" / "index.html"
     assert epochs(page) == [2, 1]
-    assert "epoch002_real_A.png" in page.read_text()  # kept beside the new fixed pictures
+    assert "epoch002_real_A.png" in page.read_text()  # kept beside the new fixed images
 
 
 DAMAGED = {
@@ -87,7 +87,7 @@ def test_a_damaged_state_is_set_aside_and_nothing_else_is_lost(
 ) -> None:
     gallery = Gallery(tmp_path, "exp", 64)
     for epoch in range(1, 2 * ROWS_PER_PAGE + 3):
-        gallery.pictures(frame(epoch))
+        gallery.images(frame(epoch))
     web = tmp_path / "web"
     before = {path.name: path.read_bytes() for path in (web / "images").iterdir()}
     older = {path: path.read_bytes() for path in web.glob("older_*.html")}
@@ -95,7 +95,7 @@ def test_a_damaged_state_is_set_aside_and_nothing_else_is_lost(
     (web / "gallery.json").write_text(content)
     resumed = Gallery(tmp_path, "exp", 64)
     assert len(caplog.records) == 1 and "gallery.json is damaged" in caplog.text
-    resumed.pictures(frame(50))
+    resumed.images(frame(50))
     resumed.close()
     assert (web / "gallery.json.damaged").read_text() == content
     assert epochs(web / "index.html") == [50]
@@ -112,8 +112,8 @@ def test_markup_in_names_and_labels_is_escaped(tmp_path: Path, point: Any, frame
     gallery = Gallery(tmp_path, markup, 64)
     gallery.losses(point(1, losses={markup: 1.0}))
     record = frame(1)
-    (image,) = {id(image): image for image in record.pictures.values()}.values()
-    gallery.pictures(replace(record, pictures={markup: image}))
+    (image,) = {id(image): image for image in record.images.values()}.values()
+    gallery.images(replace(record, images={markup: image}))
     gallery.close()
     html = (tmp_path / "web" / "index.html").read_text()
     assert "<b>" not in html and html.count("&lt;b&gt;&amp; ") > 4

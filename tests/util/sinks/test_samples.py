@@ -1,4 +1,4 @@
-"""The fixed samples of a run: the same pictures, and no trace in the model."""
+"""The fixed samples of a run: the same images, and no trace in the model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def samples(opt: Options) -> list[dict[str, Any]]:
     return fixed_samples(opt, create_dataset(opt).dataset)
 
 
-def test_the_first_test_pictures_without_chance(folder: Path) -> None:
+def test_the_first_test_images_without_chance(folder: Path) -> None:
     first, second = (samples(options(folder)) for _ in range(2))
     assert len(first) == 4
     for one, two in zip(first, second, strict=True):
@@ -48,7 +48,7 @@ def test_the_first_test_pictures_without_chance(folder: Path) -> None:
     assert first[1]["A"].shape == (1, 3, 32, 32)
 
 
-def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypatch) -> None:
+def test_training_images_where_there_is_no_test_folder(folder: Path, monkeypatch) -> None:
     shutil.rmtree(folder / "testA")
     shutil.rmtree(folder / "testB")
     opt = options(folder)
@@ -66,7 +66,7 @@ def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypat
 
 def test_none_where_nothing_can_be_read(folder: Path) -> None:
     for path in folder.glob("*/*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     assert samples(options(folder)) == []
 
 

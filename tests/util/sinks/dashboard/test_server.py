@@ -70,7 +70,7 @@ def test_without_visdom_one_line(
 
 def test_address_tunnel_and_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        visdom_server.tell_address(8123, "mine", 4711, tmp_path)
+        visdom_server.log_address(8123, "mine", 4711, tmp_path)
     lines = [record.message for record in caplog.records]
     assert lines[0].startswith("dashboard: http://localhost:8123/env/mine ")
     assert f"ssh -L 8123:localhost:8123 {socket.gethostname()}" in lines[1]
