@@ -1,7 +1,7 @@
-"""From nothing to translated images: python scripts/quickstart.py
+"""Install, train and translate on demo images: python scripts/quickstart.py
 
-Makes the environment .venv, installs requirements.txt into it, draws the demo images, trains a
-small CycleGAN on them, and translates images that it has not seen. Needs nothing but Python.
+Creates the environment .venv with requirements.txt, draws the demo images, trains a small CycleGAN
+on them, and translates images that it has not seen. Needs nothing but Python.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the steps; returns the exit code of the first that fails, else 0."""
+    """Run the steps; return the exit code of the first that fails, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--python", default=None, help="use this interpreter instead of making .venv"
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def steps(seed: str) -> list[tuple[int, str, list[str]]]:
-    """Number, what it does, and the words for the interpreter of every step after the first."""
+    """Return number, description and arguments of the interpreter for each step after the first."""
     images = Path("results") / NAME / "test_latest" / "images"
     translate = ["02_inference.py", "--name", NAME, "--model", "test", "--model_suffix", "_A"]
     train = ["01_train.py", "--dataroot", str(DEMO), "--name", NAME, "--seed", seed, *TRAINING]
@@ -61,12 +61,12 @@ def steps(seed: str) -> list[tuple[int, str, list[str]]]:
 
 
 def say(number: int, text: str) -> None:
-    """Announce a step."""
+    """Print the heading of a step."""
     print(f"\n[{number}/{STEPS}] {text}", flush=True)
 
 
 def say_what_next(python: str) -> None:
-    """The pages to open, and the commands for the user's own images."""
+    """Print the pages to open, and the commands for the user's own images."""
     results = ROOT / "results" / NAME / "test_latest" / "index.html"
     gallery = ROOT / "checkpoints" / NAME / "web" / "index.html"
     print(
