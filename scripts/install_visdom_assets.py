@@ -97,7 +97,7 @@ def put(asset: Asset, folder: Path, static: Path) -> None:
     package, path = source(asset)
     archive = folder / f"{package.replace('@', '-').lstrip('-').replace('/', '-')}.tgz"
     if not archive.is_file():
-        raise ValueError(f"there is no {archive}; make it with: npm pack {package}")
+        raise ValueError(f"{archive} does not exist; create it with: npm pack {package}")
     with tarfile.open(archive) as tar:
         try:
             member = tar.extractfile(f"package/{path}")

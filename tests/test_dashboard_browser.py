@@ -1,4 +1,4 @@
-"""What a person sees: the dashboard and the page of a run in a real Chromium."""
+"""The dashboard and the gallery of a run in a real Chromium."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard against a real visdom server: whole, frozen, killed, back again, and for long."""
+"""The dashboard against a real visdom server: running, frozen, killed, restarted, for long."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dashboard(port: int, folder: Path, timeout: float = 3.0, **changes: Any) -> 
     return Dashboard(settings, folder, Curves(), timeout)
 
 
-def test_curves_and_images_are_there_and_points_are_appended(
+def test_curves_and_images_are_shown_and_points_are_appended(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     sink = dashboard(visdom_server.port, tmp_path, env="mine", first_window=5)

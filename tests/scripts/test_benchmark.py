@@ -1,4 +1,4 @@
-"""The benchmark measures every way that it lists."""
+"""The benchmark measures every variant that it lists."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def test_pairs_of_the_loader(tmp_path: Path) -> None:
     assert all(row["pairs/s"] > 0 for row in found)
 
 
-def test_a_flag_that_is_none_ends_with_two() -> None:
+def test_an_unknown_flag_ends_with_exit_code_2() -> None:
     command = [sys.executable, "scripts/benchmark.py", "load", "--what"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2

@@ -1,4 +1,4 @@
-"""util/visualizer.py and the small sinks: each on its own, none can stop a run."""
+"""util/visualizer.py and the small sinks: independent, and none can end a training."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def kind(sink: Sink) -> type[Sink]:
     return type(sink.inner if isinstance(sink, Background) else sink)
 
 
-class Kept(Sink):
-    """Keeps what it gets."""
+class Recorder(Sink):
+    """Stores the records that it receives."""
 
     def __init__(self) -> None:
-        self.got: list[object] = []
+        self.records: list[object] = []
 
     def losses(self, record: LossRecord) -> None:
-        self.got.append(record)
+        self.records.append(record)
 
     def images(self, record: ImageRecord) -> None:
-        self.got.append(record)
+        self.records.append(record)
 
     def samples(self, record: SampleRecord) -> None:
-        self.got.append(record)
+        self.records.append(record)
 
 
 class Broken(Sink):
@@ -80,12 +80,12 @@ class Broken(Sink):
 def test_a_sink_that_fails_is_left_out_and_touches_no_other(
     point: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Kept()
-    visualizer = Visualizer(Namespace(), [Broken(), kept])
+    recorder = Recorder()
+    visualizer = Visualizer(Namespace(), [Broken(), recorder])
     for step in (1, 2):
         visualizer.losses(point(step))
     visualizer.close()
-    assert len(kept.got) == 2
+    assert len(recorder.records) == 2
     assert [r.message for r in caplog.records] == [
         "Broken stopped (disk full); the training is not affected"
     ]
@@ -100,7 +100,7 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
         def eval(self) -> None:
             raise RuntimeError("no eval")
 
-    visualizer = Visualizer(Namespace(), [Kept()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
+    visualizer = Visualizer(Namespace(), [Recorder()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
     visualizer.samples(Model(), 1, 1)
     visualizer.samples(Model(), 1, 2)
     visualizer.close()
@@ -117,7 +117,7 @@ def test_flags_choose_the_sinks(tmp_path: Path) -> None:
     assert kinds(**EVERY_SINK) >= off
 
 
-def test_a_continued_run_goes_on_with_its_curves(tmp_path: Path, point: Any) -> None:
+def test_a_resumed_run_extends_its_curves(tmp_path: Path, point: Any) -> None:
     first = Visualizer(options(tmp_path))
     first.losses(point(1))
     first.close()
@@ -141,20 +141,20 @@ def test_curves_are_drawn_at_saves_and_at_the_end(tmp_path: Path, point: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("module", "sink", "said"),
+    ("module", "sink", "message"),
     [
         ("torch.utils.tensorboard", "TensorBoard", "pip install tensorboard"),
         ("wandb", "WeightsAndBiases", "pip install wandb"),
     ],
 )
-def test_without_its_package_a_sink_says_one_line(
+def test_without_its_package_a_sink_logs_one_line(
     tmp_path: Path,
     point: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     module: str,
     sink: str,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     sinks = make_sinks(options(tmp_path, no_html=True, use_tensorboard=True, use_wandb=True))
@@ -164,7 +164,7 @@ def test_without_its_package_a_sink_says_one_line(
         for step in (1, 2, 3):
             visualizer.losses(point(step))
         visualizer.close()
-    assert len(caplog.records) == 1 and said in caplog.text
+    assert len(caplog.records) == 1 and message in caplog.text
 
 
 def test_hint_comes_once_and_names_the_flag(
@@ -205,7 +205,7 @@ def test_tensorboard_files_hold_scalars_and_images(
     tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    for steps in ((1, 2, 3), (3, 4)):  # the second run goes on from a save after step 2
+    for steps in ((1, 2, 3), (3, 4)):  # the second run resumes from a save after step 2
         sink = TensorBoard(tmp_path)
         sink.open()
         for step in steps:
@@ -220,7 +220,7 @@ def test_tensorboard_files_hold_scalars_and_images(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # wandb and what it brings
-def test_wandb_works_offline_and_goes_on(
+def test_wandb_works_offline_and_resumes(
     tmp_path: Path, point: Any, frame: Any, sample: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
@@ -228,8 +228,8 @@ def test_wandb_works_offline_and_goes_on(
     for bound in ("WANDB_INIT_TIMEOUT", "WANDB_X_SERVICE_WAIT", "WANDB__SERVICE_WAIT"):
         monkeypatch.setenv(bound, str(int(PATIENCE)))
     identities = []
-    for continued in (False, True):
-        opt = options(tmp_path, continue_train=continued)
+    for resumed in (False, True):
+        opt = options(tmp_path, continue_train=resumed)
         sink = WeightsAndBiases(opt, tmp_path / "exp")
         sink.open()
         sink.losses(point(10))
@@ -241,7 +241,7 @@ def test_wandb_works_offline_and_goes_on(
     assert len(list((tmp_path / "exp" / "wandb").glob("offline-run-*"))) == 2
 
 
-def test_json_lines_keep_full_digits(tmp_path: Path, point: Any) -> None:
+def test_json_lines_have_full_digits(tmp_path: Path, point: Any) -> None:
     visualizer = Visualizer(options(tmp_path, no_html=True))
     visualizer.losses(point(6))
     visualizer.close()
@@ -336,8 +336,8 @@ def test_files_where_folders_belong_cost_their_sinks_alone(
     visualizer.losses(point(1))
     visualizer.images({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
     visualizer.close()
-    told = [record.message.split(" (")[0] for record in caplog.records]
-    assert told == ["LogFiles is left out", "Gallery stopped"]
+    warnings = [record.message.split(" (")[0] for record in caplog.records]
+    assert warnings == ["LogFiles is left out", "Gallery stopped"]
 
 
 def test_logs_that_cannot_be_rewound_end_no_training(

@@ -1,4 +1,4 @@
-"""util/sinks/background.py: the training waits for nothing; what waits is bounded."""
+"""util/sinks/background.py: the training never waits for a sink, and the queue is bounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from util.sinks.sink import ImageRecord, LossRecord, Sink
 
 
 class Slow(Sink):
-    """Hangs until it is let go."""
+    """Hangs until `go` is set."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -73,7 +73,7 @@ def test_closing_has_an_end(point: Any) -> None:
     assert slow.closed
 
 
-def test_failure_is_said_once_and_what_follows_is_not_kept(
+def test_a_failure_is_logged_once_and_later_records_are_not_buffered(
     point: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Slow):

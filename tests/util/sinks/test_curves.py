@@ -1,4 +1,4 @@
-"""util/sinks/curves.py: bounded, true to the run, whole after a continued run."""
+"""util/sinks/curves.py and svg_curves.py: bounded curves, whole after resuming; one drawing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_appending_keeps_the_generation_and_change_does_not(point: Any) -> None:
     assert curves.generation == before + 1
 
 
-def test_a_continued_run_takes_back_what_was_lost(point: Any) -> None:
+def test_a_resumed_run_removes_the_points_of_lost_steps(point: Any) -> None:
     curves = Curves(point(step) for step in range(1, 11))
     curves.add(point(6))
     assert [p.x for p in curves.points] == [1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""util/sinks/gallery.py: newest first, constant work, curves and fixed images, continued."""
+"""util/sinks/gallery.py: newest epochs first, constant work per update, resumed, damaged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_update_costs_the_same_at_any_age(
         assert all((page.parent / link).is_file() for link in links)
 
 
-def test_a_continued_run_goes_on_and_takes_lost_epochs_back(
+def test_a_resumed_run_extends_its_gallery_and_removes_lost_epochs(
     tmp_path: Path, frame: Any, sample: Any
 ) -> None:
     gallery = Gallery(tmp_path, "exp", 64)
@@ -66,7 +66,7 @@ def test_a_continued_run_goes_on_and_takes_lost_epochs_back(
     again.samples(sample(2))
     page = tmp_path / "web" / "index.html"
     assert epochs(page) == [2, 1]
-    assert "epoch002_real_A.png" in page.read_text()  # kept beside the new fixed images
+    assert "epoch002_real_A.png" in page.read_text()  # shown beside the new fixed images
 
 
 DAMAGED = {
