@@ -77,7 +77,7 @@ def train(
             model.update_learning_rate()
             progress.end_epoch()
             saver.save_epoch(epoch)
-            visualizer.samples(model, epoch, progress.total_iters, keep=True)
+            visualizer.samples(model, epoch, progress.total_iters, store=True)
     return 1 if saver.failed else 0
 
 
@@ -89,9 +89,9 @@ def report(
         losses = model.get_current_losses()
         health.watch_reported(losses)
         visualizer.losses(progress.loss_record(losses, model.learning_rate))
-    keep = progress.due(opt.update_html_freq) or progress.last_step
-    if keep or progress.due(opt.display_freq):
-        visualizer.show(model, progress.epoch, progress.total_iters, keep)
+    store = progress.due(opt.update_html_freq) or progress.last_step
+    if store or progress.due(opt.display_freq):
+        visualizer.show(model, progress.epoch, progress.total_iters, store)
         health.watch_images(model.get_current_visuals())
 
 

@@ -52,7 +52,7 @@ class TrainOptions(BaseOptions):
         opt = opt.replace(**{**INACTIVE, **opt.values()})  # a plug-in may have a flag of that name
         opt = opt.replace(resume="weights" if opt.continue_train or opt.start_from else "")
         cache_dir = opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache")
-        return opt.replace(cache_dir=cache_dir, max_size=None)
+        return opt.replace(cache_dir=cache_dir)
 
 
 def _add_reading_flags(parser: argparse.ArgumentParser) -> None:

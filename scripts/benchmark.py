@@ -1,8 +1,8 @@
-"""How fast this machine trains, translates and loads: python scripts/benchmark.py train
+"""Measure how fast this machine trains, translates and loads: python scripts/benchmark.py train
 
-`train`: steps of training; `infer`: pictures through 02_inference.py, start-up included; `load`:
-pairs of pictures from files. Every way is warmed up, then all are repeated in turn, and medians are
-shown beside those of the plain way. --help after the word lists the flags.
+`train` measures training steps, `infer` 02_inference.py with its start-up, `load` reading pairs of
+images. Every variant is warmed up, then all are repeated in turn; medians are printed, with their
+ratios to the plain variant. --help after the word lists the flags.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PROGRAMS = {"train": benchmark_train, "infer": benchmark_inference, "load": benc
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, and print a row for each way."""
+    """Measure and print a row for each variant."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def table(rows: list[Row]) -> str:
-    """Rows of equal or different keys, one below the other, under the names of their columns."""
+    """Format rows, whose keys may differ, as lines below the names of their columns."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [columns, *([shown(row.get(column, "")) for column in columns] for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     lines = []
     for line in cells:
         first, *rest = zip(line, widths, strict=True)
@@ -55,7 +55,7 @@ def table(rows: list[Row]) -> str:
 
 
 def shown(value: float | str) -> str:
-    """Three digits that count; whole numbers whole."""
+    """Format a number with three significant digits, and whole numbers whole."""
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return str(value)

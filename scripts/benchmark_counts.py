@@ -1,4 +1,4 @@
-"""What PyTorch does in a step of training: operations, kernels, idle time. For benchmark_train."""
+"""Count the operations, kernels and idle time of a training step for benchmark_train."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what a GPU has been given to do."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -16,9 +16,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def count_operations(step: Callable[[], object]) -> int:
-    """Operations that a call of `step` dispatches, compiled or not.
+    """Return the number of operations that a call of `step` dispatches, compiled or not.
 
-    Those that an operation calls itself do not count, nor does what was compiled into a kernel.
+    Operations inside other operations or inside a compiled kernel do not count.
     """
     with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
         step()
@@ -26,7 +26,7 @@ def count_operations(step: Callable[[], object]) -> int:
 
 
 def gpu_use(step: Callable[[], float]) -> dict[str, float | str]:
-    """Launches of kernels and graphs in a step, and the share of its seconds in which none runs."""
+    """Return the launches of kernels and graphs in a step, and the share of idle GPU time."""
     activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profiler:
         seconds = step()
@@ -43,7 +43,7 @@ def _is_operation(event: Any) -> bool:
 
 
 def _is_part(event: Any) -> bool:
-    """Whether an operation called this one."""
+    """Return whether another operation called this one."""
     caller = event.cpu_parent
     while caller is not None:
         if _is_operation(caller):

@@ -1,4 +1,6 @@
-"""What a stopped dashboard server costs a training step. python scripts/benchmark_dashboard.py
+"""Measure what a hanging dashboard server costs a training step.
+
+python scripts/benchmark_dashboard.py
 
 Starts a visdom server, stops it with SIGSTOP, and trains small networks in alternating blocks of
 steps, with the dashboard and without; prints the median step of both. POSIX only.
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def start_server(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
-    """A server of its own on a free port."""
+    """Start a server on a free port; return its process and the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,7 +65,7 @@ def start_server(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
 
 
 def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list[float]]:
-    """Seconds of every step: a loss each step, the pictures every tenth, as a busy run would."""
+    """Return the seconds of every step, with losses at each step and images at every tenth."""
     small = ["--netG", "resnet_6blocks", "--ngf", "16", "--ndf", "16", "--gpu_ids", "-1"]
     opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *small])
     model = create_model(opt)
@@ -85,7 +87,7 @@ def measure(blocks: int, port: int, folder: Path, server: int) -> dict[str, list
         record = LossRecord(1, step, step, model.get_current_losses(), 2e-4, 0.1, 0.0, 9.0)
         shown[name].losses(record)
         if step % BLOCK == 0:
-            shown[name].pictures(model.get_current_visuals(), 1, step, keep=False)
+            shown[name].images(model.get_current_visuals(), 1, step, store=False)
         if step >= 2 * BLOCK:
             seconds[name].append(time.perf_counter() - began)
     return seconds

@@ -1,7 +1,7 @@
-"""Steps of training on random pictures, each way in a process of its own.
+"""Measure training steps on random images, each variant in a process of its own.
 
-Flags of 01_train.py that are given too hold for all ways: --crop_size 512 --ngf 32 ... The plain
-way is float32 in single passes, with PyTorch's own layers and an Adam that is not fused.
+Further flags of 01_train.py apply to all variants: --crop_size 512 --ngf 32 ... The plain variant
+is float32 in separate passes, with PyTorch's own layers and without fused Adam.
 """
 
 import argparse
@@ -35,7 +35,7 @@ CONVOLUTIONS = "convolutions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `benchmark.py train`."""
+    """Add the flags of `benchmark.py train`."""
     every = [*WAYS, *GPU_WAYS]
     parser.add_argument("--ways", nargs="+", choices=every, help="which rows; the plain one always")
     parser.add_argument("--rounds", type=int, default=3, help="measured steps of each way")
@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
-    """A row for each way: seconds, pictures, operations and memory of a step."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's, which tells of itself
+    """Return a row for each variant: seconds, images, operations and memory of a step."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silences the profiler
     where = ["--gpu_ids", gpu_ids(args.device)]
     ways = {**WAYS, **({} if where[1] == "-1" else GPU_WAYS)}
     chosen = {name: ways[name] for name in ways if name == PLAIN or name in (args.ways or ways)}
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
 def row(
     name: str, workers: dict[str, "Worker"], facts: dict[str, dict[str, Any]], rates: dict[str, Any]
 ) -> dict[str, float | str]:
-    """What is shown of a way; ratios are to the plain way."""
+    """Return what is printed of a variant; ratios are to the plain variant."""
     medians = {key: statistics.median(workers[key].seconds) for key in (PLAIN, name)}
     own, plain = facts[name], facts[PLAIN]
     speed = plain["flop"] / medians[name] / 1e12
@@ -97,7 +97,7 @@ def row(
 
 
 def gpu_ids(device: str) -> str:
-    """`--device` as `--gpu_ids`."""
+    """Return `--device` as a value of `--gpu_ids`."""
     import torch
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -105,7 +105,7 @@ def gpu_ids(device: str) -> str:
 
 
 class Worker:
-    """A process that computes one way, and answers when it is asked."""
+    """A process that computes one variant on request."""
 
     def __init__(self, name: str, words: list[str], threads: int) -> None:
         self.seconds: list[Any] = []
@@ -118,22 +118,25 @@ class Worker:
         other.close()
 
     def ask(self, what: str) -> Any:
-        """`prepare`, `step` or `finish`; the answer."""
+        """Let the process run `prepare`, `step` or `finish`; return its result.
+
+        Raises SystemExit where the process has ended.
+        """
         print(f"\r{self.name}: {what} ...".ljust(40), end="\r", file=sys.stderr, flush=True)
         try:
             self.pipe.send(what)
             return self.pipe.recv()
         except (EOFError, OSError):
-            raise SystemExit(f"{self.name}: the process ended; what it said is above") from None
+            raise SystemExit(f"{self.name}: the process ended (see above)") from None
 
     def end(self) -> None:
-        """Let the process go."""
+        """End the process."""
         self.pipe.close()
         self.process.join(10)
 
 
 def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
-    """The life of a worker."""
+    """Run the requests that come through the pipe until it is closed."""
     import torch
 
     if threads:
@@ -143,11 +146,11 @@ def answer(pipe: Connection, name: str, words: list[str], threads: int) -> None:
         while True:
             pipe.send(getattr(way, pipe.recv())())
             if torch.cuda.is_available():
-                torch.cuda.empty_cache()  # the ways share the GPU
+                torch.cuda.empty_cache()  # the variants share the GPU
 
 
 class Steps:
-    """Training steps of one way."""
+    """Training steps of one variant."""
 
     def __init__(self, name: str, words: list[str]) -> None:
         import torch
@@ -177,12 +180,12 @@ class Steps:
         self.batch = {**images, **paths}
 
     def step(self) -> float:
-        """Seconds of a step, after one that fills the caches which other ways have used."""
+        """Return the seconds of a step, after one that refills the caches of the CPU."""
         self.one()
         return self.one()
 
     def one(self) -> float:
-        """Seconds of a step."""
+        """Run a step; return its seconds."""
         from benchmark_counts import synchronize
 
         began = time.perf_counter()
@@ -192,7 +195,7 @@ class Steps:
         return time.perf_counter() - began
 
     def prepare(self) -> dict[str, Any]:
-        """Some steps to warm up; peak memory, operations, floating-point operations if plain."""
+        """Warm up; return peak bytes, operations and, if plain, floating-point operations."""
         from benchmark_counts import count_operations
         from torch.utils.flop_counter import FlopCounterMode
 
@@ -201,7 +204,7 @@ class Steps:
         facts: dict[str, Any] = {"first": self.one(), "batch": self.opt.batch_size}
         facts["half"] = self.model.compute.precision.half is not None
         self.one()
-        facts["peak"] = peak_bytes(self.model.device) or 0  # before what is counted takes its own
+        facts["peak"] = peak_bytes(self.model.device) or 0  # before the counters need memory too
         facts["operations"] = count_operations(self.one)
         if self.plain:
             with FlopCounterMode(display=False) as counter:
@@ -211,14 +214,14 @@ class Steps:
         return facts
 
     def finish(self) -> dict[str, Any]:
-        """On a GPU launches of a step, and the share of it without any kernel."""
+        """Return, on a GPU, the launches of a step and the share of its time without a kernel."""
         from benchmark_counts import gpu_use
 
         return gpu_use(self.one) if self.model.device.type == "cuda" else {}
 
 
 class Convolutions:
-    """The rate of the convolution that most of a step is made of: 3x3 in a residual block."""
+    """Measures the rate of the 3x3 convolutions in residual blocks, which dominate a step."""
 
     def __init__(self, _name: str, words: list[str]) -> None:
         import torch
@@ -232,7 +235,7 @@ class Convolutions:
         use_precision(opt.precision, self.device)
         torch.backends.cudnn.benchmark = True
         self.calls = 1 if self.device.type == "cpu" else 50
-        """Between two waits for the device, which would be most of the time of one call."""
+        """Between two synchronizations, which take longer than a single call on a GPU."""
         channels, side = 4 * opt.ngf, opt.crop_size // 4
         self.cases = {}
         for kind, dtype in (("float32", torch.float32), ("half", torch.bfloat16)):
@@ -244,7 +247,7 @@ class Convolutions:
         self.flop = 2 * 9 * channels**2 * side**2 * opt.batch_size
 
     def step(self) -> dict[str, float]:
-        """FLOP/s by precision, of the faster layout."""
+        """Return the FLOP/s by precision, of the faster layout."""
         import torch
         from benchmark_counts import synchronize
 
@@ -267,5 +270,5 @@ class Convolutions:
         return {}
 
     def finish(self) -> dict[str, Any]:
-        """Nothing more."""
+        """Return no further facts."""
         return {}

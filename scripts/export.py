@@ -1,8 +1,8 @@
 """Export a generator for other programs: python scripts/export.py --name NAME --to onnx
 
 Writes <checkpoints_dir>/<name>/<epoch>_net_G<suffix>.{onnx,pt,safetensors}. Height and width are
-free: any multiples of what its metadata say, which also tell the pre- and post-processing. The file
-is compared with PyTorch on two sizes. Dropout is off, batch norm by the statistics of training.
+dynamic axes: multiples of what the metadata say, which also describe pre- and post-processing. The
+file is compared with PyTorch on two sizes. Dropout is off, batch norm uses running statistics.
 """
 
 import argparse
@@ -36,31 +36,32 @@ INPUT, OUTPUT = "image", "translation"
 SIZES = ((1, 2), (3, 2))
 """Height and width of the check, in units of 32 pixels or of the network's multiple."""
 
-LARGEST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
+"""Of outputs in [-1, 1]: an eighth of a level of an 8-bit image."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Export and check; returns 1 where the file differs from PyTorch."""
+    """Export and check; return 1 where the file differs from PyTorch."""
     args = arguments(argv)
     weights = find_generator(args.name, args.checkpoints_dir, args.epoch, args.model_suffix)
-    net, found = build_generator(weights)
+    net, architecture = build_generator(weights)
     net.eval()
     OutputConv2d.by_rows = False  # other programs have kernels of their own
-    write, ending = FORMATS[args.to]
-    path = args.output or weights.with_suffix(ending)
+    write, suffix = FORMATS[args.to]
+    path = args.output or weights.with_suffix(suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    apply = write(net, path, metadata(net, found))
+    apply = write(net, path, metadata(net, architecture))
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) from {weights}")
     worst = largest_difference(net, apply)
     print(f"largest difference from PyTorch on two sizes: {worst:.1e} (of a range of 2)")
-    if worst > LARGEST_DIFFERENCE:
-        print(f"error: {path} differs by more than {LARGEST_DIFFERENCE}", file=sys.stderr)
+    if worst > MAX_DIFFERENCE:
+        print(f"error: {path} differs by more than {MAX_DIFFERENCE}", file=sys.stderr)
         return 1
     return 0
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The checked command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--name", required=True, help="name of a run, its folder, or a weight file")
@@ -72,8 +73,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def metadata(net: nn.Module, found: Generator) -> dict[str, str]:
-    """What a program must know to use the network, as text."""
+def metadata(net: nn.Module, architecture: Generator) -> dict[str, str]:
+    """Return as text what a program must know to use the network."""
     multiple = getattr(net, "multiple", 1)
     return {
         "preprocessing": "8-bit RGB (gray where input_nc is 1) / 127.5 - 1, N x C x H x W float32",
@@ -82,14 +83,14 @@ def metadata(net: nn.Module, found: Generator) -> dict[str, str]:
         "postprocessing": "(output + 1) * 127.5, round, clamp to 0..255",
         "size_multiple": str(multiple),
         "smallest_size": str(getattr(net, "smallest", multiple)),
-        **{name: str(value) for name, value in found.flags().items()},
+        **{name: str(value) for name, value in architecture.flags().items()},
     }
 
 
 def write_onnx(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
-    """ONNX; run by onnxruntime for the check."""
+    """Write ONNX; return the function that onnxruntime computes from the file."""
     onnx, runtime = optional("onnx"), optional("onnxruntime")
-    free = {0: "n", 2: "height", 3: "width"}
+    dynamic = {0: "n", 2: "height", 3: "width"}
     older: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         older["dynamo"] = False  # seconds instead of minutes, and needs no further package
@@ -101,7 +102,7 @@ def write_onnx(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
             str(path),
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_axes={INPUT: free, OUTPUT: free},
+            dynamic_axes={INPUT: dynamic, OUTPUT: dynamic},
             **older,
         )
     model = onnx.load(str(path))
@@ -112,7 +113,7 @@ def write_onnx(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
 
 
 def write_torchscript(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
-    """TorchScript by tracing; the metadata are the extra file metadata.json."""
+    """Write TorchScript by tracing; the metadata are the extra file metadata.json."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(net, example(net))
@@ -121,7 +122,7 @@ def write_torchscript(net: nn.Module, path: Path, notes: dict[str, str]) -> Appl
 
 
 def write_safetensors(net: nn.Module, path: Path, notes: dict[str, str]) -> Apply:
-    """The weights alone; the metadata tell which network they are for."""
+    """Write the weights alone; the metadata name the architecture."""
     safe = optional("safetensors.torch", package="safetensors")
     content = safe.save(dict(bare_state_dict(net)), metadata=notes)
     write_atomically(path, lambda file: file.write(content))
@@ -137,11 +138,11 @@ FORMATS = {
     "torchscript": (write_torchscript, ".pt"),
     "safetensors": (write_safetensors, ".safetensors"),
 }
-"""What --to accepts: the writer, which returns the file as a function, and the file's ending."""
+"""What --to accepts -> the writer, which returns the function in the file, and the suffix."""
 
 
 def example(net: nn.Module, units: tuple[int, int] = (1, 1)) -> Tensor:
-    """Random images (1, C, H, W) in [-1, 1] of so many units of size."""
+    """Return a random image (1, C, H, W) in [-1, 1], `units` times the size multiple large."""
     unit = max(32, getattr(net, "multiple", 1))
     channels = next(layer.in_channels for layer in net.modules() if isinstance(layer, nn.Conv2d))
     generator = torch.Generator().manual_seed(0)
@@ -150,13 +151,13 @@ def example(net: nn.Module, units: tuple[int, int] = (1, 1)) -> Tensor:
 
 @torch.inference_mode()
 def largest_difference(net: nn.Module, apply: Apply) -> float:
-    """Between PyTorch and the file."""
+    """Return the largest difference between the outputs of PyTorch and of the file."""
     images = [example(net, units) for units in SIZES]
     return max(float((net(image) - apply(image)).abs().max()) for image in images)
 
 
 def optional(module: str, package: str | None = None) -> ModuleType:
-    """An optional package. Raises UserError saying what to install."""
+    """Import an optional package. Raises UserError saying what to install."""
     try:
         return importlib.import_module(module)
     except ImportError:

@@ -1,7 +1,7 @@
-"""Put the scripts, styles and fonts of visdom's pages in place, without visdom's own download.
+"""Install the scripts, styles and fonts of visdom's pages, without visdom's own download.
 
-They come out of npm packages: packed now (npm pack; npm may be set to a mirror), or packed before
-on another machine and brought here: --list says which, --from DIR reads the folder.
+They are taken from npm packages: packed now (npm pack; npm may use a mirror), or packed before on
+another machine: --list prints the command, --from DIR reads the folder.
 """
 
 import argparse
@@ -16,10 +16,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.files import write_atomically
-from util.sinks.dashboard.assets import Asset, list_assets, missing_assets, visdom_folder
+from util.sinks.dashboard.assets import (
+    INSTALL_VISDOM,
+    Asset,
+    list_assets,
+    missing_assets,
+    visdom_folder,
+)
 
 PACKAGES = (
-    # what the end of an address looks like, the npm package that holds the file, the file in it
+    # pattern of the end of an address, npm package that holds the file, path of the file in it
     (r"/((?:@[\w.-]+/)?[\w.-]+)@([\d.]+)/(.+)", r"\1@\2", r"\3"),
     (r"/(classnames)@([\d.]+)", r"\1@\2", "index.js"),
     (r"/plotly-([\d.]+)\.min\.js", r"plotly.js-dist-min@\1", "plotly.min.js"),
@@ -27,19 +33,19 @@ PACKAGES = (
     (r"/d3-selection-multi\.v1\.js", "d3-selection-multi@1.0.1", "build/d3-selection-multi.js"),
     (r"/mathjax/([\d.]+)/(.+)", r"mathjax@\1", r"\2"),
 )
-"""visdom names files on several hosts; all of them are in npm packages of the same versions."""
+"""visdom downloads from several hosts; all files are in npm packages of the same versions."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Install what is missing, or everything with --force; returns 0 where all is in place."""
+    """Install what is missing, or everything with --force; return 0 where all is installed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="folder", metavar="DIR", help="folder of npm's .tgz files")
     parser.add_argument("--list", action="store_true", help="print the npm pack command and stop")
-    parser.add_argument("--force", action="store_true", help="also replace what is in place")
+    parser.add_argument("--force", action="store_true", help="also replace installed files")
     args = parser.parse_args(argv)
     visdom = visdom_folder()
     if visdom is None:
-        sys.exit("error: visdom is not installed: pip install visdom")
+        sys.exit(f"error: visdom is not installed: {INSTALL_VISDOM}")
     try:
         assets = list_assets(visdom) if args.force or args.list else missing_assets(visdom)
         packages = sorted({source(asset)[0] for asset in assets})
@@ -56,16 +62,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def source(asset: Asset) -> tuple[str, str]:
-    """name@version of the npm package that holds an asset, and the asset's path in it."""
+    """Return name@version of the npm package that holds an asset, and the asset's path in it.
+
+    Raises ValueError where no package is known.
+    """
     address = re.split(r"[?#]", asset.url)[0]
     for pattern, package, path in PACKAGES:
         if match := re.search(pattern + "$", address):
             return match.expand(package), match.expand(path)
-    raise ValueError(f"this visdom wants {asset.url}, for which no npm package is known here")
+    raise ValueError(f"this visdom needs {asset.url}, for which no npm package is known here")
 
 
 def pack(packages: list[str], folder: Path) -> Path:
-    """Let npm fetch packages into a folder."""
+    """Let npm download packages into a folder; return it. Raises ValueError where npm fails."""
     if not packages:
         return folder
     npm = shutil.which("npm")
@@ -84,11 +93,11 @@ def pack(packages: list[str], folder: Path) -> Path:
 
 
 def put(asset: Asset, folder: Path, static: Path) -> None:
-    """Copy one asset out of its package."""
+    """Copy an asset from its package. Raises ValueError where it is missing."""
     package, path = source(asset)
     archive = folder / f"{package.replace('@', '-').lstrip('-').replace('/', '-')}.tgz"
     if not archive.is_file():
-        raise ValueError(f"there is no {archive}; make it with: npm pack {package}")
+        raise ValueError(f"{archive} does not exist; create it with: npm pack {package}")
     with tarfile.open(archive) as tar:
         try:
             member = tar.extractfile(f"package/{path}")
@@ -103,7 +112,7 @@ def put(asset: Asset, folder: Path, static: Path) -> None:
 
 
 def check(visdom: Path) -> int:
-    """Say whether all is there; tell visdom then that it has nothing to download."""
+    """Report missing files; where none is, mark visdom's download as done. Return the exit code."""
     assets, missing = list_assets(visdom), missing_assets(visdom)
     if missing:
         print(f"{len(missing)} of {len(assets)} files are missing, e.g. {missing[0].place}")

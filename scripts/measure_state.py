@@ -1,4 +1,4 @@
-"""Size and write time of the training state, for the flags of a run with full image pools.
+"""Measure the size and write time of the training state of a run with full image pools.
 
 python scripts/measure_state.py [flags of 01_train.py]
 """
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *words])
     model = create_model(opt)
     model.setup(opt)
-    for optimizer in model.optimizers:  # a step without gradient, so that its state is there
+    for optimizer in model.optimizers:  # a step with zero gradients creates its state
         for group in optimizer.param_groups:
             for weight in group["params"]:
                 weight.grad = torch.zeros_like(weight)

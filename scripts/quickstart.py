@@ -1,7 +1,7 @@
-"""From nothing to translated pictures: python scripts/quickstart.py
+"""Install, train and translate on demo images: python scripts/quickstart.py
 
-Makes the environment .venv, installs requirements.txt into it, draws the demo pictures, trains a
-small CycleGAN on them, and translates pictures that it has not seen. Needs nothing but Python.
+Creates the environment .venv with requirements.txt, draws the demo images, trains a small CycleGAN
+on them, and translates images that it has not seen. Needs nothing but Python.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the steps; returns the exit code of the first that fails, else 0."""
+    """Run the steps; return the exit code of the first that fails, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--python", default=None, help="use this interpreter instead of making .venv"
@@ -46,36 +46,36 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def steps(seed: str) -> list[tuple[int, str, list[str]]]:
-    """Number, what it does, and the words for the interpreter of every step after the first."""
+    """Return number, description and arguments of the interpreter for each step after the first."""
     images = Path("results") / NAME / "test_latest" / "images"
     translate = ["02_inference.py", "--name", NAME, "--model", "test", "--model_suffix", "_A"]
     train = ["01_train.py", "--dataroot", str(DEMO), "--name", NAME, "--seed", seed, *TRAINING]
     compare = ["scripts/evaluate.py", "--real", str(DEMO / "testB"), "--fake", str(images)]
     compare += ["--label", "fake", "--input", str(DEMO / "testA"), "--metrics", "l1"]
     return [
-        (2, "drawing the demo pictures", ["datasets/make_demo_dataset.py"]),
-        (3, "training for 4 epochs of 200 pictures (about 2 minutes on two cores)", train),
-        (4, "translating the test pictures", translate),
+        (2, "drawing the demo images", ["datasets/make_demo_dataset.py"]),
+        (3, "training for 4 epochs of 200 images (about 2 minutes on two cores)", train),
+        (4, "translating the test images", translate),
         (5, "comparing with the true answers, which the demo data has", compare),
     ]
 
 
 def say(number: int, text: str) -> None:
-    """Announce a step."""
+    """Print the heading of a step."""
     print(f"\n[{number}/{STEPS}] {text}", flush=True)
 
 
 def say_what_next(python: str) -> None:
-    """The pages to open, and the commands for the user's own pictures."""
+    """Print the pages to open, and the commands for the user's own images."""
     results = ROOT / "results" / NAME / "test_latest" / "index.html"
     gallery = ROOT / "checkpoints" / NAME / "web" / "index.html"
     print(
         f"""
 Open in a browser:
-  the translated pictures:  {results}
+  the translated images:  {results}
   the course of training:   {gallery}
 
-With your own pictures, in the folders DIR/trainA, DIR/trainB, DIR/testA, DIR/testB:
+With your own images, in the folders DIR/trainA, DIR/trainB, DIR/testA, DIR/testB:
   {python} 01_train.py --dataroot DIR --name mine --model cycle_gan
   {python} 02_inference.py --name mine --model test --model_suffix _A"""
     )

@@ -1,11 +1,10 @@
-"""Show a run that has ended on the dashboard: python scripts/replay_log.py --name NAME
+"""Show a finished run on the dashboard: python scripts/replay_log.py --name NAME
 
-Reads loss_log.jsonl (or the loss_log.txt of a run of the reference) and the newest pictures of the
+Reads loss_log.jsonl (or the loss_log.txt of a run of the reference) and the newest images of the
 gallery; starts a server where none answers, as training does.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from util.images import ImageArray
 from util.run.session import start_logging
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
+from util.sinks.gallery import read_gallery_state
 from util.sinks.loss_log import read_history
 from util.sinks.sink import ImageRecord, LossRecord
 
@@ -32,7 +32,7 @@ VALUE = re.compile(r"(\w+): (\S+)")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Replay as the command line says; returns 1 where nothing could be shown."""
+    """Replay as the command line says; return 1 where nothing could be shown."""
     args = parse(argv)
     start_logging()
     folder = run_folder(args)
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     dashboard = Dashboard(settings, folder, curves)
     dashboard.open()
-    add_pictures(dashboard, folder / "web", curves.points[-1].x)
+    add_images(dashboard, folder / "web", curves.points[-1].x)
     dashboard.close()
     if dashboard.failures:
         print(f"error: no dashboard answers at {dashboard.client.address}", file=sys.stderr)
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The flags, with the names that training has for them."""
+    """Parse the flags, whose names are those of training."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -76,40 +76,46 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def records(folder: Path) -> Iterator[LossRecord]:
-    """The records of a run, from whichever log it has."""
+    """Yield the records of a run, from `loss_log.jsonl` or else `loss_log.txt`."""
     text = folder / "loss_log.txt"
     if (folder / "loss_log.jsonl").is_file() or not text.is_file():
         yield from read_history(folder)
         return
-    found = list(text_records(text))
-    longest = max((record.iters for record in found), default=0)
-    for record in found:  # how many pictures an epoch has, the text does not say
+    from_text = list(text_records(text))
+    longest = max((record.iters for record in from_text), default=0)
+    for record in from_text:  # the text does not say how many images an epoch has
         yield replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
 
 
 def text_records(path: Path) -> Iterator[LossRecord]:
-    """What the lines of `loss_log.txt` say."""
+    """Yield the records of the lines of `loss_log.txt`; damaged lines are skipped."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not (match := LINE.match(line)):
             continue
         epoch, iters, seconds, data, values = match.groups()
-        losses = {name: float(value) for name, value in VALUE.findall(values)}
-        yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, float(seconds), float(data), 0.0)
+        try:
+            losses = {name: float(value) for name, value in VALUE.findall(values)}
+            times = float(seconds), float(data)
+            yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
+        except ValueError:  # a damaged line
+            continue
 
 
-def add_pictures(dashboard: Dashboard, web: Path, total_iters: int) -> None:
-    """Give the dashboard the newest pictures of the gallery."""
-    state = web / "gallery.json"
-    rows = json.loads(state.read_text(encoding="utf-8"))["rows"] if state.is_file() else []
-    for row in [row for row in rows if row["labels"]][-1:]:
-        pictures = {label: read(web, row["epoch"], label) for label in row["labels"]}
-        dashboard.pictures(ImageRecord(row["epoch"], total_iters, pictures, keep=True))
-    for row in [row for row in rows if row["samples"]][-1:]:
-        dashboard.sample_sheet(read(web, row["epoch"], "samples"), f"epoch {row['epoch']}")
+def add_images(dashboard: Dashboard, web: Path, total_iters: int) -> None:
+    """Send the newest images of the gallery to the dashboard; warn where they are damaged."""
+    try:
+        rows = read_gallery_state(web)[0] if (web / "gallery.json").is_file() else []
+        for row in [row for row in rows if row.labels][-1:]:
+            images = {label: read(web, row.epoch, label) for label in row.labels}
+            dashboard.images(ImageRecord(row.epoch, total_iters, images, store=True))
+        for row in [row for row in rows if row.samples][-1:]:
+            dashboard.sample_sheet(read(web, row.epoch, "samples"), f"epoch {row.epoch}")
+    except (OSError, ValueError) as error:
+        print(f"warning: images of the gallery are left out ({error})", file=sys.stderr)
 
 
 def read(web: Path, epoch: int, label: str) -> ImageArray:
-    """A picture of the gallery."""
+    """Read an image of the gallery, (H, W, 3) uint8. Raises OSError where that fails."""
     with Image.open(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
         return np.asarray(image.convert("RGB"))
 

@@ -1,7 +1,7 @@
-"""The one gate: lint, format, types, all tests. python scripts/run_tests.py
+"""Run all checks: lint, format, types and tests. python scripts/run_tests.py
 
-Makes `.venv-tests` with the test tools (--fresh: anew) and needs nothing but Python. Words after
-`--` go to pytest, which then runs alone: python scripts/run_tests.py -- -k options
+Creates `.venv-tests` with the test tools (--fresh: again) and needs nothing but Python. Arguments
+after `--` go to pytest, which then runs alone: python scripts/run_tests.py -- -k options
 As root on Debian it installs what the browser tests need; elsewhere these are skipped without it.
 """
 
@@ -19,9 +19,9 @@ from environment import ROOT, make_environment
 
 ENVIRONMENT = ROOT / ".venv-tests"
 DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
-"""Programs that the browser tests need, and the packages that bring them."""
+"""Programs that the browser tests need -> the Debian packages that contain them."""
 SWITCHES = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
-"""Variables of the environment that decide how a CPU computes; shown where they are set."""
+"""Environment variables that change how a CPU computes; printed where they are set."""
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
@@ -32,9 +32,9 @@ CHECKS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run every check, also after one has failed; returns 0 where all passed."""
+    """Run every check, also after one has failed; return 0 where all passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="make the environment anew")
+    parser.add_argument("--fresh", action="store_true", help="create the environment again")
     parser.add_argument("pytest", nargs="*", help="words for pytest, after --")
     args = parser.parse_args(argv)
     if args.fresh:
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def machine(python: Path) -> str:
-    """What the tests run on, in one line, so that a failure elsewhere can be placed."""
+    """Describe hardware and versions in one line, which helps to explain a failure elsewhere."""
     code = (
         "import torch, torchvision, sys; print('PyTorch', torch.__version__, 'torchvision',"
         " torchvision.__version__, torch.backends.cpu.get_cpu_capability(),"
@@ -66,7 +66,7 @@ def machine(python: Path) -> str:
 
 
 def processor() -> str:
-    """The name of the CPU as the system tells it, and what it has for half precision (Linux)."""
+    """Return the name of the CPU and, on Linux, its units for half precision."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.is_file() else ""
     fields = dict(re.findall(r"^(model name|flags)\s*: (.*)$", text, flags=re.MULTILINE))
@@ -76,7 +76,7 @@ def processor() -> str:
 
 
 def prepare_browser(python: Path) -> None:
-    """Chromium, and the scripts of the dashboard; what fails here, the browser tests tell."""
+    """Install Chromium and visdom's scripts; the browser tests report what is missing."""
     missing = [package for program, package in DEBIAN.items() if shutil.which(program) is None]
     if missing and shutil.which("apt-get") and os.geteuid() == 0:
         print(f"installing {', '.join(missing)} ...", flush=True)
@@ -88,7 +88,7 @@ def prepare_browser(python: Path) -> None:
 
 
 def passes(python: Path, name: str, words: list[str]) -> bool:
-    """Run one check and say how long it took."""
+    """Run a check, print its duration, and return whether it passed."""
     print(f"== {name}: {' '.join(words)}", flush=True)
     began = time.perf_counter()
     code = subprocess.run([str(python), "-m", *words], cwd=ROOT).returncode

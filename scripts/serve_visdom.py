@@ -1,4 +1,4 @@
-"""The visdom server as training starts it: python scripts/serve_visdom.py -port 8097 -bind_local"""
+"""Start the visdom server of trainings: python scripts/serve_visdom.py -port 8097 -bind_local"""
 
 import sys
 from pathlib import Path

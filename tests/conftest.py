@@ -1,7 +1,7 @@
-"""Fixtures: tiny pictures, tiny options, a visdom server; no test leaves a server behind.
+"""Fixtures: tiny images, tiny options, a visdom server that ends with its test.
 
-No test measures time: speed is for scripts/benchmark.py. What must happen is waited for, with
-PATIENCE; what must not wait is shown by what has not happened yet when it returns.
+No test measures time, which scripts/benchmark.py does. Tests wait for what must happen, for up to
+PATIENCE seconds; that a call does not block is shown by what has not happened when it returns.
 """
 
 import json
@@ -31,7 +31,7 @@ from util.sinks.sink import ImageRecord, LossRecord, SampleRecord
 torch.set_num_threads(1)  # the gate runs two tests at a time
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600.0
-"""Seconds; after them what a test waits for will never happen, be the machine slow and loaded."""
+"""Seconds to wait for an event, enough for a slow and loaded machine."""
 LOSSES = ("D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B")
 
 os.environ.setdefault("NO_VISDOM_SERVER", "1")  # a training in a test starts no server
@@ -48,7 +48,7 @@ def wait_for(happened: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def patient_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sinks in threads deliver what waits when they are closed, however long that takes."""
+    """Let sinks in threads deliver their queue when they are closed, however long that takes."""
     pause, _patience = Background.__init__.__defaults__
     monkeypatch.setattr(Background.__init__, "__defaults__", (pause, PATIENCE))
 
@@ -196,22 +196,22 @@ def point() -> Any:
 
 @pytest.fixture
 def frame() -> Any:
-    """frame(2): pictures of the second epoch."""
+    """frame(2): images of the second epoch."""
 
-    def make(epoch: int, keep: bool = True, size: int = 8) -> ImageRecord:
-        picture = np.full((size, size, 3), epoch % 256, np.uint8)
-        return ImageRecord(epoch, 10 * epoch, {"real_A": picture, "fake_B": picture}, keep)
+    def make(epoch: int, store: bool = True, size: int = 8) -> ImageRecord:
+        image = np.full((size, size, 3), epoch % 256, np.uint8)
+        return ImageRecord(epoch, 10 * epoch, {"real_A": image, "fake_B": image}, store)
 
     return make
 
 
 @pytest.fixture
 def sample() -> Any:
-    """sample(2): the fixed pictures in the second epoch."""
+    """sample(2): the fixed images in the second epoch."""
 
-    def make(epoch: int, keep: bool = True) -> SampleRecord:
-        picture = np.full((16, 16, 3), epoch % 256, np.uint8)
-        rows = [{"real_A": picture, "fake_B": picture}] * 2
-        return SampleRecord(epoch, 10 * epoch, rows, keep)
+    def make(epoch: int, store: bool = True) -> SampleRecord:
+        image = np.full((16, 16, 3), epoch % 256, np.uint8)
+        rows = [{"real_A": image, "fake_B": image}] * 2
+        return SampleRecord(epoch, 10 * epoch, rows, store)
 
     return make

@@ -197,7 +197,7 @@ def test_fixed_images_whose_size_does_not_fit_are_said_and_left_out(
     argv = [*where, *TINY, *words, *flags]  # with the gallery, which shows them
     assert run_program(lambda: import_module("01_train").main(argv)) == 0
     out = capsys.readouterr().out
-    assert "the fixed pictures are no longer shown (" in out
+    assert "the fixed images are no longer shown (" in out
     assert "pixels with --preprocess none, but --netG unet_128 takes sides that are" in out
 
 

@@ -1,4 +1,4 @@
-"""What a person sees: the dashboard and the page of a run in a real Chromium."""
+"""The dashboard and the gallery of a run in a real Chromium."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def wait(browser: Any, script: str) -> Any:
     return WebDriverWait(browser, PATIENCE).until(lambda b: b.execute_script(f"return {script}"))
 
 
-def pictures(seed: int) -> dict[str, Any]:
+def images(seed: int) -> dict[str, Any]:
     noise = np.random.default_rng(seed)
     return {
         label: noise.integers(0, 256, (24, 24, 3), np.uint8)
@@ -67,7 +67,7 @@ def pictures(seed: int) -> dict[str, Any]:
     }
 
 
-def test_dashboard_shows_eight_named_curves_and_both_pictures(
+def test_dashboard_shows_eight_named_curves_and_both_images(
     browser: Any, visdom_server: Any, tmp_path: Path, point: Any
 ) -> None:
     folder = visdom_folder()
@@ -76,8 +76,8 @@ def test_dashboard_shows_eight_named_curves_and_both_pictures(
         absent("visdom's scripts are missing: python scripts/install_visdom_assets.py")
     settings = DashboardSettings(name="exp", port=visdom_server.port, width=64)
     sink = Dashboard(settings, tmp_path, Curves(point(step) for step in range(1, 4)))
-    sink.pictures(ImageRecord(1, 3, pictures(1), keep=True))
-    sink.samples(SampleRecord(1, 3, [pictures(2), pictures(3)], keep=True))
+    sink.images(ImageRecord(1, 3, images(1), store=True))
+    sink.samples(SampleRecord(1, 3, [images(2), images(3)], store=True))
     sink.flush()
     browser.get(f"http://127.0.0.1:{visdom_server.port}/env/main")
     names = "[...document.querySelectorAll('.legendtext')].map(e => e.textContent)"
@@ -106,8 +106,8 @@ def test_page_opens_from_disk_on_any_screen(
     gallery = Gallery(tmp_path, "exp", 256)
     for epoch in (1, 2):
         gallery.losses(point(epoch))
-        gallery.pictures(ImageRecord(epoch, epoch, pictures(epoch), keep=True))
-        gallery.samples(SampleRecord(epoch, epoch, [pictures(1), pictures(2)], keep=True))
+        gallery.images(ImageRecord(epoch, epoch, images(epoch), store=True))
+        gallery.samples(SampleRecord(epoch, epoch, [images(1), images(2)], store=True))
     gallery.close()
     browser.set_window_size(width, 900)
     browser.get((tmp_path / "web" / "index.html").as_uri())

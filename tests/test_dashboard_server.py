@@ -1,4 +1,4 @@
-"""The dashboard against a real visdom server: whole, frozen, killed, back again, and for long."""
+"""The dashboard against a real visdom server: running, frozen, killed, restarted, for long."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def dashboard(port: int, folder: Path, timeout: float = 3.0, **changes: Any) -> 
     return Dashboard(settings, folder, Curves(), timeout)
 
 
-def test_curves_and_pictures_are_there_and_points_are_appended(
+def test_curves_and_images_are_shown_and_points_are_appended(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     sink = dashboard(visdom_server.port, tmp_path, env="mine", first_window=5)
     sink.open()
     sink.losses(point(1))
-    sink.pictures(frame(1))
+    sink.images(frame(1))
     sink.samples(sample(1))
     sink.flush()
     sent = []
@@ -60,9 +60,9 @@ def test_curves_and_pictures_are_there_and_points_are_appended(
     assert (visdom_server.folder / "mine.json").is_file()  # survives a restart
 
 
-def test_a_window_for_each_picture(visdom_server: Any, tmp_path: Path, frame: Any) -> None:
+def test_a_window_for_each_image(visdom_server: Any, tmp_path: Path, frame: Any) -> None:
     sink = dashboard(visdom_server.port, tmp_path, columns=0)
-    sink.pictures(frame(1))
+    sink.images(frame(1))
     sink.flush()
     sink.client.close()
     assert {"exp_11", "exp_12"} == set(visdom_server.windows())
@@ -72,7 +72,7 @@ def test_a_killed_server_gets_everything_when_it_is_back(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = dashboard(visdom_server.port, tmp_path)
-    sink.pictures(frame(1))
+    sink.images(frame(1))
     with caplog.at_level(logging.INFO):
         for step in range(1, 60):
             if step == 20:
@@ -86,7 +86,7 @@ def test_a_killed_server_gets_everything_when_it_is_back(
     assert visdom_server.curves("exp_1")["idt_B"] == list(range(1, 60))
     assert "exp_2" in visdom_server.windows()
     told = [r.message for r in caplog.records if "dashboard" in r.message]
-    assert len(told) == 2 and "is not there" in told[0] and "is back" in told[1]
+    assert len(told) == 2 and "does not respond" in told[0] and "is back" in told[1]
 
 
 def test_a_frozen_server_costs_the_training_nothing(
@@ -109,7 +109,7 @@ def test_a_frozen_server_costs_the_training_nothing(
     for step in range(2, 302):
         sink.losses(point(step))
         if step % 10 == 0:
-            sink.pictures(frame(step))
+            sink.images(frame(step))
         wait_for(hanging.is_set)
     assert hanging.is_set()  # the first request, still: no call has waited for it
     visdom_server.thaw()
@@ -150,7 +150,7 @@ def test_two_thousand_posts_in_bounded_memory(
     visdom_server: Any, tmp_path: Path, point: Any, frame: Any
 ) -> None:
     sink = dashboard(visdom_server.port, tmp_path, timeout=30)
-    sink.curves = Curves(most=60)
+    sink.curves = Curves(max_points=60)
     posts, after = 0, []
     post = sink.client.post
 
@@ -165,7 +165,7 @@ def test_two_thousand_posts_in_bounded_memory(
         step += 1
         sink.losses(point(step))
         if step % 4 == 0:
-            sink.pictures(frame(step, size=64))
+            sink.images(frame(step, size=64))
         sink.flush()
         assert sink.failures == 0
         if step % 100 == 0:
@@ -178,7 +178,7 @@ def test_two_thousand_posts_in_bounded_memory(
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     from PIL import Image
 
     for name in ("trainA", "trainB"):
@@ -191,9 +191,10 @@ def pictures(tmp_path: Path) -> Path:
 
 PATIENT = f"""
 import runpy, sys
-from util.sinks import background, visdom_server
+from util.sinks import background
+from util.sinks.dashboard import server
 background.Background.__init__.__defaults__ = (0.1, {PATIENCE})
-visdom_server.START_SECONDS = {PATIENCE}
+server.START_SECONDS = {PATIENCE}
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -222,10 +223,10 @@ def train(folder: Path, data: Path, port: int, *more: str, **variables: str) -> 
 
 
 def test_training_starts_a_server_that_stays_and_serves_the_next_run(
-    tmp_path: Path, pictures: Path
+    tmp_path: Path, images: Path
 ) -> None:
     server = VisdomServer(tmp_path)
-    said = train(tmp_path, pictures, server.port, NO_VISDOM_SERVER="")
+    said = train(tmp_path, images, server.port, NO_VISDOM_SERVER="")
     pid = int((tmp_path / "runs" / "exp" / "visdom_server.pid").read_text())
     try:
         assert f"http://localhost:{server.port}/env/main" in said
@@ -233,7 +234,7 @@ def test_training_starts_a_server_that_stays_and_serves_the_next_run(
         assert f"kill {pid}" in said
         assert server.curves("exp_1")["cycle_A"] == [1, 2, 3, 4]
         again = train(
-            *(tmp_path, pictures, server.port, "--continue_train", "--epoch_count", "2"),
+            *(tmp_path, images, server.port, "--continue_train", "--epoch_count", "2"),
             *("--n_epochs", "2"),
         )
         assert "kill" not in again and f"http://localhost:{server.port}" in again
@@ -247,21 +248,19 @@ def test_training_starts_a_server_that_stays_and_serves_the_next_run(
 
 
 @pytest.mark.parametrize("listening", [True, False])
-def test_training_without_a_server_ends_well(
-    tmp_path: Path, pictures: Path, listening: bool
-) -> None:
+def test_training_without_a_server_ends_well(tmp_path: Path, images: Path, listening: bool) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         if listening:  # accepts and never answers
             other.listen()
-        said = train(tmp_path, pictures, other.getsockname()[1], NO_VISDOM_SERVER="1")
+        said = train(tmp_path, images, other.getsockname()[1], NO_VISDOM_SERVER="1")
     assert ("does not answer" if listening else "no dashboard at port") in said
     assert "Traceback" not in said and said.count("warning:") == 1
     assert (tmp_path / "runs" / "exp" / "latest_net_G_A.pth").is_file()
 
 
-def test_a_log_is_replayed(visdom_server: Any, tmp_path: Path, pictures: Path) -> None:
-    train(tmp_path, pictures, 1, "--display_id", "0")
+def test_a_log_is_replayed(visdom_server: Any, tmp_path: Path, images: Path) -> None:
+    train(tmp_path, images, 1, "--display_id", "0")
     words = ["--name", "exp", "--checkpoints_dir", str(tmp_path / "runs")]
     words += ["--display_port", str(visdom_server.port)]
     replay = [sys.executable, str(ROOT / "scripts/replay_log.py"), *words]

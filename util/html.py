@@ -1,4 +1,4 @@
-"""Pages of pictures, written with dominate."""
+"""Writes HTML pages of images with dominate."""
 
 import os
 from collections.abc import Sequence
@@ -19,10 +19,7 @@ td p { margin: 2px 0; font-size: .8rem; color: #555; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; background: #eee; }
 nav a { margin-right: 1rem; }
 .charts { display: flex; flex-wrap: wrap; gap: .8rem; }
-.charts svg { flex: 1 1 300px; max-width: 400px; min-width: 0; font: 10px system-ui, sans-serif; }
-svg path { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-svg path.raw { stroke-width: .7; opacity: .35; } svg path.axis { stroke: #999; stroke-width: .7; }
-svg .tick { fill: #888; }
+.charts svg { flex: 1 1 300px; max-width: 400px; min-width: 0; height: auto; }
 @media (max-width: 700px) { tr { display: flex; flex-wrap: wrap; } td { width: 46%; }
   td img { width: 100% !important; } }
 @media (prefers-color-scheme: dark) { body { background: #161616; color: #ddd; }
@@ -31,7 +28,10 @@ svg .tick { fill: #888; }
 
 
 class HTML:
-    """One page in a folder `web_dir`, its pictures in `web_dir/images`."""
+    """A page in the folder `web_dir`, with its images in `web_dir/images`.
+
+    It reloads itself every `refresh` seconds; 0: never.
+    """
 
     def __init__(
         self, web_dir: str | Path, title: str, refresh: int = 0, file_name: str = "index.html"
@@ -52,16 +52,16 @@ class HTML:
             h1(title)
 
     def get_image_dir(self) -> str:
-        """The folder that pictures belong in."""
+        """Return the folder of the images."""
         return str(self.img_dir)
 
     def add_header(self, text: str) -> None:
-        """A headline."""
+        """Add a headline."""
         with self.doc:
             h3(text)
 
     def add_links(self, links: dict[str, str]) -> None:
-        """A row of links: text -> address."""
+        """Add a row of links: text -> address."""
         with self.doc, dominate.tags.nav():
             for text, address in links.items():
                 a(text, href=address)
@@ -69,7 +69,10 @@ class HTML:
     def add_images(
         self, ims: Sequence[str], txts: Sequence[str], links: Sequence[str], width: int = 400
     ) -> None:
-        """A row of pictures (files in `images/`), each with a text and a link to a file there."""
+        """Add a row of images with texts and links; `ims` and `links` are files in `images/`.
+
+        `width` is that of each image in pixels.
+        """
         with self.doc, table(), tr():
             for image, text, target in zip(ims, txts, links, strict=True):
                 with td(), p():
@@ -84,21 +87,21 @@ class HTML:
                     p(text)
 
     def add_charts(self, charts: Sequence[str]) -> None:
-        """Drawings in SVG, as many beside each other as fit."""
+        """Add drawings in SVG, as many beside each other as fit."""
         with self.doc, div(cls="charts"):
             for chart in charts:
                 raw(chart)
 
     def add_wide_image(self, image: str, text: str) -> None:
-        """A picture (a file in `images/`) as wide as it is or as the page, with a link to it."""
+        """Add an image, a file in `images/`, in its own width or that of the page, with a link."""
         with self.doc, a(href=f"images/{image}"):
             img(src=f"images/{image}", alt=text)
 
     def save(self) -> None:
-        """Write the page, whole or not at all."""
+        """Write the page, whole or not at all. Raises UserError where it cannot be written."""
         write_text_atomically(self.web_dir / self.file_name, self.doc.render())
 
 
 def _address(image: str) -> str:
-    """The address of a file in `images/`, whose name need not be valid Unicode."""
+    """Return the address of a file in `images/`, whose name need not be valid Unicode."""
     return f"images/{quote(os.fsencode(image))}"

@@ -1,4 +1,4 @@
-"""The one place that a run hands its losses and pictures to."""
+"""Distributes the losses and images of a training to its sinks."""
 
 import atexit
 import copy
@@ -12,13 +12,13 @@ from torch import Tensor
 from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
 from .sinks.curves import Curves
-from .sinks.curves_picture import CurvesPicture
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
 from .sinks.samples import translate_samples
 from .sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink, image_arrays_of
+from .sinks.svg_curves import CurvesFile
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class Visualizer:
-    """Gives every record to every sink. A sink that fails is named once and left out from then on.
+    """Gives every record to every sink; a sink that fails is named once and then left out.
 
-    None of them can stop the run. `samples` are the batches that a run is watched on.
+    No sink can end the training. `samples` are the batches of fixed images.
     """
 
     def __init__(
@@ -41,96 +41,138 @@ class Visualizer:
         self.sinks = sinks or []
         self._is_open = sinks is not None
         self.fixed = list(samples)
-        atexit.register(self.close)  # a run that crashes shows its last points too
+        atexit.register(self.close)  # a run that crashes still shows its last points
 
     def open(self, start: tuple[int, int, int] | None = None) -> None:
-        """Make the sinks, with the logs taken back to `start`, a util.run.progress.Position.
+        """Construct the sinks, and rewind the logs to `start`, a util.run.progress.Position.
 
-        Nothing is written before. What is shown first calls it too.
+        Nothing is written before. Where nobody calls it, the first record does.
         """
         if self._is_open:
             return
         self._is_open = True
         if start is not None:
-            rewind_logs(run_folder(self.opt), *start)
+            try:
+                rewind_logs(run_folder(self.opt), *start)
+            except Exception as error:  # of any kind: showing a run must never end it
+                log.warning("the logs still hold lines of lost steps (%s)", error)
         self.sinks = make_sinks(self.opt)
 
     def losses(self, record: LossRecord) -> None:
         """Show the losses of a step."""
-        self._each(lambda sink: sink.losses(record))
+        self._call_sinks(lambda sink: sink.losses(record))
 
-    def pictures(
-        self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, keep: bool
+    def images(
+        self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, store: bool
     ) -> None:
-        """Show the first image of each (N, C, H, W) in [-1, 1]; `keep` puts it in the gallery."""
-        record = ImageRecord(epoch, total_iters, image_arrays_of(visuals), keep)
-        self._each(lambda sink: sink.pictures(record))
+        """Show the first image of each batch (N, C, H, W) in [-1, 1].
 
-    def show(self, model: Any, epoch: int, total_iters: int, keep: bool) -> None:
-        """Show the pictures of the step in hand, and the fixed ones on the dashboard."""
+        `store` adds them to the gallery too.
+        """
+        record = ImageRecord(epoch, total_iters, image_arrays_of(visuals), store)
+        self._call_sinks(lambda sink: sink.images(record))
+
+    def show(self, model: Any, epoch: int, total_iters: int, store: bool) -> None:
+        """Show the images of the current step, and the fixed images on the dashboard."""
         model.compute_visuals()
-        self.pictures(model.get_current_visuals(), epoch, total_iters, keep)
+        self.images(model.get_current_visuals(), epoch, total_iters, store)
         self.samples(model, epoch, total_iters)
 
-    def samples(self, model: Any, epoch: int, total_iters: int, keep: bool = False) -> None:
-        """Translate the fixed pictures and show them; `keep`, at the end of an epoch: on disk too.
+    def samples(self, model: Any, epoch: int, total_iters: int, store: bool = False) -> None:
+        """Translate the fixed images and show them; `store`, at the end of an epoch: on disk too.
 
-        The model is left as it was.
+        The state of the model is restored.
         """
         self.open()
-        takers = [sink for sink in self.sinks if _takes_samples(sink, keep)]
-        if not self.fixed or not takers:
+        users = [sink for sink in self.sinks if _uses_samples(sink, store)]
+        if not self.fixed or not users:
             return
         try:
             rows = [image_arrays_of(visuals) for visuals in translate_samples(model, self.fixed)]
-        except Exception as error:  # whatever it is: watching must never harm the run
+        except Exception as error:  # of any kind: showing a run must never end it
             self.fixed = []
-            log.warning("the fixed pictures are no longer shown (%s)", error)
+            log.warning("the fixed images are no longer shown (%s)", error)
             return
-        record = SampleRecord(epoch, total_iters, rows, keep)
-        self._each(lambda sink: sink.samples(record))
+        record = SampleRecord(epoch, total_iters, rows, store)
+        self._call_sinks(lambda sink: sink.samples(record))
 
     def saved(self) -> None:
-        """The weights were just saved."""
-        self._each(lambda sink: sink.saved())
+        """Tell the sinks that the weights were just saved."""
+        self._call_sinks(lambda sink: sink.saved())
 
     def close(self) -> None:
-        """Let every sink finish; the second call does nothing."""
+        """Let every sink finish; a second call does nothing."""
         atexit.unregister(self.close)
         if self._is_open:
-            self._each(lambda sink: sink.close())
+            self._call_sinks(lambda sink: sink.close())
         self.sinks, self._is_open = [], True
 
-    def _each(self, act: Callable[[Sink], None]) -> None:
+    def _call_sinks(self, method: Callable[[Sink], None]) -> None:
         self.open()
         for sink in list(self.sinks):
             try:
-                act(sink)
-            except Exception as error:  # whatever it is: watching must never harm the run
+                method(sink)
+            except Exception as error:  # of any kind: showing a run must never end it
                 self.sinks.remove(sink)
-                log.warning("%s stopped (%s); the training goes on", type(sink).__name__, error)
+                log.warning(
+                    "%s stopped (%s); the training is not affected", type(sink).__name__, error
+                )
 
 
 def make_sinks(opt: Namespace) -> list[Sink]:
-    """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
-    folder = run_folder(opt)
-    past = Curves(read_history(folder) if opt.continue_train else ())
-    sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
-    if not opt.no_html:
-        sinks.append(Gallery(folder, opt.name, opt.display_winsize, copy.deepcopy(past)))
-    sinks.append(Background(CurvesPicture(folder, opt.name, copy.deepcopy(past))))
-    if opt.display_id > 0:
-        settings = DashboardSettings.from_options(opt)
-        sinks.append(Background(Dashboard(settings, folder, copy.deepcopy(past))))
-    if opt.use_tensorboard:
-        sinks.append(Background(TensorBoard(folder)))
-    if opt.use_wandb:
-        sinks.append(Background(WeightsAndBiases(opt, folder), patience=60))
+    """Return the sinks that the flags ask for, without those whose construction fails.
+
+    Sinks that wait for a server or a slow package run in a thread of their own.
+    """
+    sinks = []
+    for name, make in _constructors(opt).items():
+        try:
+            sinks.append(make())
+        except Exception as error:  # of any kind: showing a run must never end it
+            log.warning("%s is left out (%s); the training is not affected", name, error)
     return sinks
 
 
-def _takes_samples(sink: Sink, keep: bool) -> bool:
-    taker = sink.inner if isinstance(sink, Background) else sink
-    if type(taker).samples is Sink.samples:
+def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
+    """Return the constructor of each sink that the flags ask for, by the name of its class."""
+    folder = run_folder(opt)
+    past = _past_curves(opt)
+    constructors: dict[str, Callable[[], Sink]] = {
+        "Console": Console,
+        "LogFiles": lambda: LogFiles(folder),
+        "LoadingHint": lambda: LoadingHint(opt),
+    }
+    if not opt.no_html:
+        constructors["Gallery"] = lambda: Gallery(
+            folder, opt.name, opt.display_winsize, copy.deepcopy(past)
+        )
+    constructors["CurvesFile"] = lambda: CurvesFile(folder, opt.name, copy.deepcopy(past))
+    if opt.display_id > 0:
+        constructors["Dashboard"] = lambda: Background(
+            Dashboard(DashboardSettings.from_options(opt), folder, copy.deepcopy(past))
+        )
+    if opt.use_tensorboard:
+        constructors["TensorBoard"] = lambda: Background(TensorBoard(folder))
+    if opt.use_wandb:
+        constructors["WeightsAndBiases"] = lambda: Background(
+            WeightsAndBiases(opt, folder), patience=60
+        )
+    return constructors
+
+
+def _past_curves(opt: Namespace) -> Curves:
+    """Return the curves of a resumed run, as far as its log can be read."""
+    if not opt.continue_train:
+        return Curves()
+    try:
+        return Curves(read_history(run_folder(opt)))
+    except Exception as error:  # of any kind: showing a run must never end it
+        log.warning("the curves start anew (%s)", error)
+        return Curves()
+
+
+def _uses_samples(sink: Sink, store: bool) -> bool:
+    user = sink.inner if isinstance(sink, Background) else sink
+    if type(user).samples is Sink.samples:
         return False
-    return keep or not isinstance(taker, Gallery)
+    return store or not isinstance(user, Gallery)

@@ -1,4 +1,4 @@
-"""The benchmark measures every way that it lists."""
+"""The benchmark measures every variant that it lists."""
 
 import json
 import re
@@ -57,23 +57,23 @@ def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) 
 
 
 @pytest.mark.slow
-def test_pictures_of_inference(tmp_path: Path) -> None:
-    few = ["--pictures", "2", "--size", "32", "--ngf", "4", "--ways", "fp32", "bf16"]
+def test_images_of_inference(tmp_path: Path) -> None:
+    few = ["--images", "2", "--size", "32", "--ngf", "4", "--ways", "fp32", "bf16"]
     found = rows(tmp_path, "infer", *few)
     assert [row["way"] for row in found] == ["plain loop", "fp32", "bf16"]
-    assert all(row["pictures/s"] == pytest.approx(2 / row["s"]) for row in found)
+    assert all(row["images/s"] == pytest.approx(2 / row["s"]) for row in found)
 
 
 @pytest.mark.slow
 def test_pairs_of_the_loader(tmp_path: Path) -> None:
-    found = rows(tmp_path, "load", "--pictures", "3", "--rounds", "1")
+    found = rows(tmp_path, "load", "--images", "3", "--rounds", "1")
     names = [row["way"] for row in found]
     assert names[0] == "plain"
     assert {"full decode", "draft", "cache ram", "cache disk"} <= set(names)
     assert all(row["pairs/s"] > 0 for row in found)
 
 
-def test_a_flag_that_is_none_ends_with_two() -> None:
+def test_an_unknown_flag_ends_with_exit_code_2() -> None:
     command = [sys.executable, "scripts/benchmark.py", "load", "--what"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2

@@ -1,4 +1,4 @@
-"""scripts/install_visdom_assets.py: visdom's own list, files out of npm packages, nothing half."""
+"""scripts/install_visdom_assets.py: visdom's own list, whole files from npm packages."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def packages(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_come_from_packages_into_their_places(
+def test_files_are_installed_from_packages(
     script: ModuleType, visdom: Path, packages: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert {asset.place for asset in missing_assets(visdom)} == PLACES
@@ -88,7 +88,7 @@ def test_files_come_from_packages_into_their_places(
     assert not missing_assets(visdom)
     static = visdom / "static"
     assert (static / "fonts/icons.svg#icons").read_text() == "bootstrap-3.3.7 dist/fonts/icons.svg"
-    assert (static / "version.built").read_text() == "0.2.4"  # visdom itself asks no more
+    assert (static / "version.built").read_text() == "0.2.4"  # visdom itself downloads nothing then
 
 
 def test_only_what_is_missing_unless_forced(
@@ -137,3 +137,11 @@ def test_a_list_of_another_shape_is_an_error_and_no_warning_at_training(visdom: 
     with pytest.raises(ValueError, match="has no"):
         list_assets(visdom)
     assert missing_assets(visdom) == []
+
+
+def test_without_visdom_the_line_that_installs_it(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "visdom_folder", lambda: None)
+    with pytest.raises(SystemExit, match=r'--no-build-isolation "visdom>=0\.2\.4"'):
+        script.main([])

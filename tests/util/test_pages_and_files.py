@@ -42,7 +42,7 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
         if epoch == 50:
             gallery = Gallery(tmp_path, "run", 64)  # a run that is continued
         for _ in range(2):  # two updates in one epoch make one row
-            gallery.pictures(ImageRecord(epoch, epoch, {"real_A": PICTURE}, keep=True))
+            gallery.images(ImageRecord(epoch, epoch, {"real_A": PICTURE}, store=True))
         sizes.append((tmp_path / "web" / "index.html").stat().st_size)
     pages = [tmp_path / "web" / "index.html"]
     shown: list[int] = []
@@ -60,7 +60,7 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
 
 
 def test_pictures_not_to_be_kept_leave_no_trace(tmp_path: Path) -> None:
-    Gallery(tmp_path, "run", 64).pictures(ImageRecord(1, 1, {"real_A": PICTURE}, keep=False))
+    Gallery(tmp_path, "run", 64).images(ImageRecord(1, 1, {"real_A": PICTURE}, store=False))
     assert not (tmp_path / "web").exists()
 
 

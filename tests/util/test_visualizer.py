@@ -1,4 +1,4 @@
-"""util/visualizer.py and the small sinks: each on its own, none can stop a run."""
+"""util/visualizer.py and the small sinks: independent, and none can end a training."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import json
 import logging
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import PATIENCE
-from PIL import Image
 
+from util.errors import UserError
 from util.sinks.background import Background
 from util.sinks.dashboard.sink import Dashboard
 from util.sinks.loading_hint import LoadingHint
+from util.sinks.loss_log import read_history
 from util.sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink
 from util.sinks.tensorboard_sink import TensorBoard
 from util.sinks.wandb_sink import WeightsAndBiases
-from util.visualizer import Visualizer, make_sinks
+from util.visualizer import Visualizer, _constructors, make_sinks
 
 
 def options(folder: Path, **changes: Any) -> Namespace:
@@ -44,20 +46,28 @@ def options(folder: Path, **changes: Any) -> Namespace:
     return Namespace(**{**values, **changes})
 
 
-class Kept(Sink):
-    """Keeps what it gets."""
+EVERY_SINK = {"display_id": 1, "use_tensorboard": True, "use_wandb": True}
+
+
+def kind(sink: Sink) -> type[Sink]:
+    """Return the class of a sink, of the inner one for a sink in a thread."""
+    return type(sink.inner if isinstance(sink, Background) else sink)
+
+
+class Recorder(Sink):
+    """Stores the records that it receives."""
 
     def __init__(self) -> None:
-        self.got: list[object] = []
+        self.records: list[object] = []
 
     def losses(self, record: LossRecord) -> None:
-        self.got.append(record)
+        self.records.append(record)
 
-    def pictures(self, record: ImageRecord) -> None:
-        self.got.append(record)
+    def images(self, record: ImageRecord) -> None:
+        self.records.append(record)
 
     def samples(self, record: SampleRecord) -> None:
-        self.got.append(record)
+        self.records.append(record)
 
 
 class Broken(Sink):
@@ -70,14 +80,14 @@ class Broken(Sink):
 def test_a_sink_that_fails_is_left_out_and_touches_no_other(
     point: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Kept()
-    visualizer = Visualizer(Namespace(), [Broken(), kept])
+    recorder = Recorder()
+    visualizer = Visualizer(Namespace(), [Broken(), recorder])
     for step in (1, 2):
         visualizer.losses(point(step))
     visualizer.close()
-    assert len(kept.got) == 2
+    assert len(recorder.records) == 2
     assert [r.message for r in caplog.records] == [
-        "Broken stopped (disk full); the training goes on"
+        "Broken stopped (disk full); the training is not affected"
     ]
 
 
@@ -90,25 +100,24 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
         def eval(self) -> None:
             raise RuntimeError("no eval")
 
-    visualizer = Visualizer(Namespace(), [Kept()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
+    visualizer = Visualizer(Namespace(), [Recorder()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
     visualizer.samples(Model(), 1, 1)
     visualizer.samples(Model(), 1, 2)
     visualizer.close()
-    assert caplog.text.count("the fixed pictures are no longer shown (no eval)") == 1
+    assert caplog.text.count("the fixed images are no longer shown (no eval)") == 1
 
 
 def test_flags_choose_the_sinks(tmp_path: Path) -> None:
-    def kinds(**changes: Any) -> set[type]:
-        sinks = make_sinks(options(tmp_path, **changes))
-        return {type(sink.inner if isinstance(sink, Background) else sink) for sink in sinks}
+    def kinds(**changes: Any) -> set[type[Sink]]:
+        return {kind(sink) for sink in make_sinks(options(tmp_path, **changes))}
 
     off = {Dashboard, TensorBoard, WeightsAndBiases}
     assert not kinds() & off
     assert kinds(display_id=-1) == kinds()
-    assert kinds(display_id=1, use_tensorboard=True, use_wandb=True) >= off
+    assert kinds(**EVERY_SINK) >= off
 
 
-def test_a_continued_run_goes_on_with_its_curves(tmp_path: Path, point: Any) -> None:
+def test_a_resumed_run_extends_its_curves(tmp_path: Path, point: Any) -> None:
     first = Visualizer(options(tmp_path))
     first.losses(point(1))
     first.close()
@@ -118,33 +127,34 @@ def test_a_continued_run_goes_on_with_its_curves(tmp_path: Path, point: Any) -> 
     assert len(curves) == 3 and all([p.x for p in c.points] == [1] for c in curves)
 
 
-def test_curves_picture_is_drawn_at_saves_and_at_the_end(tmp_path: Path, point: Any) -> None:
-    pytest.importorskip("matplotlib")
+def test_curves_are_drawn_at_saves_and_at_the_end(tmp_path: Path, point: Any) -> None:
     visualizer = Visualizer(options(tmp_path, no_html=True))
+    file = tmp_path / "exp" / "loss_curves.svg"
     visualizer.losses(point(1))
     visualizer.losses(point(2))
+    assert not file.exists()
     visualizer.saved()
+    assert "2 images" in file.read_text()
+    visualizer.losses(point(3))
     visualizer.close()
-    with Image.open(tmp_path / "exp" / "loss_curves.png") as image:
-        assert image.size == (1000, 520)
+    assert "3 images" in file.read_text()
 
 
 @pytest.mark.parametrize(
-    ("module", "sink", "said"),
+    ("module", "sink", "message"),
     [
-        ("matplotlib.figure", "CurvesPicture", "pip install matplotlib"),
         ("torch.utils.tensorboard", "TensorBoard", "pip install tensorboard"),
         ("wandb", "WeightsAndBiases", "pip install wandb"),
     ],
 )
-def test_without_its_package_a_sink_says_one_line(
+def test_without_its_package_a_sink_logs_one_line(
     tmp_path: Path,
     point: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     module: str,
     sink: str,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     sinks = make_sinks(options(tmp_path, no_html=True, use_tensorboard=True, use_wandb=True))
@@ -154,7 +164,7 @@ def test_without_its_package_a_sink_says_one_line(
         for step in (1, 2, 3):
             visualizer.losses(point(step))
         visualizer.close()
-    assert len(caplog.records) == 1 and said in caplog.text
+    assert len(caplog.records) == 1 and message in caplog.text
 
 
 def test_hint_comes_once_and_names_the_flag(
@@ -176,7 +186,7 @@ def test_the_hint_counts_the_cores_that_may_be_used(
     with caplog.at_level(logging.INFO):
         for step in range(30):
             hint.losses(point(step, data=0.5, time=0.1))
-    assert "all cores read already" in caplog.text
+    assert "all CPU cores read images already" in caplog.text
 
 
 def test_no_hint_where_computing_takes_longer(
@@ -191,16 +201,16 @@ def test_no_hint_where_computing_takes_longer(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # TensorBoard and what it brings
-def test_tensorboard_files_hold_scalars_and_pictures(
+def test_tensorboard_files_hold_scalars_and_images(
     tmp_path: Path, point: Any, frame: Any, sample: Any
 ) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    for steps in ((1, 2, 3), (3, 4)):  # the second run goes on from a save after step 2
+    for steps in ((1, 2, 3), (3, 4)):  # the second run resumes from a save after step 2
         sink = TensorBoard(tmp_path)
         sink.open()
         for step in steps:
             sink.losses(point(step))
-        sink.pictures(frame(1))
+        sink.images(frame(1))
         sink.samples(sample(1))
         sink.close()
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
@@ -210,7 +220,7 @@ def test_tensorboard_files_hold_scalars_and_pictures(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # wandb and what it brings
-def test_wandb_works_offline_and_goes_on(
+def test_wandb_works_offline_and_resumes(
     tmp_path: Path, point: Any, frame: Any, sample: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
@@ -218,12 +228,12 @@ def test_wandb_works_offline_and_goes_on(
     for bound in ("WANDB_INIT_TIMEOUT", "WANDB_X_SERVICE_WAIT", "WANDB__SERVICE_WAIT"):
         monkeypatch.setenv(bound, str(int(PATIENCE)))
     identities = []
-    for continued in (False, True):
-        opt = options(tmp_path, continue_train=continued)
+    for resumed in (False, True):
+        opt = options(tmp_path, continue_train=resumed)
         sink = WeightsAndBiases(opt, tmp_path / "exp")
         sink.open()
         sink.losses(point(10))
-        sink.pictures(frame(2))
+        sink.images(frame(2))
         sink.samples(sample(1))  # an older step must not be refused
         sink.close()
         identities.append((tmp_path / "exp" / "wandb_id.txt").read_text())
@@ -231,9 +241,118 @@ def test_wandb_works_offline_and_goes_on(
     assert len(list((tmp_path / "exp" / "wandb").glob("offline-run-*"))) == 2
 
 
-def test_json_lines_keep_full_digits(tmp_path: Path, point: Any) -> None:
+def test_json_lines_have_full_digits(tmp_path: Path, point: Any) -> None:
     visualizer = Visualizer(options(tmp_path, no_html=True))
     visualizer.losses(point(6))
     visualizer.close()
     line = json.loads((tmp_path / "exp" / "loss_log.jsonl").read_text())
     assert line["losses"]["D_A"] == 1 / 7
+
+
+GARBAGE = [
+    '{"epoch": 1, "iters"',
+    "\0\0\0",
+    "[]",
+    "3",
+    "[" * 100_000,
+    '{"total_iters": 1}',
+    '{"total_iters": "1", "losses": 3}',
+    json.dumps({"total_iters": int("9" * 400)}),
+]
+"""Lines that a crash, a full disk or an editor leaves in loss_log.jsonl."""
+
+
+@pytest.mark.parametrize("change", [{}, {"losses": 5}, {"losses": {"D_A": "x"}}, {"epoch": "1"}])
+def test_damaged_logs_do_not_end_a_resumed_training(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
+) -> None:
+    first = Visualizer(options(tmp_path))
+    for step in (1, 2, 3):
+        first.losses(point(step))
+    first.close()
+    folder = tmp_path / "exp"
+    wrong = [json.dumps({**asdict(point(2)), **change})] if change else []
+    wrong += [json.dumps({**asdict(point(2)), "losses": {"D_A": 10**400}})]
+    with (folder / "loss_log.jsonl").open("a") as file:
+        file.write("\n".join([*wrong, *GARBAGE]))
+    with (folder / "loss_log.txt").open("ab") as file:
+        file.write(b"\xff\0\n(epoch: " + 5000 * b"9" + b", iters: 1, time: 1) x\n(epoch: 1, it")
+    second = Visualizer(options(tmp_path, continue_train=True))
+    second.open((1, 2, 2))
+    second.losses(point(3))
+    second.close()
+    assert not caplog.records
+    assert [record.total_iters for record in read_history(folder)] == [1, 2, 3]
+    lines = (folder / "loss_log.txt").read_text().splitlines()
+    assert [line[:21] for line in lines] == [
+        "================ Trai",
+        "(epoch: 1, iters: 1, ",
+        "(epoch: 1, iters: 2, ",
+        "================ Trai",
+        "(epoch: 1, iters: 3, ",
+    ]
+
+
+def test_a_new_line_begins_after_one_that_was_cut_off(tmp_path: Path, point: Any) -> None:
+    (tmp_path / "exp").mkdir()
+    for name in ("loss_log.txt", "loss_log.jsonl"):
+        (tmp_path / "exp" / name).write_text("cut o")
+    visualizer = Visualizer(options(tmp_path, continue_train=True))
+    visualizer.losses(point(1))  # without a position to which the logs are taken back
+    visualizer.close()
+    assert [record.total_iters for record in read_history(tmp_path / "exp")] == [1]
+    assert (tmp_path / "exp" / "loss_log.txt").read_text().startswith("cut o\n====")
+
+
+@pytest.mark.parametrize("name", list(_constructors(options(Path("unused"), **EVERY_SINK))))
+def test_a_sink_that_cannot_be_made_is_left_out_with_one_warning(
+    tmp_path: Path,
+    point: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionError("read-only folder")
+
+    opt = options(tmp_path, **EVERY_SINK)
+    every = make_sinks(opt)
+    (failing,) = [sink for sink in every if kind(sink).__name__ == name]
+    monkeypatch.setattr(kind(failing), "__init__", fail)
+    sinks = make_sinks(opt)
+    assert [r.message for r in caplog.records] == [
+        f"{name} is left out (read-only folder); the training is not affected"
+    ]
+    assert [kind(sink) for sink in sinks] == [kind(s) for s in every if s is not failing]
+
+
+def test_files_where_folders_belong_cost_their_sinks_alone(
+    tmp_path: Path, point: Any, frame: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "exp" / "loss_log.txt").mkdir(parents=True)
+    (tmp_path / "exp" / "web").write_text("a file")
+    visualizer = Visualizer(options(tmp_path))
+    visualizer.open((1, 2, 2))
+    visualizer.losses(point(1))
+    visualizer.images({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
+    visualizer.close()
+    warnings = [record.message.split(" (")[0] for record in caplog.records]
+    assert warnings == ["LogFiles is left out", "Gallery stopped"]
+
+
+def test_logs_that_cannot_be_rewound_end_no_training(
+    tmp_path: Path, point: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise UserError("cannot write loss_log.txt: read-only")
+
+    monkeypatch.setattr("util.sinks.loss_log.write_text_atomically", fail)
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp" / "loss_log.txt").write_text("cut o")
+    visualizer = Visualizer(options(tmp_path, continue_train=True))
+    visualizer.open((1, 2, 2))
+    visualizer.losses(point(3))
+    visualizer.close()
+    assert [r.message for r in caplog.records] == [
+        "the logs still hold lines of lost steps (cannot write loss_log.txt: read-only)"
+    ]

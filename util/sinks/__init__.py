@@ -1,1 +1,1 @@
-"""Where records of a run go: each sink is small, independent and imports its package itself."""
+"""Sinks for the losses and images of a training; each imports its optional package itself."""

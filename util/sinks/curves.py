@@ -1,4 +1,4 @@
-"""The curves of a run, thinned so that they stay small however long it lasts."""
+"""The curves of a run, thinned to a bounded number of points however long it lasts."""
 
 import math
 from collections.abc import Iterable
@@ -6,34 +6,35 @@ from dataclasses import dataclass
 
 from .sink import LossRecord
 
-MOST_POINTS = 600
+MAX_POINTS = 600
 SMOOTHING = 0.95
+"""Share of the past in the exponential mean: about the last 20 records."""
 SPEEDS = ("learning_rate", "images_per_second", "data", "time")
-"""What is drawn beside the losses."""
+"""Fields of `LossRecord` that the dashboard draws beside the losses."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The means over one or more records."""
+    """The means over one or more records of losses."""
 
     x: int
-    """Pictures seen in the whole run."""
+    """Images seen in the whole run."""
     losses: dict[str, float]
     smooth: dict[str, float]
     speeds: dict[str, float]
 
 
 class Curves:
-    """At most `most` points; when they are full, neighbours are merged and later points too.
+    """Up to `max_points` points; beyond that, neighbours are merged, and later records likewise.
 
-    `generation` changes whenever points other than new ones at the end have changed: what was
-    drawn before is then to be drawn anew.
+    `generation` changes whenever points change other than by new ones at the end: earlier drawings
+    are then out of date.
     """
 
-    def __init__(self, records: Iterable[LossRecord] = (), most: int = MOST_POINTS) -> None:
+    def __init__(self, records: Iterable[LossRecord] = (), max_points: int = MAX_POINTS) -> None:
         self.points: list[Point] = []
         self.generation = 0
-        self._most, self._stride = most, 1
+        self._max_points, self._stride = max_points, 1
         self._bucket: list[Point] = []
         self._sums: dict[str, tuple[float, float]] = {}
         self.names: list[str] = []
@@ -41,7 +42,7 @@ class Curves:
             self.add(record)
 
     def add(self, record: LossRecord) -> None:
-        """Take a record; those at or after its place (of a run that was continued) are dropped."""
+        """Add a record; drop those at or after its step, which a resumed run has lost."""
         self._cut(record.total_iters)
         if new := [name for name in record.losses if name not in self.names]:
             self.names += new
@@ -51,14 +52,14 @@ class Curves:
         self._bucket.append(Point(record.total_iters, dict(record.losses), smooth, speeds))
         if len(self._bucket) == self._stride:
             self._close_bucket()
-        if len(self.points) >= self._most:
+        if len(self.points) >= self._max_points:
             pairs = zip(self.points[::2], self.points[1::2], strict=True)
             self.points = [_merged([first, second]) for first, second in pairs]
             self._stride *= 2
             self.generation += 1
 
     def finish(self) -> None:
-        """Make a point of what waits for company."""
+        """Make a point of the records that do not fill one."""
         if self._bucket:
             self._close_bucket()
 
@@ -74,7 +75,7 @@ class Curves:
             self.generation += 1
 
     def _smoothed(self, name: str, value: float) -> float:
-        """Exponential mean, without the pull of its beginning towards zero."""
+        """Return the exponential mean up to `value`, without the bias of its start at zero."""
         total, weight = self._sums.get(name, (0.0, 0.0))
         if math.isfinite(value):
             total = SMOOTHING * total + (1 - SMOOTHING) * value
@@ -84,9 +85,9 @@ class Curves:
 
 
 def loss_groups(names: Iterable[str]) -> dict[str, list[str]]:
-    """Which losses are drawn together: D_A with D_B, cycle_A with cycle_B.
+    """Return the names of losses that are drawn together: D_A with D_B, cycle_A with cycle_B.
 
-    Names by what stands before their last underscore, in the order in which they came.
+    The key is what stands before the last underscore; the order is that of `names`.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -95,7 +96,7 @@ def loss_groups(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _merged(points: list[Point]) -> Point:
-    """The mean of neighbours, at the place of the last."""
+    """Return the mean of neighbours, at the step of the last."""
     last = points[-1]
     return (
         last
@@ -110,5 +111,5 @@ def _merged(points: list[Point]) -> Point:
 
 
 def _mean(values: list[float | None]) -> float:
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there)
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present)

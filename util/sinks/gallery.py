@@ -1,11 +1,13 @@
-"""The training gallery, `web/index.html`: curves, fixed pictures, a row per epoch, newest first.
+"""Writes the gallery of a training, `web/index.html`: curves, fixed images, a row per epoch.
 
-The index holds the newest epochs; when it is full, the older half moves to a page of its own that
-is never written again, and curves have a bounded number of points. So an update costs the same
-however old the run is.
+The index holds the newest epochs, newest first; when it is full, the older half moves to a page
+that is never written again, and curves have a bounded number of points. So an update costs the same
+however long the run is.
 """
 
 import json
+import logging
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,12 +19,15 @@ from .image_grid import sample_grid
 from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
+log = logging.getLogger(__name__)
+
 ROWS_PER_PAGE = 20
+OLDER_PAGE = re.compile(r"older_(\d{4,9})\.html")
 
 
 @dataclass
 class Row:
-    """What the page shows of an epoch: pictures by their labels, and the fixed pictures."""
+    """What the page shows of an epoch: the labels of its images, and whether it has fixed ones."""
 
     epoch: int
     labels: list[str] = field(default_factory=list)
@@ -30,37 +35,42 @@ class Row:
 
 
 class Gallery(Sink):
-    """Keeps `<folder>/web` up to date."""
+    """Updates `<folder>/web` with each stored record.
+
+    A damaged `gallery.json` is set aside, and a new gallery begins. Raises OSError where the folder
+    cannot be read.
+    """
 
     def __init__(
-        self, folder: Path, name: str, picture_width: int, curves: Curves | None = None
+        self, folder: Path, name: str, image_width: int, curves: Curves | None = None
     ) -> None:
-        self.web_dir, self.name, self.picture_width = folder / "web", name, picture_width
+        self.web_dir, self.name, self.image_width = folder / "web", name, image_width
         self.curves = curves or Curves()
         self.state_file = self.web_dir / "gallery.json"
         self.rows: list[Row] = []
         self.pages = 0
-        if self.state_file.is_file():  # a run that is continued
-            state = json.loads(self.state_file.read_text(encoding="utf-8"))
-            self.rows = [Row(**row) for row in state["rows"]]
-            self.pages = state["pages"]
+        if self.state_file.is_file():  # a resumed run
+            try:
+                self.rows, self.pages = read_gallery_state(self.web_dir)
+            except ValueError as error:
+                self._set_damaged_state_aside(error)
 
     def losses(self, record: LossRecord) -> None:
-        """Take a point of the curves."""
+        """Add a point to the curves."""
         self.curves.add(record)
 
-    def pictures(self, record: ImageRecord) -> None:
-        """Save the pictures under their epoch and rewrite the index."""
-        if not record.keep:
+    def images(self, record: ImageRecord) -> None:
+        """Save the images under their epoch and rewrite the index."""
+        if not record.store:
             return
-        for label, picture in record.pictures.items():
-            save_image(picture, self._images() / _file_name(record.epoch, label))
-        self._row(record.epoch).labels = list(record.pictures)
+        for label, image in record.images.items():
+            save_image(image, self._images() / _file_name(record.epoch, label))
+        self._row(record.epoch).labels = list(record.images)
         self._update()
 
     def samples(self, record: SampleRecord) -> None:
-        """Save the fixed pictures of an epoch that has ended."""
-        if not record.keep:
+        """Save the fixed images of an epoch that has ended."""
+        if not record.store:
             return
         grid = sample_grid(record.rows)
         save_image(grid, self._images() / _file_name(record.epoch, "samples"))
@@ -73,13 +83,25 @@ class Gallery(Sink):
         if self.rows:
             self._update()
 
+    def _set_damaged_state_aside(self, error: ValueError) -> None:
+        """Start a new state; the index of the old one becomes the newest page of older epochs."""
+        damaged = self.state_file.with_name("gallery.json.damaged")
+        self.state_file.replace(damaged)
+        older = (OLDER_PAGE.fullmatch(path.name) for path in self.web_dir.iterdir())
+        self.pages = max((int(match[1]) for match in older if match), default=0)
+        index = self.web_dir / "index.html"
+        if index.is_file():
+            self.pages += 1
+            index.replace(self.web_dir / _page_name(self.pages))
+        log.warning("%s; it is now %s, and the gallery starts anew", error, damaged.name)
+
     def _images(self) -> Path:
         folder = self.web_dir / "images"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def _row(self, epoch: int) -> Row:
-        """The row of an epoch, the last; a run that was set back takes its later ones away."""
+        """Return the row of an epoch, the last one; later rows, of lost epochs, are removed."""
         self.rows = [row for row in self.rows if row.epoch <= epoch]
         if not self.rows or self.rows[-1].epoch < epoch:
             self.rows.append(Row(epoch))
@@ -107,18 +129,40 @@ class Gallery(Sink):
             page.add_header(f"epoch {row.epoch}")
             files = [_file_name(row.epoch, label) for label in row.labels]
             if files:
-                page.add_images(files, row.labels, files, width=self.picture_width)
+                page.add_images(files, row.labels, files, width=self.image_width)
             if row.samples:
                 name = _file_name(row.epoch, "samples")
-                page.add_links({"fixed pictures of this epoch": f"images/{name}"})
+                page.add_links({"fixed images of this epoch": f"images/{name}"})
         page.save()
 
     def _write_head(self, page: HTML) -> None:
         newest = next((row for row in reversed(self.rows) if row.samples), None)
         if newest is not None:
-            page.add_header(f"the same pictures in each epoch: now epoch {newest.epoch}")
-            page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed pictures")
+            page.add_header(f"the same images in each epoch: now epoch {newest.epoch}")
+            page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed images")
         page.add_charts(curve_charts(self.curves))
+
+
+def read_gallery_state(web_dir: Path) -> tuple[list[Row], int]:
+    """Return the rows of `gallery.json`, oldest first, and the number of pages of older epochs.
+
+    Raises ValueError where the file is damaged.
+    """
+    path = web_dir / "gallery.json"
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        rows, pages = [Row(**row) for row in state["rows"]], state["pages"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    for row in rows:
+        labels_are_text = isinstance(row.labels, list) and all(
+            isinstance(label, str) for label in row.labels
+        )
+        if not isinstance(row.epoch, int) or not labels_are_text:
+            raise ValueError(f"{path} is damaged (wrong values in a row)")
+    if not isinstance(pages, int):
+        raise ValueError(f"{path} is damaged (pages: {pages!r})")
+    return rows, pages
 
 
 def _file_name(epoch: int, label: str) -> str:

@@ -1,4 +1,4 @@
-"""Says once that the training waits for its pictures, and which flag helps."""
+"""Says once that the training waits for its batches, and which flag helps."""
 
 import logging
 import statistics
@@ -11,10 +11,11 @@ from .sink import LossRecord, Sink
 log = logging.getLogger(__name__)
 
 STEPS = 10
+"""Enough that a step which happens to wait for the disk says nothing."""
 
 
 class LoadingHint(Sink):
-    """Compares waiting and computing of the same steps: the medians of ten in a row."""
+    """Compares the seconds of waiting and of computing: their medians over ten steps in a row."""
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
@@ -23,7 +24,7 @@ class LoadingHint(Sink):
         self._told = False
 
     def losses(self, record: LossRecord) -> None:
-        """Take a step; the first is left out, as it waits for the workers to start."""
+        """Add a step; the first is left out, as it waits for the worker processes to start."""
         if self._first or self._told:
             self._first = False
             return
@@ -33,8 +34,8 @@ class LoadingHint(Sink):
         if len(self._steps) == STEPS and waiting > computing:
             self._told = True
             log.info(
-                "loading is the bottleneck: a step waits %.3f s for its pictures and computes "
-                "%.3f s; %s",
+                "loading is the bottleneck: a step waits %.3f s for its batch and computes "
+                "for %.3f s; %s",
                 waiting,
                 computing,
                 self._remedy(),
@@ -46,4 +47,4 @@ class LoadingHint(Sink):
             return (
                 f"raise --num_threads (now {self.opt.num_threads}; {cores} CPU cores may be used)"
             )
-        return "all cores read already: store the pictures smaller, near --load_size"
+        return "all CPU cores read images already: store smaller images, near --load_size"

@@ -1,10 +1,11 @@
-"""The losses in text: on the console, in `loss_log.txt`, and as JSON lines beside it.
+"""Writes losses as text: to the console, to `loss_log.txt` and as JSON lines to `loss_log.jsonl`.
 
-What the files hold is read, and rewound where a run goes on, here too.
+Reads the records back, and removes those of lost steps when a run resumes.
 """
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +17,12 @@ from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 
-LOSS_LINE = re.compile(r"\(epoch: (\d+), iters: (\d+), .*\) .*")
+LOSS_LINE = re.compile(r"\(epoch: (\d{1,15}), iters: (\d{1,15}), .*\) .*")
 HEADER = re.compile(r"=+ Training Loss \(.*\) =+")
 
 
 def loss_line(record: LossRecord) -> str:
-    """`(epoch: 1, iters: 100, time: 0.210, data: 0.123) D_A: 0.512 G_A: 0.321`."""
+    """Return `(epoch: 1, iters: 100, time: 0.210, data: 0.123) D_A: 0.512 G_A: 0.321`."""
     head = f"(epoch: {record.epoch}, iters: {record.iters}"
     times = f"time: {record.time:.3f}, data: {record.data:.3f})"
     losses = " ".join(f"{name}: {value:.3f}" for name, value in record.losses.items())
@@ -29,24 +30,26 @@ def loss_line(record: LossRecord) -> str:
 
 
 class Console(Sink):
-    """Losses as log messages."""
+    """Logs losses to the console."""
 
     def losses(self, record: LossRecord) -> None:
-        """One line."""
+        """Log one line."""
         log.info("%s", loss_line(record))
 
 
 class LogFiles(Sink):
-    """`loss_log.txt` in the format that users' scripts read, `loss_log.jsonl` with full digits."""
+    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.text, self.lines = folder / "loss_log.txt", folder / "loss_log.jsonl"
+        for path in (self.text, self.lines):
+            _end_last_line(path)
         now = time.strftime("%c")
         self._append(self.text, f"================ Training Loss ({now}) ================")
 
     def losses(self, record: LossRecord) -> None:
-        """A line in each file."""
+        """Append a line to each file."""
         self._append(self.text, loss_line(record))
         self._append(self.lines, json.dumps(asdict(record)))
 
@@ -56,23 +59,48 @@ class LogFiles(Sink):
             file.write(line + "\n")
 
 
+def _end_last_line(path: Path) -> None:
+    """Append the line feed that a crash in the middle of a line has left out."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
 def read_history(folder: Path) -> Iterator[LossRecord]:
-    """The records in `loss_log.jsonl` of a run; half-written lines of a crash are skipped."""
+    """Yield the records in `loss_log.jsonl` of a run; damaged lines are skipped."""
     path = folder / "loss_log.jsonl"
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                yield LossRecord(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+            record = _parse_record(line)
+            if record is not None:
+                yield record
+
+
+def _parse_record(line: str) -> LossRecord | None:
+    """Return the record of a line; None where it is none, or has values of wrong types."""
+    try:
+        record = LossRecord(**json.loads(line))
+        counts = (record.epoch, record.iters, record.total_iters)
+        speeds = (record.learning_rate, record.time, record.data, record.images_per_second)
+        numbers = [*counts, *speeds, *record.losses.values()]
+        valid = all(isinstance(count, int) for count in counts)
+        valid = valid and all(isinstance(number, int | float) for number in numbers)
+        _ = [float(number) for number in numbers]  # an integer of 400 digits is no number to draw
+        return record if valid else None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
 
 
 def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
-    """Take the logs of a run back to where it goes on, so that no line is there twice.
+    """Remove the lines of later steps from the logs of a run that resumes at this position.
 
-    Drops what `loss_log.txt` and `loss_log.jsonl` tell of later steps, and half-written lines.
+    Half-written lines of `loss_log.txt` and `loss_log.jsonl` are removed too. Raises UserError
+    where a file cannot be written.
     """
 
     def earlier_line(line: str) -> bool:
@@ -82,20 +110,18 @@ def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
         return bool(HEADER.fullmatch(line))
 
     def earlier_record(line: str) -> bool:
-        try:
-            return json.loads(line)["total_iters"] <= total_iters
-        except (ValueError, KeyError, TypeError):
-            return False
+        record = _parse_record(line)
+        return record is not None and record.total_iters <= total_iters
 
     _filter(folder / "loss_log.txt", earlier_line)
     _filter(folder / "loss_log.jsonl", earlier_record)
 
 
-def _filter(path: Path, keep: Callable[[str], bool]) -> None:
+def _filter(path: Path, is_retained: Callable[[str], bool]) -> None:
     if not path.is_file():
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.split("\n")[:-1]  # what follows the last line end was cut off
-    kept = "".join(f"{line}\n" for line in lines if keep(line))
-    if kept != text:
-        write_text_atomically(path, kept)
+    retained = "".join(f"{line}\n" for line in lines if is_retained(line))
+    if retained != text:
+        write_text_atomically(path, retained)

@@ -1,4 +1,4 @@
-"""What a run hands to the sinks that show it, and their interface."""
+"""The records that a training hands to its sinks, and the interface of a sink."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,70 +10,71 @@ from ..images import ImageArray, tensor2im
 
 @dataclass(frozen=True)
 class LossRecord:
-    """The losses of one step."""
+    """The losses of one training step, with its speed."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     iters: int
-    """Pictures seen in this epoch."""
+    """Images seen in this epoch."""
     total_iters: int
-    """Pictures seen in the whole run."""
+    """Images seen in the whole run."""
     losses: Mapping[str, float]
     learning_rate: float
     time: float
-    """Seconds of computing per picture."""
+    """Seconds of computing for an image."""
     data: float
-    """Seconds of waiting for the batch."""
+    """Seconds that the step waited for its batch."""
     images_per_second: float
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """The pictures of one step, by label."""
+    """The images of one training step, by label."""
 
     epoch: int
     total_iters: int
-    pictures: Mapping[str, ImageArray]
-    keep: bool
-    """Whether they go into the gallery, not only on the dashboard."""
+    images: Mapping[str, ImageArray]
+    store: bool
+    """Whether the gallery stores them, rather than the dashboard alone showing them."""
 
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """The fixed pictures as the model translates them now: a mapping by label for each."""
+    """The fixed images as the model translates them at this step."""
 
     epoch: int
     total_iters: int
     rows: Sequence[Mapping[str, ImageArray]]
-    keep: bool
-    """Whether the epoch has ended, so that they go into the gallery."""
+    """For each fixed image its input and translations by label."""
+    store: bool
+    """Whether the epoch has ended, so that the gallery stores them."""
 
 
 def image_arrays_of(visuals: Mapping[str, Tensor]) -> dict[str, ImageArray]:
-    """Label -> the first image of each, (N, C, H, W) in [-1, 1], as a record takes it."""
+    """Return the first image of each batch (N, C, H, W) in [-1, 1] as a record takes it."""
     return {label: tensor2im(images) for label, images in visuals.items()}
 
 
 class Sink:
-    """Takes records; what a sink has no use for it leaves alone."""
+    """Receives the records of a training; a sink overrides the methods whose records it uses."""
 
     def open(self) -> None:
-        """Get ready: import the package, connect. Called once, before the first record."""
+        """Import the package and connect. `Background` calls it once, before the first record."""
 
     def losses(self, record: LossRecord) -> None:
-        """The losses of a step."""
+        """Receive the losses of a step."""
 
-    def pictures(self, record: ImageRecord) -> None:
-        """The pictures of a step."""
+    def images(self, record: ImageRecord) -> None:
+        """Receive the images of a step."""
 
     def samples(self, record: SampleRecord) -> None:
-        """The fixed pictures, translated."""
+        """Receive the translated fixed images."""
 
     def saved(self) -> None:
-        """The weights were just saved."""
+        """Receive the notice that the weights were just saved."""
 
     def flush(self) -> None:
-        """Pass on what was taken; `Background` calls it after its records, and when idle."""
+        """Send buffered records. `Background` calls it after each delivery, and when idle."""
 
     def close(self) -> None:
-        """The run has ended."""
+        """Finish, as the run has ended."""

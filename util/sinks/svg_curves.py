@@ -1,22 +1,78 @@
-"""Loss curves as SVG, drawn without a package, to stand inside a page."""
+"""Draws loss curves as SVG without a package: charts for a page, and the file `loss_curves.svg`."""
 
 import math
 from collections.abc import Sequence
+from html import escape
+from pathlib import Path
 
+from ..files import write_text_atomically
 from .curves import Curves, Point, loss_groups
+from .sink import LossRecord, Sink
 
 WIDTH, HEIGHT = 360, 200
-LEFT, BOTTOM, TOP = 42, 22, 24
+"""Size of a chart in pixels."""
+LEFT, BOTTOM, TOP, RIGHT = 42, 22, 24, 4
+"""Margins between a chart's edge and its axes, which hold the tick labels and the legend."""
+COLUMNS, GAP, TITLE_HEIGHT = 2, 10, 30
+"""Of the file: charts beside each other, pixels between them, and the line above them."""
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+FONT = 'font-family="system-ui, sans-serif"'
 
 
-def curve_charts(curves: Curves, most: int = 200) -> list[str]:
-    """A chart for each group of losses: the smoothed curves, and faint the raw ones."""
-    step = max(1, math.ceil(len(curves.points) / most))
+class CurvesFile(Sink):
+    """Writes `<folder>/loss_curves.svg` at each save of the weights and at the end of the run."""
+
+    def __init__(self, folder: Path, name: str, curves: Curves) -> None:
+        self.path, self.name, self.curves = folder / "loss_curves.svg", name, curves
+
+    def losses(self, record: LossRecord) -> None:
+        """Add a point to the curves."""
+        self.curves.add(record)
+
+    def saved(self) -> None:
+        """Draw the curves as far as the run has come."""
+        self._write()
+
+    def close(self) -> None:
+        """Draw the whole run."""
+        self.curves.finish()
+        self._write()
+
+    def _write(self) -> None:
+        charts = curve_charts(self.curves)
+        if charts:
+            write_text_atomically(self.path, _sheet(charts, self.name))
+
+
+def curve_charts(curves: Curves, max_points: int = 200) -> list[str]:
+    """Return an SVG chart for each group of losses: smoothed curves, and faint the raw ones.
+
+    Each is a whole `<svg>` element that needs no style sheet; of a curve it holds `max_points` at
+    most.
+    """
+    step = max(1, math.ceil(len(curves.points) / max_points))
     points = curves.points[::-1][::step][::-1]  # the newest is always among them
     if not points:
         return []
     return [_chart(points, group, names) for group, names in loss_groups(curves.names).items()]
+
+
+def _sheet(charts: Sequence[str], name: str) -> str:
+    """Return one SVG document with the charts in rows of two, below the name of the run."""
+    columns = min(COLUMNS, len(charts))
+    width = columns * (WIDTH + GAP) + GAP
+    height = TITLE_HEIGHT + math.ceil(len(charts) / columns) * (HEIGHT + GAP)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        f'<text x="{GAP}" y="20" {FONT} font-size="14" fill="#222">{escape(name)}</text>',
+    ]
+    for number, chart in enumerate(charts):
+        x = GAP + number % columns * (WIDTH + GAP)
+        y = TITLE_HEIGHT + number // columns * (HEIGHT + GAP)
+        lines.append(f'<g transform="translate({x} {y})">{chart}</g>')
+    return "\n".join([*lines, "</svg>\n"])
 
 
 def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
@@ -28,46 +84,50 @@ def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
     high = high if high > low else low + 1
     first, last = points[0].x, max(points[-1].x, points[0].x + 1)
     lines = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{group}">',
-        *_frame(first, last, low, high),
+        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(group)}" fill="none" stroke-linejoin="round" {FONT} font-size="10">',
+        *_axes(first, last, low, high),
     ]
     for number, name in enumerate(names):
-        colour = COLOURS[number % len(COLOURS)]
+        colour, text = COLOURS[number % len(COLOURS)], escape(name)
         for kind, ys in (("raw", raw[name]), ("smooth", smooth[name])):
             path = _path([point.x for point in points], ys, (first, last), (low, high))
-            label = f' data-name="{name}"' if kind == "smooth" else ""
-            lines.append(f'<path class="{kind}"{label} stroke="{colour}" d="{path}"/>')
-        at = LEFT + 6 + number * 110
-        lines.append(f'<text x="{at}" y="15" fill="{colour}" font-weight="600">{name}</text>')
+            look = 'stroke-width=".7" opacity=".35"'
+            if kind == "smooth":
+                look = f'stroke-width="1.6" data-name="{text}"'
+            lines.append(f'<path class="{kind}" stroke="{colour}" {look} d="{path}"/>')
+        x = LEFT + 6 + number * 110  # wide enough for the usual names of losses
+        lines.append(f'<text x="{x}" y="15" fill="{colour}" font-weight="600">{text}</text>')
     return "\n".join([*lines, "</svg>"])
 
 
 def _path(
     xs: Sequence[float],
     ys: Sequence[float],
-    across: tuple[float, float],
-    upward: tuple[float, float],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
 ) -> str:
-    """What is not finite interrupts the line."""
-    words, pen = [], "M"
+    """Return the `d` of a curve, interrupted where a value is not finite."""
+    commands, command = [], "M"
+    plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP
     for x, y in zip(xs, ys, strict=True):
         if not math.isfinite(y):
-            pen = "M"
+            command = "M"
             continue
-        right = LEFT + (WIDTH - LEFT - 4) * (x - across[0]) / (across[1] - across[0])
-        down = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (y - upward[0]) / (upward[1] - upward[0])
-        words.append(f"{pen}{right:.1f} {down:.1f}")
-        pen = "L"
-    return "".join(words)
+        right = LEFT + plot_width * (x - x_range[0]) / (x_range[1] - x_range[0])
+        down = HEIGHT - BOTTOM - plot_height * (y - y_range[0]) / (y_range[1] - y_range[0])
+        commands.append(f"{command}{right:.1f} {down:.1f}")
+        command = "L"
+    return "".join(commands)
 
 
-def _frame(first: float, last: float, low: float, high: float) -> list[str]:
-    base = HEIGHT - BOTTOM
+def _axes(first: float, last: float, low: float, high: float) -> list[str]:
+    base, end = HEIGHT - BOTTOM, WIDTH - RIGHT
+    tick, to_the_left = 'fill="#888"', 'text-anchor="end"'
     return [
-        f'<path class="axis" d="M{LEFT} {TOP}V{base}H{WIDTH - 4}"/>',
-        f'<text class="tick" x="{LEFT - 4}" y="{TOP + 8}" text-anchor="end">{high:.3g}</text>',
-        f'<text class="tick" x="{LEFT - 4}" y="{base}" text-anchor="end">{low:.3g}</text>',
-        f'<text class="tick" x="{LEFT}" y="{HEIGHT - 6}">{first:,}</text>',
-        f'<text class="tick" x="{WIDTH - 4}" y="{HEIGHT - 6}" text-anchor="end">'
-        f"{last:,} pictures</text>",
+        f'<path stroke="#999" stroke-width=".7" d="M{LEFT} {TOP}V{base}H{end}"/>',
+        f'<text x="{LEFT - 4}" y="{TOP + 8}" {tick} {to_the_left}>{high:.3g}</text>',
+        f'<text x="{LEFT - 4}" y="{base}" {tick} {to_the_left}>{low:.3g}</text>',
+        f'<text x="{LEFT}" y="{HEIGHT - 6}" {tick}>{first:,}</text>',
+        f'<text x="{end}" y="{HEIGHT - 6}" {tick} {to_the_left}>{last:,} images</text>',
     ]

@@ -1,4 +1,7 @@
-"""TensorBoard: event files in `<folder>/tensorboard`."""
+"""Writes losses and images to event files for TensorBoard, in `<folder>/tensorboard`.
+
+Tags with the word "picture" are those of earlier runs, whose curves a resumed run extends.
+"""
 
 import warnings
 from pathlib import Path
@@ -12,9 +15,9 @@ from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 
 
 class TensorBoard(Sink):
-    """Losses, learning rate, speed and pictures, over the number of pictures seen.
+    """Writes losses, learning rate, speed and images over the number of images seen.
 
-    A run that is continued takes back the points of its lost part.
+    A resumed run purges the points of its lost steps.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,9 +25,9 @@ class TensorBoard(Sink):
         self._writer: Any = None
 
     def open(self) -> None:
-        """Import TensorBoard."""
+        """Import TensorBoard. Raises UserError where it is not installed."""
         try:
-            with warnings.catch_warnings():  # of packages that it brings along
+            with warnings.catch_warnings():  # of packages that TensorBoard imports
                 warnings.simplefilter("ignore")
                 from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -32,7 +35,7 @@ class TensorBoard(Sink):
         self._make = SummaryWriter
 
     def losses(self, record: LossRecord) -> None:
-        """A scalar each."""
+        """Write a scalar for each value."""
         step, writer = record.total_iters, self._at(record.total_iters)
         for name, value in record.losses.items():
             writer.add_scalar(f"loss/{name}", value, step)
@@ -41,20 +44,20 @@ class TensorBoard(Sink):
         writer.add_scalar("speed/seconds_waiting_for_data", record.data, step)
         writer.add_scalar("speed/seconds_computing_per_picture", record.time, step)
 
-    def pictures(self, record: ImageRecord) -> None:
-        """An image each."""
+    def images(self, record: ImageRecord) -> None:
+        """Write an image for each label."""
         writer = self._at(record.total_iters)
-        for label, picture in record.pictures.items():
-            writer.add_image(f"pictures/{label}", picture, record.total_iters, dataformats="HWC")
+        for label, image in record.images.items():
+            writer.add_image(f"pictures/{label}", image, record.total_iters, dataformats="HWC")
 
     def samples(self, record: SampleRecord) -> None:
-        """One image of all."""
+        """Write all fixed images as one."""
         writer = self._at(record.total_iters)
         grid = np.array(sample_grid(record.rows))
         writer.add_image("fixed pictures", grid, record.total_iters, dataformats="HWC")
 
     def flush(self) -> None:
-        """Write to disk."""
+        """Write buffered events to disk."""
         if self._writer is not None:
             self._writer.flush()
 

@@ -1,4 +1,7 @@
-"""Weights & Biases. WANDB_MODE=offline keeps everything in `<folder>/wandb`."""
+"""Sends losses and images to Weights & Biases; WANDB_MODE=offline stores them on disk.
+
+Keys with the word "picture" are those of earlier runs, which a resumed run extends.
+"""
 
 import os
 import secrets
@@ -14,7 +17,10 @@ from .sink import ImageRecord, LossRecord, SampleRecord, Sink
 
 
 class WeightsAndBiases(Sink):
-    """Losses, learning rate, speed and pictures; a continued run keeps its curves."""
+    """Logs losses, learning rate, speed and images; a resumed run extends its curves.
+
+    Files are in `<folder>/wandb`.
+    """
 
     def __init__(self, opt: Namespace, folder: Path) -> None:
         self.opt, self.folder = opt, folder
@@ -22,7 +28,10 @@ class WeightsAndBiases(Sink):
         self._last_step = -1
 
     def open(self) -> None:
-        """Import the package and start, or go on with, the run."""
+        """Import the package and start or resume the run.
+
+        Raises UserError where the package is not installed or nobody is logged in.
+        """
         try:
             import wandb
         except ImportError as error:
@@ -44,19 +53,19 @@ class WeightsAndBiases(Sink):
         )
 
     def losses(self, record: LossRecord) -> None:
-        """All values of a step."""
+        """Log all values of a step."""
         values = {f"loss/{name}": value for name, value in record.losses.items()}
         values["learning_rate"] = record.learning_rate
         values["images_per_second"] = record.images_per_second
         self._log(values, record.total_iters)
 
-    def pictures(self, record: ImageRecord) -> None:
-        """The current pictures."""
-        images = {f"pictures/{label}": self._image(p) for label, p in record.pictures.items()}
+    def images(self, record: ImageRecord) -> None:
+        """Log the current images."""
+        images = {f"pictures/{label}": self._image(p) for label, p in record.images.items()}
         self._log(images, record.total_iters)
 
     def samples(self, record: SampleRecord) -> None:
-        """The fixed pictures, as one image."""
+        """Log the fixed images as one."""
         grid = sample_grid(record.rows)
         self._log({"fixed pictures": self._image(grid)}, record.total_iters)
 
@@ -66,15 +75,15 @@ class WeightsAndBiases(Sink):
             self._run.finish()
 
     def _log(self, values: dict[str, Any], step: int) -> None:
-        # The package refuses steps that go back, as they do where a run is continued.
+        # The package refuses steps that go back, as they do when a run resumes from an older save.
         self._last_step = max(self._last_step, step)
         self._run.log(values, step=self._last_step)
 
-    def _image(self, picture: ImageArray) -> Any:
-        return self._wandb.Image(picture)
+    def _image(self, image: ImageArray) -> Any:
+        return self._wandb.Image(image)
 
     def _identity(self) -> str:
-        """The identity of the run, stored in its folder for --continue_train."""
+        """Return the identity of the run, stored in its folder for --continue_train."""
         file = self.folder / "wandb_id.txt"
         if self.opt.continue_train and file.is_file():
             return file.read_text(encoding="utf-8").strip()

@@ -1,4 +1,4 @@
-"""util/sinks/background.py: the training waits for nothing; what waits is bounded."""
+"""util/sinks/background.py: the training never waits for a sink, and the queue is bounded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from conftest import PATIENCE
 
-from util.sinks.background import MOST_FRAMES, MOST_POINTS, Background
+from util.sinks.background import MAX_FRAMES, MAX_RECORDS, Background
 from util.sinks.sink import ImageRecord, LossRecord, Sink
 
 
 class Slow(Sink):
-    """Hangs until it is let go."""
+    """Hangs until `go` is set."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -28,7 +28,7 @@ class Slow(Sink):
     def losses(self, record: LossRecord) -> None:
         self.points.append(record.total_iters)
 
-    def pictures(self, record: ImageRecord) -> None:
+    def images(self, record: ImageRecord) -> None:
         self.frames.append(record.epoch)
 
     def close(self) -> None:
@@ -40,25 +40,25 @@ def test_a_hanging_sink_costs_nothing_and_gets_all_points(point: Any, frame: Any
     sink = Background(slow)
     for step in range(1, 501):
         sink.losses(point(step))
-        sink.pictures(frame(step))
+        sink.images(frame(step))
     assert not slow.points and not slow.frames  # no call has waited for the sink
     slow.go.set()
     sink.close()
     assert slow.closed
     assert slow.points == list(range(1, 501))
-    assert slow.frames == list(range(501 - MOST_FRAMES, 501))
-    assert sink.dropped_frames == 500 - MOST_FRAMES
+    assert slow.frames == list(range(501 - MAX_FRAMES, 501))
+    assert sink.dropped_frames == 500 - MAX_FRAMES
 
 
 def test_points_are_bounded_too(point: Any) -> None:
     slow = Slow()
     sink = Background(slow)
     record = point(1)
-    for _ in range(MOST_POINTS + 50):
+    for _ in range(MAX_RECORDS + 50):
         sink.losses(record)
     slow.go.set()
     sink.close()
-    assert len(slow.points) == MOST_POINTS
+    assert len(slow.points) == MAX_RECORDS
 
 
 def test_closing_has_an_end(point: Any) -> None:
@@ -73,7 +73,7 @@ def test_closing_has_an_end(point: Any) -> None:
     assert slow.closed
 
 
-def test_failure_is_said_once_and_what_follows_is_not_kept(
+def test_a_failure_is_logged_once_and_later_records_are_not_buffered(
     point: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Slow):

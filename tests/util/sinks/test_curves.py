@@ -1,4 +1,4 @@
-"""util/sinks/curves.py: bounded, true to the run, whole after a continued run."""
+"""util/sinks/curves.py and svg_curves.py: bounded curves, whole after resuming; one drawing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from util.html import HTML
 from util.sinks.curves import Curves
 from util.sinks.loss_log import read_history
-from util.sinks.svg_curves import curve_charts
+from util.sinks.svg_curves import CurvesFile, curve_charts
 
 
 def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:
-    curves = Curves((point(step) for step in range(1, 20)), most=20)
+    curves = Curves((point(step) for step in range(1, 20)), max_points=20)
     assert [p.x for p in curves.points] == list(range(1, 20))
     for step in range(20, 2001):
         curves.add(point(step))
@@ -29,14 +31,14 @@ def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any
 
 
 def test_finish_shows_the_last_record(point: Any) -> None:
-    curves = Curves((point(step) for step in range(1, 22)), most=20)
+    curves = Curves((point(step) for step in range(1, 22)), max_points=20)
     assert curves.points[-1].x == 20
     curves.finish()
     assert curves.points[-1].x == 21
 
 
 def test_appending_keeps_the_generation_and_change_does_not(point: Any) -> None:
-    curves = Curves([point(1)], most=20)
+    curves = Curves([point(1)], max_points=20)
     before = curves.generation
     for step in range(2, 20):
         curves.add(point(step))
@@ -45,7 +47,7 @@ def test_appending_keeps_the_generation_and_change_does_not(point: Any) -> None:
     assert curves.generation == before + 1
 
 
-def test_a_continued_run_takes_back_what_was_lost(point: Any) -> None:
+def test_a_resumed_run_removes_the_points_of_lost_steps(point: Any) -> None:
     curves = Curves(point(step) for step in range(1, 11))
     curves.add(point(6))
     assert [p.x for p in curves.points] == [1, 2, 3, 4, 5, 6]
@@ -75,3 +77,37 @@ def test_charts_pair_the_losses_and_leave_gaps_for_nan(point: Any) -> None:
     assert "inf" not in "".join(charts) and "nan" not in "".join(charts)
     assert sum(map(len, charts)) < 60_000
     assert curve_charts(Curves()) == []
+
+
+def test_the_file_is_the_drawing_of_the_gallery(point: Any, tmp_path: Path) -> None:
+    curves = Curves(point(step) for step in range(1, 20))
+    CurvesFile(tmp_path, "exp", curves).close()
+    text = (tmp_path / "loss_curves.svg").read_text()
+    charts = curve_charts(curves)
+    assert len(charts) == 4 and all(chart in text for chart in charts)
+    page = HTML(tmp_path / "web", "exp")
+    page.add_charts(charts)
+    page.save()
+    html = (tmp_path / "web" / "index.html").read_text()
+    assert all(chart in html for chart in charts)
+
+
+def test_no_file_without_points(tmp_path: Path) -> None:
+    CurvesFile(tmp_path, "exp", Curves()).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_markup_in_the_names_of_losses_and_runs_is_escaped(point: Any, tmp_path: Path) -> None:
+    name = """<script>alert("1 & 2's")</script>"""
+    losses = {f"{name}_A": 1.0, f"{name}_B": 2.0}
+    curves = Curves(point(step, losses=losses) for step in (1, 2, 3))
+    CurvesFile(tmp_path, name, curves).close()
+    drawing = ElementTree.parse(tmp_path / "loss_curves.svg")  # fails where it is not well-formed
+    svg = "{http://www.w3.org/2000/svg}"
+    texts = [element.text for element in drawing.iter(f"{svg}text")]
+    assert texts[0] == name and set(losses) <= set(texts)
+    drawn = {path.get("data-name") for path in drawing.iter(f"{svg}path")} - {None}
+    assert drawn == set(losses)
+    assert not list(drawing.iter(f"{svg}script"))
+    (chart,) = curve_charts(curves)
+    assert "<script>" not in chart

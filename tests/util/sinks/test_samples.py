@@ -1,4 +1,4 @@
-"""The fixed samples of a run: the same pictures, and no trace in the model."""
+"""The fixed images of a run stay the same, and translating them leaves the model unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def samples(opt: Options) -> list[dict[str, Any]]:
     return fixed_samples(opt, create_dataset(opt).dataset)
 
 
-def test_the_first_test_pictures_without_chance(folder: Path) -> None:
+def test_the_first_test_images_without_randomness(folder: Path) -> None:
     first, second = (samples(options(folder)) for _ in range(2))
     assert len(first) == 4
     for one, two in zip(first, second, strict=True):
@@ -48,30 +48,29 @@ def test_the_first_test_pictures_without_chance(folder: Path) -> None:
     assert first[1]["A"].shape == (1, 3, 32, 32)
 
 
-def test_training_pictures_where_there_is_no_test_folder(folder: Path, monkeypatch) -> None:
+def test_training_images_where_no_test_folder_exists(folder: Path, monkeypatch) -> None:
     shutil.rmtree(folder / "testA")
     shutil.rmtree(folder / "testB")
     opt = options(folder)
     training = create_dataset(opt).dataset
     walked: list[object] = []
     monkeypatch.setattr("os.walk", lambda *where, **_: walked.append(where) or iter(()))
-    found = fixed_samples(opt, training)
+    images = fixed_samples(opt, training)
     paths = [f"{folder}/trainA/{number}.png" for number in range(4)]
-    assert [sample["A_paths"][0] for sample in found] == paths
+    assert [sample["A_paths"][0] for sample in images] == paths
     assert not walked
     assert training.opt.isTrain
-    (crop_and_flip,) = {sample["A"].shape for sample in found}
-    assert crop_and_flip == (1, 3, 32, 32)
+    assert {sample["A"].shape for sample in images} == {(1, 3, 32, 32)}
 
 
 def test_none_where_nothing_can_be_read(folder: Path) -> None:
     for path in folder.glob("*/*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     assert samples(options(folder)) == []
 
 
 @pytest.mark.parametrize("model_flags", ["", "--norm batch"])
-def test_translating_leaves_no_trace(folder: Path, model_flags: str) -> None:
+def test_translating_leaves_the_model_unchanged(folder: Path, model_flags: str) -> None:
     opt = options(folder, *model_flags.split()).replace(no_dropout=False)
     model, batches = create_model(opt), samples(opt)
     model.setup(opt)
@@ -79,13 +78,13 @@ def test_translating_leaves_no_trace(folder: Path, model_flags: str) -> None:
     model.forward()
     attributes = dict(vars(model))
     tensors = {name: t.clone() for name, t in model.netG_A.state_dict().items()}
-    chance = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     rows = translate_samples(model, batches)
     assert [list(row) for row in rows] == [["real_A", "fake_B", "real_B", "fake_A"]] * 4
     assert vars(model).keys() == attributes.keys()
     assert all(vars(model)[name] is value for name, value in attributes.items())
     assert all(module.training for module in model.netG_A.modules())
     assert all(torch.equal(t, tensors[n]) for n, t in model.netG_A.state_dict().items())
-    assert torch.equal(chance, torch.get_rng_state())
+    assert torch.equal(random_state, torch.get_rng_state())
     again = translate_samples(model, batches)
     assert torch.equal(rows[3]["fake_B"], again[3]["fake_B"])

@@ -1,1 +1,1 @@
-"""The dashboard in visdom: its client, its server on this machine, and the sink that draws."""
+"""The visdom dashboard: its sink, its client, and its server on this machine."""

@@ -1,7 +1,7 @@
-"""The scripts, styles and fonts that visdom's pages need and that its package does not bring.
+"""Lists the scripts, styles and fonts that visdom's pages need and that its package lacks.
 
-visdom fetches them from the web when it is first started. Their list is read from the source of
-the installed visdom, which is not imported: that takes seconds.
+visdom downloads them when it is first started. Their list is read from the source of the installed
+visdom, without importing it, which takes seconds.
 """
 
 import ast
@@ -11,26 +11,30 @@ from pathlib import Path
 from typing import Any
 
 INSTALL_COMMAND = "python scripts/install_visdom_assets.py"
+INSTALL_VISDOM = (
+    'pip install "setuptools<81" wheel && pip install --no-build-isolation "visdom>=0.2.4"'
+)
+"""visdom 0.2.4 builds with pkg_resources, which setuptools 81 and later lack."""
 _NAMES = {"b", "bb", "ext_files", "cdnjs_url", "mathjax_path"}
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that visdom wants: where it takes it from, and its place below `static`."""
+    """A file that visdom needs: the address of its download, and its path below `static`."""
 
     url: str
     place: str
 
 
 def visdom_folder() -> Path | None:
-    """Where visdom is installed; None where it is not."""
+    """Return the folder of the installed visdom package; None where it is not installed."""
     spec = importlib.util.find_spec("visdom")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0]) if folders else None
 
 
 def list_assets(visdom: Path) -> list[Asset]:
-    """What the installed visdom wants. Raises ValueError where its list is not as expected."""
+    """Return the assets of the installed visdom. Raises ValueError where its list has changed."""
     lists = _read_lists(visdom / "server" / "build.py")
     assets = [Asset(url, _place(name)) for url, name in lists["ext_files"].items()]
     address = lists["cdnjs_url"]
@@ -41,15 +45,15 @@ def list_assets(visdom: Path) -> list[Asset]:
 
 
 def missing_assets(visdom: Path) -> list[Asset]:
-    """Those that are not in place; none where visdom's list cannot be read."""
+    """Return the assets that are not installed; none where visdom's list cannot be read."""
     try:
         assets = list_assets(visdom)
     except (OSError, ValueError):
         return []
-    return [asset for asset in assets if not _is_there(visdom / "static" / asset.place)]
+    return [asset for asset in assets if not _is_installed(visdom / "static" / asset.place)]
 
 
-def _is_there(path: Path) -> bool:
+def _is_installed(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
@@ -60,7 +64,7 @@ def _place(name: str) -> str:
 
 
 def _read_lists(source: Path) -> dict[str, Any]:
-    """The values of the few variables that hold visdom's list."""
+    """Return the values of the few variables that hold visdom's list."""
     values: dict[str, Any] = {}
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -73,7 +77,7 @@ def _read_lists(source: Path) -> dict[str, Any]:
 
 
 def _value(node: ast.expr, known: dict[str, Any]) -> Any:
-    """A constant, a known name, a list or dictionary of such, or `text % text`."""
+    """Evaluate a constant, a known name, a list or dictionary of such, or `text % text`."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name) and node.id in known:

@@ -1,6 +1,6 @@
-"""The requests that a visdom server takes, each with a time-out and without visdom's own client.
+"""Sends requests to a visdom server, each with a time-out.
 
-visdom's client waits without end for a server that hangs, and opens a second connection that
+visdom's own client waits forever for a server that hangs, and opens a second connection that
 nothing here needs.
 """
 
@@ -17,12 +17,13 @@ from PIL import Image
 from ...images import ImageArray
 
 TIMEOUT = 3.0
+"""Seconds for which a request waits for the server."""
 HEADERS = {"Content-Type": "application/json"}
 Trace = dict[str, Any]
 
 
 class VisdomClient:
-    """One connection that is kept; every failure closes it and is raised as OSError."""
+    """Holds one connection to a server; a failure closes it and raises OSError."""
 
     def __init__(self, server: str, port: int, env: str, timeout: float = TIMEOUT) -> None:
         parts = urlsplit(server if "//" in server else f"http://{server}")
@@ -34,7 +35,10 @@ class VisdomClient:
         self._connection = kind(self.host, self.port, timeout=timeout)
 
     def post(self, endpoint: str, message: dict[str, Any]) -> str:
-        """Send one message to /events, /update, /save, ... and return the answer."""
+        """Send a message to /events, /update, /save, ... and return the answer.
+
+        Raises ConnectionError where the server does not answer, or with an error.
+        """
         body = json.dumps({"eid": self.env, **message})
         try:
             self._connection.request("POST", f"{self.path}/{endpoint}", body, HEADERS)
@@ -48,14 +52,14 @@ class VisdomClient:
         return answer
 
     def answers(self) -> bool:
-        """Whether a server is there and well."""
+        """Return whether a visdom server answers."""
         try:
             return self.post("win_exists", {"win": "none"}) in ("true", "false")
         except OSError:
             return False
 
     def draw(self, window: str, traces: Sequence[Trace], title: str, **look: Any) -> None:
-        """Draw curves in a window, whole."""
+        """Draw curves in a window, instead of those that it has."""
         layout = {
             "showlegend": len(traces) > 1,
             "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
@@ -70,12 +74,12 @@ class VisdomClient:
         """Add points at the end of the curves of a window, in the order in which it has them."""
         self.post("update", {"win": window, "data": traces, "append": True})
 
-    def show(self, window: str, picture: ImageArray, title: str) -> None:
-        """Show a picture in a window."""
+    def show(self, window: str, image: ImageArray, title: str) -> None:
+        """Show an image (H, W, 3) in a window."""
         file = io.BytesIO()
-        Image.fromarray(picture).save(file, format="PNG", compress_level=1)
+        Image.fromarray(image).save(file, format="PNG", compress_level=1)
         source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         self.post(
             "events",
             {
@@ -86,7 +90,7 @@ class VisdomClient:
         )
 
     def save(self) -> None:
-        """Let the server write the environment to its disk, so that a restart does not lose it."""
+        """Let the server write the environment to its disk, so that it survives a restart."""
         self.post("save", {"data": [self.env]})
 
     def close(self) -> None:

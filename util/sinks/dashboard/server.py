@@ -1,4 +1,4 @@
-"""Starting a visdom server on this machine, as a process that outlives the run."""
+"""Starts a visdom server on this machine, as a process that outlives the training."""
 
 import logging
 import os
@@ -10,29 +10,29 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .assets import INSTALL_COMMAND, missing_assets, visdom_folder
+from .assets import INSTALL_COMMAND, INSTALL_VISDOM, missing_assets, visdom_folder
 
 log = logging.getLogger(__name__)
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 NEVER_START = "NO_VISDOM_SERVER"
-"""Set to anything, this variable of the environment keeps runs from starting servers."""
+"""An environment variable that prevents starting servers, whatever its value."""
 PROGRAM = Path(__file__).with_name("serve.py")
 FLAGS = ("-bind_local", "-logging_level", "WARNING")
-"""Reachable from this machine alone; silent, as its output grows for as long as it runs."""
+"""Reachable from this machine alone; silent, because its output grows as long as it runs."""
 START_SECONDS = 30
-"""A server that does not answer by then has failed to start."""
+"""A server that does not answer within that time has failed to start."""
 started: list["subprocess.Popen[bytes]"] = []
-"""Kept, so that a server is not reported as forgotten when its handle goes."""
+"""References, without which Python warns that a running process was not waited for."""
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     return host in LOCAL or host == socket.gethostname()
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether something listens on a port."""
+    """Return whether a program listens on a port."""
     try:
         socket.create_connection((host, port), timeout=1.0).close()
     except OSError:
@@ -41,16 +41,16 @@ def is_taken(host: str, port: int) -> bool:
 
 
 def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
-    """Start a server for `port`; says why where that cannot be, and returns None."""
+    """Start a server on `port` and return its process; None, with a warning, where that fails."""
     visdom = visdom_folder()
     if visdom is None or os.environ.get(NEVER_START):
-        why = "the package is missing: pip install visdom" if visdom is None else NEVER_START
+        why = f"the package is missing: {INSTALL_VISDOM}" if visdom is None else NEVER_START
         log.warning("no dashboard at port %d (%s); --display_id 0 turns it off", port, why)
         return None
     folder.mkdir(parents=True, exist_ok=True)
     with output_file(folder, port).open(
         "ab"
-    ) as file:  # a pipe that nobody reads would fill up and stop the server
+    ) as file:  # a pipe that nobody reads would fill up and block the server
         process = subprocess.Popen(
             [sys.executable, str(PROGRAM), "-port", str(port), *FLAGS],
             stdin=subprocess.DEVNULL,
@@ -70,7 +70,7 @@ def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
 
 
 def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
-    """Poll for START_SECONDS, or as long as the process lives."""
+    """Return whether the server answers before it ends or START_SECONDS have passed."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if answers():
@@ -81,8 +81,8 @@ def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") 
     return False
 
 
-def tell_address(port: int, env: str, pid: int, folder: Path) -> None:
-    """Say how to reach and to stop the server that was started."""
+def log_address(port: int, env: str, pid: int, folder: Path) -> None:
+    """Log how to reach and how to stop the server that was started."""
     stop = f"taskkill /F /PID {pid}" if os.name == "nt" else f"kill {pid}"
     output = output_file(folder, port)
     log.info("dashboard: http://localhost:%d/env/%s (output in %s)", port, env, output)
@@ -91,14 +91,14 @@ def tell_address(port: int, env: str, pid: int, folder: Path) -> None:
 
 
 def output_file(folder: Path, port: int) -> Path:
-    """Where the server writes what it has to say."""
-    # On Windows an open file would keep the folder of the run from being moved aside.
+    """Return the path of the file that takes the output of the server."""
+    # On Windows the folder of a run cannot be moved aside while a file in it is open.
     folder = Path(tempfile.gettempdir()) if os.name == "nt" else folder
     return folder / f"visdom_server_{port}.log"
 
 
 def _detached() -> dict[str, object]:
-    """Ctrl-C and the end of the terminal do not reach the server."""
+    """Return the arguments that shield the server from Ctrl-C and the end of the terminal."""
     if os.name == "nt":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
         return {"creationflags": flags}

@@ -1,6 +1,6 @@
-"""The dashboard: curves and pictures in the windows of a visdom server.
+"""Shows curves and images in the windows of a visdom server.
 
-To be run in `Background`: everything here may wait for the server, up to a time-out.
+Runs in `Background`, as every request may wait for the server up to a time-out.
 """
 
 import logging
@@ -17,23 +17,24 @@ from ..curves import Curves, Point
 from ..image_grid import labelled_grid, sample_grid
 from ..sink import ImageRecord, LossRecord, SampleRecord, Sink
 from .client import Trace, VisdomClient
-from .server import is_local, is_taken, output_file, start_server, tell_address, wait_until
+from .server import is_local, is_taken, log_address, output_file, start_server, wait_until
 
 log = logging.getLogger(__name__)
 
-FAILURES_TOLD = 3
-LONGEST_PAUSE = 30.0
+FAILURES_BEFORE_WARNING = 3
+MAX_PAUSE = 30.0
+"""Seconds between two attempts to reach the server."""
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#17becf", "#ff7f0e", "#8c564b", "#e377c2")
 SPEED_PANELS = {
     "learning rate": {"learning rate": "learning_rate"},
     "images per second": {"images per second": "images_per_second"},
-    "seconds per batch / picture": {"waiting": "data", "computing": "time"},
+    "seconds per batch / image": {"waiting": "data", "computing": "time"},
 }
 
 
 @dataclass(frozen=True)
 class DashboardSettings:
-    """What the `--display_*` flags say."""
+    """The values of the `--display_*` flags."""
 
     name: str
     server: str = "http://localhost"
@@ -45,7 +46,7 @@ class DashboardSettings:
 
     @classmethod
     def from_options(cls, opt: Namespace) -> "DashboardSettings":
-        """Of a training run."""
+        """Return the settings of a training."""
         return cls(
             name=opt.name,
             server=opt.display_server,
@@ -58,10 +59,10 @@ class DashboardSettings:
 
 
 class Dashboard(Sink):
-    """Draws at once what is new; after a failure everything, as the server may have lost it.
+    """Sends new points and images; after a failure everything, as the server may have lost it.
 
-    Points that could not be sent are in the curves and go with the next drawing; of pictures the
-    newest are kept. Tries again after 1, 2, 4, ... 30 seconds.
+    Points that could not be sent stay in the curves and are sent with the next drawing; of images
+    the newest are retained. Failed requests are repeated after 1, 2, 4, ... 30 seconds.
     """
 
     def __init__(
@@ -74,17 +75,17 @@ class Dashboard(Sink):
         self._frames: dict[str, Callable[[], None]] = {}
         self._shown: set[str] = set()
         self._retry_at = 0.0
-        self._told = False
+        self._warned = False
 
     def open(self) -> None:
-        """Start a server where none is on this machine."""
+        """Start a server where none answers and this machine is its host."""
         client = self.client
         if client.answers():
             log.info("dashboard: %s/env/%s", client.address, client.env)
         elif not is_local(client.host):
-            self._tell("no answer; --display_id 0 turns it off")
+            self._warn("no answer; --display_id 0 turns it off")
         elif is_taken(client.host, client.port):
-            self._tell("what listens there does not answer; --display_port N takes another port")
+            self._warn("the program on this port does not answer; --display_port N takes another")
         else:
             self._start_server()
 
@@ -92,39 +93,39 @@ class Dashboard(Sink):
         port = self.client.port
         process = start_server(port, self.folder)
         if process is None:
-            self._told = True
+            self._warned = True
         elif wait_until(self.client.answers, process):
-            tell_address(port, self.client.env, process.pid, self.folder)
+            log_address(port, self.client.env, process.pid, self.folder)
         else:
-            self._tell(f"the server did not start; see {output_file(self.folder, port)}")
+            self._warn(f"the server did not start; see {output_file(self.folder, port)}")
 
     def losses(self, record: LossRecord) -> None:
-        """Take a point."""
+        """Add a point to the curves."""
         self.curves.add(record)
 
-    def pictures(self, record: ImageRecord) -> None:
-        """Take the current pictures: one window, or with --display_ncols 0 one for each."""
-        s, where = self.settings, f"epoch {record.epoch}, {record.total_iters} pictures seen"
-        shown = list(record.pictures.items())
+    def images(self, record: ImageRecord) -> None:
+        """Show the current images in one window, or with --display_ncols 0 in one for each."""
+        s, where = self.settings, f"epoch {record.epoch}, {record.total_iters} images seen"
+        shown = list(record.images.items())
         if s.columns > 0:
-            self._frame(1, lambda: labelled_grid(shown, s.columns, s.width), f"pictures ({where})")
+            self._frame(1, lambda: labelled_grid(shown, s.columns, s.width), f"images ({where})")
             return
-        for number, (label, picture) in enumerate(shown):
-            self._picture_window(number, label, picture, where)
+        for number, (label, image) in enumerate(shown):
+            self._image_window(number, label, image, where)
 
     def samples(self, record: SampleRecord) -> None:
-        """Take the fixed pictures."""
-        where = f"epoch {record.epoch}, {record.total_iters} pictures seen"
+        """Show the fixed images."""
+        where = f"epoch {record.epoch}, {record.total_iters} images seen"
         width = max(32, self.settings.width // 2)
-        self._frame(2, lambda: sample_grid(record.rows, width), f"fixed pictures ({where})")
+        self._frame(2, lambda: sample_grid(record.rows, width), f"fixed images ({where})")
 
     def sample_sheet(self, sheet: ImageArray, where: str) -> None:
-        """Take fixed pictures that are one picture already."""
-        self._frame(2, lambda: sheet, f"fixed pictures ({where})")
+        """Show fixed images that are one image already."""
+        self._frame(2, lambda: sheet, f"fixed images ({where})")
 
     def flush(self) -> None:
-        """Send what is new."""
-        if time.monotonic() < self._retry_at or not self._has_news():
+        """Send new points and images."""
+        if time.monotonic() < self._retry_at or not self._has_changed():
             return
         try:
             self._send_curves()
@@ -135,12 +136,12 @@ class Dashboard(Sink):
         except OSError as error:
             self._failed(error)
         else:
-            if self._told:
+            if self._warned:
                 log.info("the dashboard at %s is back", self.client.address)
-            self.failures, self._told = 0, False
+            self.failures, self._warned = 0, False
 
     def close(self) -> None:
-        """Send the last points, however long the pause; let the server store the windows."""
+        """Send the last points without a pause; let the server store the windows."""
         self.curves.finish()
         self._retry_at = 0.0
         self.flush()
@@ -151,22 +152,22 @@ class Dashboard(Sink):
                 self._failed(error)
         self.client.close()
 
-    def _picture_window(self, number: int, label: str, picture: ImageArray, where: str) -> None:
+    def _image_window(self, number: int, label: str, image: ImageArray, where: str) -> None:
         width = self.settings.width
         self._frame(
-            10 + number, lambda: labelled_grid([("", picture)], 1, width), f"{label} ({where})"
+            10 + number, lambda: labelled_grid([("", image)], 1, width), f"{label} ({where})"
         )
 
-    def _frame(self, number: int, picture: Callable[[], ImageArray], title: str) -> None:
+    def _frame(self, number: int, image: Callable[[], ImageArray], title: str) -> None:
         window, title = self._window(number), f"{self.settings.name}: {title}"
-        self._frames[window] = lambda: self.client.show(window, picture(), title)
+        self._frames[window] = lambda: self.client.show(window, image(), title)
         self._shown.discard(window)
 
     def _window(self, number: int) -> str:
         name = self.settings.name.replace("/", "_")
         return f"{name}_{self.settings.first_window + number}"
 
-    def _has_news(self) -> bool:
+    def _has_changed(self) -> bool:
         state = (self.curves.generation, len(self.curves.points))
         new_points = self._drawn != state and bool(self.curves.points)
         return new_points or not self._shown.issuperset(self._frames)
@@ -199,32 +200,32 @@ class Dashboard(Sink):
     def _draw(self, window: str, title: str, traces: list[Trace]) -> None:
         wide = max(2.5 * self.settings.width, 480) if title == "losses" else 360
         high = 400 if title == "losses" else 260
-        look: dict[str, Any] = {"xlabel": "pictures seen", "width": wide, "height": high}
+        look: dict[str, Any] = {"xlabel": "images seen", "width": wide, "height": high}
         self.client.draw(window, traces, f"{self.settings.name}: {title}", **look)
 
     def _failed(self, error: OSError) -> None:
-        """All has to be drawn anew: the server may have taken a part, or have been restarted."""
+        """Draw all windows again next time, as the server may have lost or received a part."""
         self.failures += 1
         self._drawn = None
         self._shown.clear()
-        self._retry_at = time.monotonic() + min(LONGEST_PAUSE, 2.0 ** (self.failures - 1))
-        if self.failures == FAILURES_TOLD:
-            self._tell(str(error))
+        self._retry_at = time.monotonic() + min(MAX_PAUSE, 2.0 ** (self.failures - 1))
+        if self.failures == FAILURES_BEFORE_WARNING:
+            self._warn(str(error))
 
-    def _tell(self, problem: str) -> None:
-        """Say it once, until the dashboard is back."""
-        if not self._told:
-            self._told = True
+    def _warn(self, problem: str) -> None:
+        """Warn once until the dashboard is back."""
+        if not self._warned:
+            self._warned = True
             log.warning(
-                "the dashboard at %s is not there (%s); the training goes on, and the curves "
-                "are sent when it is",
+                "the dashboard at %s does not respond (%s); the training is not affected, and the "
+                "curves are sent when it is back",
                 self.client.address,
                 problem,
             )
 
 
 def loss_traces(points: list[Point], names: list[str]) -> list[Trace]:
-    """A bold smoothed curve for each loss, and a faint one of the raw values."""
+    """Return a bold smoothed curve for each loss, and a faint one of its raw values."""
     traces = []
     for number, name in enumerate(names):
         colour = COLOURS[number % len(COLOURS)]
@@ -242,7 +243,7 @@ def _value(values: Mapping[str, float], name: str) -> float:
 def _trace(
     name: str, points: list[Point], values: Iterable[float], colour: str, faint: bool = False
 ) -> Trace:
-    """NaN and infinity, for which JSON has no word, become gaps."""
+    """Return a curve for plotly; NaN and infinity, which JSON lacks, become gaps."""
     y = [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
     return {
         "type": "scatter",

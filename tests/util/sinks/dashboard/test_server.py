@@ -1,4 +1,4 @@
-"""util/sinks/dashboard: what server and client say, and to whom they speak."""
+"""util/sinks/dashboard: how the server is started and what is logged; addresses of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from util.sinks.dashboard.client import VisdomClient
 
 
 class Process:
-    """A process that never was."""
+    """Stands for a process that is not started."""
 
     pid = 4711
 
@@ -33,7 +33,9 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_VISDOM_SERVER", raising=False)
 
 
-def test_its_output_goes_to_a_file_and_never_to_a_pipe(no_process: None, tmp_path: Path) -> None:
+def test_the_output_of_the_server_goes_to_a_file_and_not_to_a_pipe(
+    no_process: None, tmp_path: Path
+) -> None:
     process: Any = visdom_server.start_server(8097, tmp_path)
     assert process.settings["stdout"].name == str(tmp_path / "visdom_server_8097.log")
     assert process.settings["stderr"] == subprocess.STDOUT
@@ -43,7 +45,7 @@ def test_its_output_goes_to_a_file_and_never_to_a_pipe(no_process: None, tmp_pat
     assert (tmp_path / "visdom_server.pid").read_text() == "4711\n"
 
 
-def test_missing_assets_are_told_with_the_command(
+def test_missing_assets_are_logged_with_the_command(
     no_process: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +57,7 @@ def test_missing_assets_are_told_with_the_command(
     assert "python scripts/install_visdom_assets.py" in caplog.text
 
 
-def test_without_visdom_one_line(
+def test_without_visdom_one_line_is_logged(
     no_process: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -63,12 +65,16 @@ def test_without_visdom_one_line(
 ) -> None:
     monkeypatch.setattr(visdom_server, "visdom_folder", lambda: None)
     assert visdom_server.start_server(8097, tmp_path) is None
-    assert len(caplog.records) == 1 and "pip install visdom" in caplog.text
+    assert len(caplog.records) == 1
+    for part in ('"setuptools<81" wheel && ', '--no-build-isolation "visdom>=0.2.4"'):
+        assert f"pip install {part}" in caplog.text
 
 
-def test_address_tunnel_and_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_address_tunnel_and_stop_command_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
-        visdom_server.tell_address(8123, "mine", 4711, tmp_path)
+        visdom_server.log_address(8123, "mine", 4711, tmp_path)
     lines = [record.message for record in caplog.records]
     assert lines[0].startswith("dashboard: http://localhost:8123/env/mine ")
     assert f"ssh -L 8123:localhost:8123 {socket.gethostname()}" in lines[1]
