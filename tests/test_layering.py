@@ -17,7 +17,13 @@ ROOMS = {
 }
 OURS = {*ROOMS, "scripts", "datasets", "tests"}
 LAYERS = {
-    "util": [["*"], ["checkpoints/*"], ["sinks/*", "results/*"], ["run/*", "visualizer.py"]],
+    "util": [
+        ["*"],
+        ["checkpoints/*"],
+        ["evaluation/*"],
+        ["sinks/*", "results/*"],
+        ["run/*", "visualizer.py"],
+    ],
     "data": [
         ["image_folder.py", "transforms.py"],
         ["reading/*"],

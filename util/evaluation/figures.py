@@ -64,14 +64,14 @@ def title(metric: str, extractor: str | None) -> str:
     return f"{name}[{extractor}]"
 
 
-def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
+def check_metrics(names: Iterable[str], flag: str = "--metrics") -> tuple[str, ...]:
     """The metrics of these names in the order of METRICS. Raises UsageError for an unknown one."""
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
             hint = did_you_mean(name, METRICS)
             raise UsageError(
-                f"--metrics {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
+                f"{flag} {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
             )
     return tuple(name for name in METRICS if name in wanted)
 
