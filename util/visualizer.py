@@ -11,14 +11,15 @@ from torch import Tensor
 
 from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
-from .sinks.curves import Curves
+from .sinks.curves import Curves, MetricCurves
 from .sinks.curves_picture import CurvesPicture
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
+from .sinks.metrics_log import MetricsLog, read_metrics, rewind_metrics
 from .sinks.samples import translate_samples
-from .sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink, image_arrays_of
+from .sinks.sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink, image_arrays_of
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
@@ -53,6 +54,7 @@ class Visualizer:
         self._is_open = True
         if start is not None:
             rewind_logs(run_folder(self.opt), *start)
+            rewind_metrics(run_folder(self.opt), start[0])
         self.sinks = make_sinks(self.opt)
 
     def losses(self, record: LossRecord) -> None:
@@ -90,6 +92,10 @@ class Visualizer:
         record = SampleRecord(epoch, total_iters, rows, keep)
         self._each(lambda sink: sink.samples(record))
 
+    def metrics(self, record: MetricsRecord) -> None:
+        """Show the figures of an epoch."""
+        self._each(lambda sink: sink.metrics(record))
+
     def saved(self) -> None:
         """The weights were just saved."""
         self._each(lambda sink: sink.saved())
@@ -115,13 +121,23 @@ def make_sinks(opt: Namespace) -> list[Sink]:
     """The sinks that the flags ask for; those that may have to wait have a thread of their own."""
     folder = run_folder(opt)
     past = Curves(read_history(folder) if opt.continue_train else ())
-    sinks: list[Sink] = [Console(), LogFiles(folder), LoadingHint(opt)]
+    metrics = list(read_metrics(folder)) if opt.continue_train else []
+    sinks: list[Sink] = [Console(), LogFiles(folder), MetricsLog(folder), LoadingHint(opt)]
     if not opt.no_html:
-        sinks.append(Gallery(folder, opt.name, opt.display_winsize, copy.deepcopy(past)))
-    sinks.append(Background(CurvesPicture(folder, opt.name, copy.deepcopy(past))))
+        sinks.append(
+            Gallery(
+                *(folder, opt.name, opt.display_winsize, copy.deepcopy(past)),
+                metric_curves=MetricCurves(metrics),
+            )
+        )
+    drawn = CurvesPicture(folder, opt.name, copy.deepcopy(past), MetricCurves(metrics))
+    sinks.append(Background(drawn))
     if opt.display_id > 0:
         settings = DashboardSettings.from_options(opt)
-        sinks.append(Background(Dashboard(settings, folder, copy.deepcopy(past))))
+        dashboard = Dashboard(
+            settings, folder, copy.deepcopy(past), metric_curves=MetricCurves(metrics)
+        )
+        sinks.append(Background(dashboard))
     if opt.use_tensorboard:
         sinks.append(Background(TensorBoard(folder)))
     if opt.use_wandb:

@@ -20,7 +20,7 @@ def current_generators(model: BaseModel) -> dict[str, Callable[[Tensor], Tensor]
     and returns images (1, 3, H, W) in [-1, 1].
     """
     opt = model.opt
-    translators = {}
+    translators: dict[str, Callable[[Tensor], Tensor]] = {}
     for name in ("G_A", "G_B", "G"):
         if name not in model.model_names:
             continue

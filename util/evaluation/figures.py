@@ -1,5 +1,6 @@
 """What is measured: the names of the metrics, and a figure with its protocol."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -74,6 +75,15 @@ def check_metrics(names: Iterable[str], flag: str = "--metrics") -> tuple[str, .
                 f"{flag} {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
             )
     return tuple(name for name in METRICS if name in wanted)
+
+
+def is_better(figure: Figure, value: float | None) -> bool:
+    """Return whether a figure is better than a `value` of its metric; None is worse than all."""
+    if math.isnan(figure.value):
+        return False
+    if value is None:
+        return True
+    return figure.value > value if figure.higher_is_better else figure.value < value
 
 
 def best(figures: Mapping[str, Figure]) -> str | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from .curves import Curves, loss_groups
-from .sink import LossRecord, Sink
+from .curves import Curves, MetricCurves, loss_groups
+from .sink import LossRecord, MetricsRecord, Sink
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,10 @@ log = logging.getLogger(__name__)
 class CurvesPicture(Sink):
     """Needs matplotlib; without it there is one line, and no picture."""
 
-    def __init__(self, folder: Path, name: str, curves: Curves) -> None:
+    def __init__(
+        self, folder: Path, name: str, curves: Curves, metric_curves: MetricCurves | None = None
+    ) -> None:
+        self.metric_curves = metric_curves or MetricCurves()
         self.path, self.name, self.curves = folder / "loss_curves.png", name, curves
         self._figure: Any = None
         self._due = False
@@ -33,6 +36,10 @@ class CurvesPicture(Sink):
         """Take a point."""
         self.curves.add(record)
 
+    def metrics(self, record: MetricsRecord) -> None:
+        """Take the figures of an epoch."""
+        self.metric_curves.add_metrics(record)
+
     def saved(self) -> None:
         """Draw with the next flush."""
         self._due = True
@@ -49,13 +56,14 @@ class CurvesPicture(Sink):
         self._draw()
 
     def _draw(self) -> None:
-        groups, points = loss_groups(self.curves.names), self.curves.points
-        if not points or self._figure is None:
+        drawn = [curves for curves in (self.curves, self.metric_curves) if curves.points]
+        panels = [(c.points, group) for c in drawn for group in loss_groups(c.names).items()]
+        if not panels or self._figure is None:
             return
-        figure = self._figure(figsize=(10, 2.6 * ((len(groups) + 1) // 2)), layout="constrained")
-        x = [point.x for point in points]
-        for number, (group, names) in enumerate(groups.items()):
-            axes = figure.add_subplot((len(groups) + 1) // 2, 2, number + 1)
+        figure = self._figure(figsize=(10, 2.6 * ((len(panels) + 1) // 2)), layout="constrained")
+        for number, (points, (group, names)) in enumerate(panels):
+            x = [point.x for point in points]
+            axes = figure.add_subplot((len(panels) + 1) // 2, 2, number + 1)
             for colour, name in enumerate(names):
                 raw = [point.losses.get(name, float("nan")) for point in points]
                 smooth = [point.smooth.get(name, float("nan")) for point in points]

@@ -12,12 +12,14 @@ from pathlib import Path
 from ..files import write_text_atomically
 from ..html import HTML
 from ..images import save_image
-from .curves import Curves
+from .curves import Curves, MetricCurves
 from .image_grid import sample_grid
-from .sink import ImageRecord, LossRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
 ROWS_PER_PAGE = 20
+COMPARISON = "epochs.html"
+"""The page that scripts/compare_epochs.py writes."""
 
 
 @dataclass
@@ -33,10 +35,16 @@ class Gallery(Sink):
     """Keeps `<folder>/web` up to date."""
 
     def __init__(
-        self, folder: Path, name: str, picture_width: int, curves: Curves | None = None
+        self,
+        folder: Path,
+        name: str,
+        picture_width: int,
+        curves: Curves | None = None,
+        metric_curves: MetricCurves | None = None,
     ) -> None:
         self.web_dir, self.name, self.picture_width = folder / "web", name, picture_width
         self.curves = curves or Curves()
+        self.metric_curves = metric_curves or MetricCurves()
         self.state_file = self.web_dir / "gallery.json"
         self.rows: list[Row] = []
         self.pages = 0
@@ -66,6 +74,10 @@ class Gallery(Sink):
         save_image(grid, self._images() / _file_name(record.epoch, "samples"))
         self._row(record.epoch).samples = True
         self._update()
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Take the figures of an epoch; the page is rewritten with its samples."""
+        self.metric_curves.add_metrics(record)
 
     def close(self) -> None:
         """Draw the curves to their end."""
@@ -100,6 +112,8 @@ class Gallery(Sink):
         links = {} if index else {"newest": "index.html"}
         if older > 0:
             links["older epochs"] = _page_name(older)
+        if (self.web_dir / COMPARISON).is_file():
+            links["epochs side by side"] = COMPARISON
         page.add_links(links)
         if index:
             self._write_head(page)
@@ -118,7 +132,7 @@ class Gallery(Sink):
         if newest is not None:
             page.add_header(f"the same pictures in each epoch: now epoch {newest.epoch}")
             page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed pictures")
-        page.add_charts(curve_charts(self.curves))
+        page.add_charts(curve_charts(self.curves) + curve_charts(self.metric_curves))
 
 
 def _file_name(epoch: int, label: str) -> str:
