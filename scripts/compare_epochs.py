@@ -22,7 +22,7 @@ from util.checkpoints.run_folder import read_training_options
 from util.errors import UsageError
 from util.evaluation import METRICS, Figure
 from util.evaluation.evaluation import own_random_streams
-from util.evaluation.figures import check_metrics
+from util.evaluation.figures import check_metrics, in_order
 from util.evaluation.translated import Translated
 from util.results.epochs_page import EpochsPage, Side
 from util.run.session import run_program, start_logging
@@ -78,8 +78,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
             raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
     if args.samples and args.metrics:
         raise UsageError("--metrics needs weights; leave it out with --samples")
-    names = args.metrics.split(",") if args.metrics else []
-    args.metrics = check_metrics(name.strip() for name in names)
+    args.metrics = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
+    check_metrics(args.metrics)
     return args
 
 
@@ -121,7 +121,8 @@ def add_translations(
             side.figures[epoch] = stored.get(side.key, {}).get(epoch, {})
             if tools is not None:
                 backward = None if way.backward is None else nets[way.backward]
-                side.figures[epoch] = tools.of_direction(way, nets[way.forward], backward)
+                figures = tools.of_direction(way, nets[way.forward], backward)
+                side.figures[epoch] = in_order(figures, args.metrics)
 
 
 def add_samples(

@@ -1,7 +1,7 @@
 """What is measured: the names of the metrics, and a figure with its protocol."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from util.errors import UsageError, did_you_mean
@@ -75,6 +75,12 @@ def check_metrics(names: Iterable[str], flag: str = "--metrics") -> tuple[str, .
                 f"{flag} {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
             )
     return tuple(name for name in METRICS if name in wanted)
+
+
+def in_order(figures: Mapping[str, Figure], metrics: Sequence[str]) -> dict[str, Figure]:
+    """Return the figures in the order of `metrics`, of which the first decides what is best."""
+    titles = sorted(figures, key=lambda title: metrics.index(figures[title].metric))
+    return {title: figures[title] for title in titles}
 
 
 def is_better(figure: Figure, value: float | None) -> bool:

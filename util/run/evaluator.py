@@ -21,7 +21,7 @@ from ..evaluation import (
 )
 from ..evaluation.direction import Direction
 from ..evaluation.evaluation import own_random_streams
-from ..evaluation.figures import is_better
+from ..evaluation.figures import in_order, is_better
 from ..evaluation.report import number
 from ..evaluation.translated import Translate
 from ..sinks.sink import MetricsRecord
@@ -152,19 +152,20 @@ class Evaluator:
         found = {}
         for way in self.directions:
             back = None if way.backward is None else networks[f"G{way.backward}"]
-            found[f"G{way.forward}"] = evaluate_direction(
+            figures = evaluate_direction(
                 *(way.inputs, way.real, networks[f"G{way.forward}"], self.extractor),
                 *(way.applicable(self.metrics),),
                 backward=back,
                 cache=self.cache,
             )
+            found[f"G{way.forward}"] = in_order(figures, self.metrics)
         return found
 
     def _take(self, epoch: int, figures: Figures) -> None:
         """Store the weights of the networks that are better than ever, and count the others."""
         self.waited += 1
         for net, row in figures.items():
-            title = self._first(row)
+            title = next(iter(row), None)  # of the first of --eval_metrics that could be measured
             if title is None:
                 continue
             best = self.best.get(net)
@@ -175,8 +176,3 @@ class Evaluator:
                 self.best[net] = BestEpoch(epoch, title, row[title].value)
                 write_best(folder, self.best)
                 self.waited = 0
-
-    def _first(self, row: Mapping[str, Figure]) -> str | None:
-        """The title of the first of --eval_metrics that could be measured."""
-        titles = {figure.metric: title for title, figure in row.items()}
-        return next((titles[metric] for metric in self.metrics if metric in titles), None)
