@@ -3,20 +3,18 @@
 Writes weights, options, losses and a gallery to <checkpoints_dir>/<name>; --help lists all flags.
 """
 
-import logging
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 
-from data import create_dataset
-from data.inference.fixed_samples import fixed_samples
-from models import create_model
-from models.base_model import BaseModel
+from data import create_dataset, fixed_samples, held_out_directions
+from models import BaseModel, create_model, current_generators
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
 from options.training_run import complete_training
 from util.checkpoints.run_folder import claim_run_folder
-from util.frozen_options import Options
+from util.run.evaluator import Evaluator
 from util.run.health import Health
 from util.run.lock import RunLock
 from util.run.out_of_memory import memory_advice
@@ -27,7 +25,6 @@ from util.run.session import begin, run_program
 from util.run.stopping import StopRequest
 from util.visualizer import Visualizer
 
-log = logging.getLogger(__name__)
 Claim = Callable[[], None]
 
 
@@ -40,10 +37,11 @@ def main(argv: list[str] | None = None) -> int:
         model = create_model(opt)
         model.setup(opt)
         progress = Progress(opt, dataset, model.check_sizes)
-        resumes = resume(opt, model, progress)
+        evaluator = Evaluator(opt, model, held_out_directions, current_generators)
+        resumes = resume(opt, model, progress, evaluator)
         claim = partial(claim_run_folder, opt, option_defaults(options, opt), resumes)
         visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
-        exit_code = train(opt, model, progress, visualizer, claim)
+        exit_code = train(model, progress, visualizer, evaluator, claim)
         progress.close()
         visualizer.close()
         dataset.report()
@@ -51,11 +49,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(
-    opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, claim: Claim
+    model: BaseModel, progress: Progress, visualizer: Visualizer, evaluator: Evaluator, claim: Claim
 ) -> int:
     """Train to the last epoch or a stop signal; return the exit code, 1 if the last save failed."""
+    opt = model.opt
     health = Health(opt)
-    saver = Saver(opt, model, progress, health, on_save=visualizer.saved)
+    saver = Saver(opt, model, progress, health, evaluator, on_save=visualizer.saved)
     with StopRequest() as stop, saver.saving_before_data_errors():
         for epoch in progress.epochs():
             for batch in progress.batches():
@@ -71,18 +70,18 @@ def train(
                 if stop.exit_code or progress.due(opt.save_latest_freq):
                     saver.save_latest()
                 if stop.exit_code:
-                    log.info("stopped; the same command with --continue_train resumes from here")
-                    return stop.exit_code
+                    return stop.report()
 
             model.update_learning_rate()
             progress.end_epoch()
+            evaluator.end_epoch(epoch, progress, visualizer)
             saver.save_epoch(epoch)
             visualizer.samples(model, epoch, progress.total_iters, store=True)
     return 1 if saver.failed else 0
 
 
 def report(
-    opt: Options, model: BaseModel, progress: Progress, visualizer: Visualizer, health: Health
+    opt: Namespace, model: BaseModel, progress: Progress, visualizer: Visualizer, health: Health
 ) -> None:
     """Report losses and images of the current step where they are due."""
     if progress.due(opt.print_freq):  # before the images: their time is not the step's

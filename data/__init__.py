@@ -8,7 +8,9 @@ from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
 from .base_dataset import BaseDataset
+from .inference.fixed_samples import fixed_samples
 from .inference.folder import ImagePrefetcher
+from .inference.held_out import held_out_directions
 from .inference.video import VideoFrames
 from .loader import CustomDatasetDataLoader
 
@@ -19,7 +21,9 @@ __all__ = [
     "create_inference_images",
     "dataset_names",
     "find_dataset_using_name",
+    "fixed_samples",
     "get_option_setter",
+    "held_out_directions",
 ]
 
 OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
+from .inference.current_generators import current_generators
 from .inference.image_translator import load_generator
 
 __all__ = [
     "BaseModel",
     "create_model",
+    "current_generators",
     "find_model_using_name",
     "get_option_setter",
     "load_generator",

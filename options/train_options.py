@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from models.networks import GAN_MODES, LR_POLICIES
+from util.evaluation import METRICS
 from util.frozen_options import Options
 
 from .base_options import BaseOptions, Parser, known_flags
@@ -33,6 +34,7 @@ class TrainOptions(BaseOptions):
         _add_schedule_flags(parser)
         _add_memory_flags(parser)
         _add_record_flags(parser)
+        _add_evaluation_flags(parser)
         _add_dashboard_flags(parser)
 
     def parser(self, argv: list[str]) -> Parser:
@@ -164,6 +166,36 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
     add("--save_epoch_freq", type=int, default=5, help="epochs between two checkpoints")
     add("--keep_last", type=int, default=0, help="number of epoch checkpoints to retain; 0: all")
     add("--save_by_iter", action="store_true", help="also write iter_<N>_net_*.pth with latest")
+
+
+def _add_evaluation_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("evaluation (see docs/evaluation.md)").add_argument
+    add(
+        "--eval_freq",
+        type=int,
+        default=0,
+        help="epochs between two evaluations on the test or val folders; 0: none",
+    )
+    add(
+        "--eval_metrics",
+        type=str,
+        default="kid,fid,cycle,identity,l1",
+        help=f"what is measured, of {','.join(METRICS)}; the first decides which epoch is best",
+    )
+    add("--eval_max", type=int, default=100, help="evaluate at most so many images of each folder")
+    add(
+        "--eval_extractor",
+        type=str,
+        default="",
+        help="network whose features are compared; when not given, inception where its weights "
+        "are, else efficientnet-lite0",
+    )
+    add(
+        "--patience",
+        type=int,
+        default=0,
+        help="end the run after so many evaluations in which no direction improved; 0: never",
+    )
 
 
 def _add_dashboard_flags(parser: argparse.ArgumentParser) -> None:

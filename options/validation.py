@@ -11,6 +11,7 @@ from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
 from util.errors import UsageError
+from util.evaluation.figures import check_metrics
 from util.video_files import is_video
 
 POSITIVE = {
@@ -19,10 +20,11 @@ POSITIVE = {
     *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
     *("max_size", "quality", "together", "accumulate", "cache_gb"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
+    "eval_max",
 }
 NOT_NEGATIVE = {
     *("num_threads", "readers", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
-    *("display_ncols", "keep_last", "tile"),
+    *("display_ncols", "keep_last", "tile", "eval_freq", "patience"),
     *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1", "max_bad_images"),
 }
 FLAGS = {"together": "batch_size", "readers": "num_threads"}
@@ -61,6 +63,7 @@ def validate(opt: Namespace) -> None:
     _check_epochs(opt)
     _check_sizes(opt)
     _check_cache(opt)
+    _check_evaluation(opt)
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
@@ -163,6 +166,18 @@ def _check_epochs(opt: Namespace) -> None:
         raise UsageError(
             f"--epoch_count {opt.epoch_count} is beyond the last epoch, {last} (--n_epochs "
             f"{opt.n_epochs} + --n_epochs_decay {opt.n_epochs_decay}); raise one of these"
+        )
+
+
+def _check_evaluation(opt: Namespace) -> None:
+    """Refuse metrics that do not exist, and data that cannot be paired with real images."""
+    check_metrics(opt.eval_metrics.split(","), "--eval_metrics")
+    if opt.patience > 0 and opt.eval_freq == 0:
+        raise UsageError(f"--patience {opt.patience} counts evaluations: add --eval_freq 5")
+    if opt.eval_freq > 0 and opt.dataset_mode not in ("unaligned", "aligned"):
+        raise UsageError(
+            f"--eval_freq {opt.eval_freq}: evaluation needs --dataset_mode unaligned or aligned, "
+            f"not {opt.dataset_mode}"
         )
 
 

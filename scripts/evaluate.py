@@ -20,7 +20,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from run_directions import (
-    Direction,
     chosen_epochs,
     directions,
     generator,
@@ -42,6 +41,7 @@ from util.evaluation import (
     make_extractor,
 )
 from util.evaluation.correlation import rank_correlations
+from util.evaluation.direction import Direction
 from util.evaluation.figures import check_metrics
 from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
 from util.evaluation.translated import Translate
@@ -71,8 +71,7 @@ class Measuring:
         self, way: Direction, forward: Translate, backward: Translate | None
     ) -> Figures:
         """Figures of a generator."""
-        alike = ("gray" in way.inputs.how) == ("gray" in way.real.how)
-        metrics = [metric for metric in self.metrics if alike or metric != "identity"]
+        metrics = way.applicable(self.metrics)
         sets = (way.inputs, way.real, forward, self.extractor, metrics)
         return evaluate_direction(*sets, backward=backward, **self._more)
 

@@ -20,7 +20,8 @@ LAYERS = {
     "util": [
         ["*.py"],
         ["checkpoints/*"],
-        ["sinks/*", "results/*", "evaluation/*"],
+        ["evaluation/*"],
+        ["sinks/*", "results/*"],
         ["run/*", "visualizer.py"],
     ],
     "data": [

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
-from .sinks.curves import Curves
+from .sinks.curves import Curves, MetricCurves
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
 from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
+from .sinks.metrics_log import MetricsLog, read_metrics, rewind_metrics
 from .sinks.samples import translate_samples
-from .sinks.sink import ImageRecord, LossRecord, SampleRecord, Sink, image_arrays_of
+from .sinks.sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink, image_arrays_of
 from .sinks.svg_curves import CurvesFile
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
@@ -54,6 +55,7 @@ class Visualizer:
         if start is not None:
             try:
                 rewind_logs(run_folder(self.opt), *start)
+                rewind_metrics(run_folder(self.opt), start[0])
             except Exception as error:  # of any kind: showing a run must never end it
                 log.warning("the logs still hold lines of lost steps (%s)", error)
         self.sinks = make_sinks(self.opt)
@@ -96,6 +98,10 @@ class Visualizer:
         record = SampleRecord(epoch, total_iters, rows, store)
         self._call_sinks(lambda sink: sink.samples(record))
 
+    def metrics(self, record: MetricsRecord) -> None:
+        """Show the figures of an epoch."""
+        self._call_sinks(lambda sink: sink.metrics(record))
+
     def saved(self) -> None:
         """Tell the sinks that the weights were just saved."""
         self._call_sinks(lambda sink: sink.saved())
@@ -136,20 +142,28 @@ def make_sinks(opt: Namespace) -> list[Sink]:
 def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
     """Return the constructor of each sink that the flags ask for, by the name of its class."""
     folder = run_folder(opt)
-    past = _past_curves(opt)
+    past, metrics = _past_curves(opt), _past_metrics(opt)
     constructors: dict[str, Callable[[], Sink]] = {
         "Console": Console,
         "LogFiles": lambda: LogFiles(folder),
+        "MetricsLog": lambda: MetricsLog(folder),
         "LoadingHint": lambda: LoadingHint(opt),
     }
     if not opt.no_html:
         constructors["Gallery"] = lambda: Gallery(
-            folder, opt.name, opt.display_winsize, copy.deepcopy(past)
+            folder, opt.name, opt.display_winsize, copy.deepcopy(past), MetricCurves(metrics)
         )
-    constructors["CurvesFile"] = lambda: CurvesFile(folder, opt.name, copy.deepcopy(past))
+    constructors["CurvesFile"] = lambda: CurvesFile(
+        folder, opt.name, copy.deepcopy(past), MetricCurves(metrics)
+    )
     if opt.display_id > 0:
         constructors["Dashboard"] = lambda: Background(
-            Dashboard(DashboardSettings.from_options(opt), folder, copy.deepcopy(past))
+            Dashboard(
+                DashboardSettings.from_options(opt),
+                folder,
+                copy.deepcopy(past),
+                metric_curves=MetricCurves(metrics),
+            )
         )
     if opt.use_tensorboard:
         constructors["TensorBoard"] = lambda: Background(TensorBoard(folder))
@@ -169,6 +183,17 @@ def _past_curves(opt: Namespace) -> Curves:
     except Exception as error:  # of any kind: showing a run must never end it
         log.warning("the curves start anew (%s)", error)
         return Curves()
+
+
+def _past_metrics(opt: Namespace) -> list[MetricsRecord]:
+    """Return the metrics of a resumed run, as far as their log can be read."""
+    if not opt.continue_train:
+        return []
+    try:
+        return list(read_metrics(run_folder(opt)))
+    except Exception as error:  # of any kind: showing a run must never end it
+        log.warning("the curves of the metrics start anew (%s)", error)
+        return []
 
 
 def _uses_samples(sink: Sink, store: bool) -> bool:

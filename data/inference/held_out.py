@@ -1,11 +1,13 @@
 """The image sets that evaluation compares, read from files as inference reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from util.errors import UserError
+from util.evaluation.direction import Direction
 from util.evaluation.image_set import ImageSet, Read
 from util.files import list_folder
 
@@ -42,6 +44,35 @@ def held_out_sides(
         read, how = reader(size, gray[place], place if aligned else None)
         sides.append(image_set(folder, "--dataroot", read, how))
     return sides[0], sides[1]
+
+
+def held_out_directions(
+    options: Mapping[str, Any],
+    suffixes: Sequence[str],
+    phase: str | None = None,
+    size: int | None = None,
+    most: int | None = None,
+    seed: int = 0,
+) -> list[Direction]:
+    """Return what each generator G<suffix> translates, from the options of a training.
+
+    `size` resizes the images to a square (by default pairs have the crop size of the training,
+    others their own size); at most `most` images of each side are drawn by `seed` and name. Raises
+    UserError where a folder is missing or empty.
+    """
+    forward = options.get("direction", "AtoB") == "AtoB"
+    channels = ("input_nc", "output_nc") if forward else ("output_nc", "input_nc")
+    gray = [options.get(name, 3) == 1 for name in channels]
+    aligned = options.get("dataset_mode", "unaligned") == "aligned"
+    size = size or (options.get("crop_size", 256) if aligned else None)
+    sides = held_out_sides(options["dataroot"], phase, aligned, size, gray)
+    first, second = (side.limited(most, seed) for side in (sides if forward else sides[::-1]))
+    directions = []
+    for suffix in suffixes:
+        back = {"_A": "_B", "_B": "_A"}.get(suffix)
+        inputs, real = (second, first) if suffix == "_B" else (first, second)
+        directions.append(Direction(inputs, real, suffix, back if back in suffixes else None))
+    return directions
 
 
 def reader(size: int | None, gray: bool = False, half: int | None = None) -> tuple[Read, str]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,6 +110,19 @@ class Translator(nn.Module):
             )
             self._said = True
         return 0
+
+
+def on_rgb(translator: Callable[[Tensor], Tensor], input_nc: int) -> Callable[[Tensor], Tensor]:
+    """Return a translator of images (1, 3, H, W), the channels of gray ones equal, to such images.
+
+    A generator of gray images sees the first channel, and what it returns is repeated.
+    """
+
+    def translate(images: Tensor) -> Tensor:
+        output = translator(images[:, :input_nc])
+        return output if output.shape[1] == 3 else output[:, :1].expand(-1, 3, -1, -1)
+
+    return translate
 
 
 class DeferredCompilation:

@@ -95,12 +95,16 @@ class Extractor:
 
 
 def make_extractor(
-    name: str | None, device: torch.device, weights: str | Path | None = None
+    name: str | None,
+    device: torch.device,
+    weights: str | Path | None = None,
+    flag: str = "--extractor",
 ) -> Extractor:
     """The extractor of that name; None: Inception where its weights are, else EfficientNet-Lite0.
 
-    `weights` is a file with the weights of Inception. Raises UserError saying what to install, or
-    which file is missing and where it goes, and UsageError for an unknown name.
+    `weights` is a file with the weights of Inception, `flag` what errors call `name`. Raises
+    UserError saying what to install, or which file is missing and where it goes, and UsageError for
+    an unknown name.
     """
     package = needed("torch_fidelity", "torch-fidelity")
     _register_efficientnet()
@@ -109,20 +113,20 @@ def make_extractor(
         if name == LITE:
             log.info(
                 "the weights of Inception are not here: figures are those of %s, good to compare "
-                "epochs of one run; --extractor inception downloads them",
-                LITE,
+                "epochs of one run; %s inception downloads them",
+                *(LITE, flag),
             )
     name = ALIASES.get(name, name)
     known = package.registry.FEATURE_EXTRACTORS_REGISTRY
     if name not in known:
         hint = did_you_mean(name, known)
-        raise UsageError(f"--extractor {name}: there is no such extractor{hint} ({_list(known)})")
+        raise UsageError(f"{flag} {name}: there is no such extractor{hint} ({_list(known)})")
     if weights is not None:
         if name != INCEPTION:
-            raise UsageError(f"--inception_weights does not fit --extractor {name}; leave one out")
+            raise UsageError(f"--inception_weights does not fit {flag} {name}; leave one out")
         read_weights(Path(weights))  # refuses what could run code; torch-fidelity does not
     layer = known[name].get_default_feature_layer_for_metric("fid")
-    return Extractor(_create(package, name, layer, weights), device)
+    return Extractor(_create(package, name, layer, weights, flag), device)
 
 
 def needed(module: str, package: str) -> ModuleType:
@@ -132,11 +136,13 @@ def needed(module: str, package: str) -> ModuleType:
     except ImportError:
         raise UserError(
             f"these figures need the package {package}: pip install {package} "
-            "(--metrics l1,psnr,ssim,cycle,identity do without)"
+            "(the metrics l1,psnr,ssim,cycle,identity need none)"
         ) from None
 
 
-def _create(package: ModuleType, name: str, layer: str, weights: str | Path | None) -> Any:
+def _create(
+    package: ModuleType, name: str, layer: str, weights: str | Path | None, flag: str
+) -> Any:
     file = None if weights is None else str(weights)
     try:
         return package.utils.create_feature_extractor(
@@ -148,9 +154,9 @@ def _create(package: ModuleType, name: str, layer: str, weights: str | Path | No
         if name == INCEPTION:
             raise UserError(
                 f"the weights of Inception cannot be downloaded ({reason}): put {_url()} "
-                f"at {place}, or give --inception_weights FILE"
+                f"at {place}{', or give --inception_weights FILE' if flag == '--extractor' else ''}"
             ) from error
-        raise UserError(f"--extractor {name}: cannot download its weights ({reason})") from error
+        raise UserError(f"{flag} {name}: cannot download its weights ({reason})") from error
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{weights or name}: the weights do not fit {name} ({reason})") from error

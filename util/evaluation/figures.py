@@ -1,6 +1,7 @@
 """What is measured: the names of the metrics, and a figure with its protocol."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from util.errors import UsageError, did_you_mean
@@ -64,16 +65,31 @@ def title(metric: str, extractor: str | None) -> str:
     return f"{name}[{extractor}]"
 
 
-def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
+def check_metrics(names: Iterable[str], flag: str = "--metrics") -> tuple[str, ...]:
     """The metrics of these names in the order of METRICS. Raises UsageError for an unknown one."""
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
             hint = did_you_mean(name, METRICS)
             raise UsageError(
-                f"--metrics {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
+                f"{flag} {name}: there is no such metric{hint} (there are: {', '.join(METRICS)})"
             )
     return tuple(name for name in METRICS if name in wanted)
+
+
+def in_order(figures: Mapping[str, Figure], metrics: Sequence[str]) -> dict[str, Figure]:
+    """Return the figures in the order of `metrics`, of which the first decides what is best."""
+    titles = sorted(figures, key=lambda title: metrics.index(figures[title].metric))
+    return {title: figures[title] for title in titles}
+
+
+def is_better(figure: Figure, value: float | None) -> bool:
+    """Return whether a figure is better than a `value` of its metric; None is worse than all."""
+    if math.isnan(figure.value):
+        return False
+    if value is None:
+        return True
+    return figure.value > value if figure.higher_is_better else figure.value < value
 
 
 def best(figures: Mapping[str, Figure]) -> str | None:

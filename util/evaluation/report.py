@@ -109,14 +109,15 @@ def number(value: float) -> str:
 def plain(comparison: Comparison) -> dict[str, Any]:
     """For JSON, which knows no infinity: the PSNR of equal images is null."""
     rows = {
-        key: {title: _plain(figure) for title, figure in row.items()}
+        key: {title: plain_figure(figure) for title, figure in row.items()}
         for key, row in comparison.figures.items()
     }
     size = comparison.size
     return {"title": comparison.title, "size": size, "figures": rows, "best": comparison.best}
 
 
-def _plain(figure: Figure) -> dict[str, Any]:
+def plain_figure(figure: Figure) -> dict[str, Any]:
+    """Return a figure as plain values for JSON, an infinite or undefined one as None."""
     value = figure.value if math.isfinite(figure.value) else None
     found = {**vars(figure), "value": value, "higher_is_better": figure.higher_is_better}
     return {key: value for key, value in found.items() if key != "spread" or value is not None}

@@ -11,6 +11,7 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
+from .evaluator import Evaluator
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ class Resumable(Protocol):
         """Take over networks, optimizers, schedules and pools."""
 
 
-def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:
-    """Restore model, random streams and position from the state of the run, if it resumes.
+def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluator) -> bool:
+    """Restore model, random streams, position and best epochs from the state of a run that resumes.
 
     --epoch_count given by hand wins over the stored position. Returns whether the run can write on
     in its folder: not where it would write over snapshots that are there already, as a start from
@@ -49,6 +50,14 @@ def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:
     restore_random_states(state["random"])
     if "epoch_count" not in opt.given:
         progress.resume(state["progress"])
+    if progress.epoch >= state["progress"]["epoch"]:  # else the best weights stay with the old run
+        evaluator.load_state(state.get("evaluation", {}))
+    if evaluator.out_of_patience and progress.epoch_iters == 0:
+        progress.last_epoch = min(progress.last_epoch, progress.epoch - 1)
+        log.info(
+            "%s; this run is finished; a larger --patience extends it", evaluator.why_stopped()
+        )
+        return True
     if progress.epoch > progress.last_epoch:
         log.info(
             "this run is finished (%d of %d epochs); a larger --n_epochs or --n_epochs_decay "

@@ -37,6 +37,13 @@ class Saveable(Protocol):
         """Everything that going on exactly needs."""
 
 
+class Stateful(Protocol):
+    """A part of a run that resumes with it, beside the model."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what resuming needs, as tensors and plain containers."""
+
+
 class Saver:
     """Writes weights and the training state. A write that fails is said; the training goes on.
 
@@ -50,10 +57,11 @@ class Saver:
         model: Saveable,
         progress: Progress,
         health: Health,
+        evaluator: Stateful,
         on_save: Callable[[], None] = lambda: None,
     ) -> None:
         self.opt, self.model, self.progress = opt, model, progress
-        self.health, self.on_save = health, on_save
+        self.health, self.evaluator, self.on_save = health, evaluator, on_save
         self.failed = False
         """Whether the last save failed."""
 
@@ -85,7 +93,11 @@ class Saver:
 
     def _save(self, names: list[str]) -> None:
         self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
-        state = {"progress": self.progress.state(), "model": self.model.training_state()}
+        state = {
+            "progress": self.progress.state(),
+            "model": self.model.training_state(),
+            "evaluation": self.evaluator.state(),
+        }
         try:
             for name in names:
                 self.model.save_networks(name)

@@ -40,6 +40,11 @@ class StopRequest:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    def report(self) -> int:
+        """Log how the run resumes; returns the exit code. To be called when all is saved."""
+        log.info("stopped; the same command with --continue_train resumes from here")
+        return self.exit_code or 0
+
     def _take(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         self.exit_code = EXIT_CODES[name]

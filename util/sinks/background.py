@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from .sink import ImageRecord, LossRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Background(Sink):
     def samples(self, record: SampleRecord) -> None:
         """Queue the fixed images."""
         self._put(True, lambda sink: sink.samples(record))
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Queue the figures of an epoch."""
+        self._put(False, lambda sink: sink.metrics(record))
 
     def saved(self) -> None:
         """Queue the notice of a save."""

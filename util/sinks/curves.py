@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .sink import LossRecord
+from .sink import LossRecord, MetricsRecord
 
 MAX_POINTS = 600
 SMOOTHING = 0.95
@@ -31,10 +31,15 @@ class Curves:
     are then out of date.
     """
 
-    def __init__(self, records: Iterable[LossRecord] = (), max_points: int = MAX_POINTS) -> None:
+    def __init__(
+        self,
+        records: Iterable[LossRecord] = (),
+        max_points: int = MAX_POINTS,
+        smoothing: float = SMOOTHING,
+    ) -> None:
         self.points: list[Point] = []
         self.generation = 0
-        self._max_points, self._stride = max_points, 1
+        self._max_points, self._stride, self._smoothing = max_points, 1, smoothing
         self._bucket: list[Point] = []
         self._sums: dict[str, tuple[float, float]] = {}
         self.names: list[str] = []
@@ -78,10 +83,23 @@ class Curves:
         """Return the exponential mean up to `value`, without the bias of its start at zero."""
         total, weight = self._sums.get(name, (0.0, 0.0))
         if math.isfinite(value):
-            total = SMOOTHING * total + (1 - SMOOTHING) * value
-            weight = SMOOTHING * weight + (1 - SMOOTHING)
+            total = self._smoothing * total + (1 - self._smoothing) * value
+            weight = self._smoothing * weight + (1 - self._smoothing)
             self._sums[name] = total, weight
         return total / weight if weight else value
+
+
+class MetricCurves(Curves):
+    """The figures of held-out images, epoch by epoch, without smoothing."""
+
+    def __init__(self, records: Iterable[MetricsRecord] = ()) -> None:
+        super().__init__(smoothing=0.0)
+        for record in records:
+            self.add_metrics(record)
+
+    def add_metrics(self, record: MetricsRecord) -> None:
+        """Add the figures of all directions, as one point."""
+        self.add(LossRecord(record.epoch, 0, record.total_iters, record.values, 0.0, 0.0, 0.0, 0.0))
 
 
 def loss_groups(names: Iterable[str]) -> dict[str, list[str]]:

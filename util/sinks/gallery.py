@@ -14,15 +14,17 @@ from pathlib import Path
 from ..files import write_text_atomically
 from ..html import HTML
 from ..images import save_image
-from .curves import Curves
+from .curves import Curves, MetricCurves
 from .image_grid import sample_grid
-from .sink import ImageRecord, LossRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 from .svg_curves import curve_charts
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 20
 OLDER_PAGE = re.compile(r"older_(\d{4,9})\.html")
+COMPARISON = "epochs.html"
+"""The page that scripts/compare_epochs.py writes."""
 
 
 @dataclass
@@ -42,10 +44,16 @@ class Gallery(Sink):
     """
 
     def __init__(
-        self, folder: Path, name: str, image_width: int, curves: Curves | None = None
+        self,
+        folder: Path,
+        name: str,
+        image_width: int,
+        curves: Curves | None = None,
+        metric_curves: MetricCurves | None = None,
     ) -> None:
         self.web_dir, self.name, self.image_width = folder / "web", name, image_width
         self.curves = curves or Curves()
+        self.metric_curves = metric_curves or MetricCurves()
         self.state_file = self.web_dir / "gallery.json"
         self.rows: list[Row] = []
         self.pages = 0
@@ -76,6 +84,10 @@ class Gallery(Sink):
         save_image(grid, self._images() / _file_name(record.epoch, "samples"))
         self._row(record.epoch).samples = True
         self._update()
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Take the figures of an epoch; the page is rewritten with its samples."""
+        self.metric_curves.add_metrics(record)
 
     def close(self) -> None:
         """Draw the curves to their end."""
@@ -122,6 +134,8 @@ class Gallery(Sink):
         links = {} if index else {"newest": "index.html"}
         if older > 0:
             links["older epochs"] = _page_name(older)
+        if (self.web_dir / COMPARISON).is_file():
+            links["epochs side by side"] = COMPARISON
         page.add_links(links)
         if index:
             self._write_head(page)
@@ -140,7 +154,7 @@ class Gallery(Sink):
         if newest is not None:
             page.add_header(f"the same images in each epoch: now epoch {newest.epoch}")
             page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed images")
-        page.add_charts(curve_charts(self.curves))
+        page.add_charts(curve_charts(self.curves) + curve_charts(self.metric_curves))
 
 
 def read_gallery_state(web_dir: Path) -> tuple[list[Row], int]:

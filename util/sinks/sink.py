@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..evaluation.figures import Figure
 from ..images import ImageArray, tensor2im
 
 
@@ -50,6 +51,31 @@ class SampleRecord:
     """Whether the epoch has ended, so that the gallery stores them."""
 
 
+@dataclass(frozen=True)
+class MetricsRecord:
+    """The figures of the held-out images at the end of an epoch."""
+
+    epoch: int
+    total_iters: int
+    figures: Mapping[str, Mapping[str, Figure]]
+    """Network -> title -> figure."""
+    best: Mapping[str, int]
+    """Network -> its best epoch so far."""
+    seconds: float
+    """That the evaluation took."""
+    share: float
+    """Of the time of this process so far that went into evaluation, 0 to 1."""
+
+    @property
+    def values(self) -> dict[str, float]:
+        """`<title> <network>` -> value, of all directions."""
+        return {
+            f"{title} {network}": figure.value
+            for network, row in self.figures.items()
+            for title, figure in row.items()
+        }
+
+
 def image_arrays_of(visuals: Mapping[str, Tensor]) -> dict[str, ImageArray]:
     """Return the first image of each batch (N, C, H, W) in [-1, 1] as a record takes it."""
     return {label: tensor2im(images) for label, images in visuals.items()}
@@ -69,6 +95,9 @@ class Sink:
 
     def samples(self, record: SampleRecord) -> None:
         """Receive the translated fixed images."""
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """The figures at the end of an epoch."""
 
     def saved(self) -> None:
         """Receive the notice that the weights were just saved."""

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from ..files import write_text_atomically
-from .curves import Curves, Point, loss_groups
-from .sink import LossRecord, Sink
+from .curves import Curves, MetricCurves, Point, loss_groups
+from .sink import LossRecord, MetricsRecord, Sink
 
 WIDTH, HEIGHT = 360, 200
 """Size of a chart in pixels."""
@@ -22,12 +22,19 @@ FONT = 'font-family="system-ui, sans-serif"'
 class CurvesFile(Sink):
     """Writes `<folder>/loss_curves.svg` at each save of the weights and at the end of the run."""
 
-    def __init__(self, folder: Path, name: str, curves: Curves) -> None:
+    def __init__(
+        self, folder: Path, name: str, curves: Curves, metric_curves: MetricCurves | None = None
+    ) -> None:
         self.path, self.name, self.curves = folder / "loss_curves.svg", name, curves
+        self.metric_curves = metric_curves or MetricCurves()
 
     def losses(self, record: LossRecord) -> None:
         """Add a point to the curves."""
         self.curves.add(record)
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Add the metrics of an epoch to the curves."""
+        self.metric_curves.add_metrics(record)
 
     def saved(self) -> None:
         """Draw the curves as far as the run has come."""
@@ -39,7 +46,7 @@ class CurvesFile(Sink):
         self._write()
 
     def _write(self) -> None:
-        charts = curve_charts(self.curves)
+        charts = curve_charts(self.curves) + curve_charts(self.metric_curves)
         if charts:
             write_text_atomically(self.path, _sheet(charts, self.name))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from .image_grid import sample_grid
-from .sink import ImageRecord, LossRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 
 
 class TensorBoard(Sink):
@@ -55,6 +55,12 @@ class TensorBoard(Sink):
         writer = self._at(record.total_iters)
         grid = np.array(sample_grid(record.rows))
         writer.add_image("fixed pictures", grid, record.total_iters, dataformats="HWC")
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Add a scalar for each figure of each direction."""
+        writer = self._at(record.total_iters)
+        for name, value in record.values.items():
+            writer.add_scalar(f"metrics/{name}", value, record.total_iters)
 
     def flush(self) -> None:
         """Write buffered events to disk."""

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..files import write_text_atomically
 from ..images import ImageArray
 from .image_grid import sample_grid
-from .sink import ImageRecord, LossRecord, SampleRecord, Sink
+from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 
 
 class WeightsAndBiases(Sink):
@@ -68,6 +68,11 @@ class WeightsAndBiases(Sink):
         """Log the fixed images as one."""
         grid = sample_grid(record.rows)
         self._log({"fixed pictures": self._image(grid)}, record.total_iters)
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Log the figures of an epoch."""
+        values = {f"metrics/{name}": value for name, value in record.values.items()}
+        self._log(values, record.total_iters)
 
     def close(self) -> None:
         """Let the package finish its upload."""

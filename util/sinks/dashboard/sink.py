@@ -9,13 +9,14 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...images import ImageArray
-from ..curves import Curves, Point
+from ..curves import Curves, MetricCurves, Point, loss_groups
 from ..image_grid import labelled_grid, sample_grid
-from ..sink import ImageRecord, LossRecord, SampleRecord, Sink
+from ..sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 from .client import Trace, VisdomClient
 from .server import is_local, is_taken, log_address, output_file, start_server, wait_until
 
@@ -66,10 +67,16 @@ class Dashboard(Sink):
     """
 
     def __init__(
-        self, settings: DashboardSettings, folder: Path, curves: Curves, timeout: float = 3.0
+        self,
+        settings: DashboardSettings,
+        folder: Path,
+        curves: Curves,
+        timeout: float = 3.0,
+        metric_curves: MetricCurves | None = None,
     ) -> None:
         self.settings, self.folder, self.curves = settings, folder, curves
         self.client = VisdomClient(settings.server, settings.port, settings.env, timeout)
+        self.metric_curves = metric_curves or MetricCurves()
         self.failures = 0
         self._drawn: tuple[int, int] | None = None
         self._frames: dict[str, Callable[[], None]] = {}
@@ -118,6 +125,19 @@ class Dashboard(Sink):
         where = f"epoch {record.epoch}, {record.total_iters} images seen"
         width = max(32, self.settings.width // 2)
         self._frame(2, lambda: sample_grid(record.rows, width), f"fixed images ({where})")
+
+    def metrics(self, record: MetricsRecord) -> None:
+        """Take the figures of an epoch: one window for each, with both directions."""
+        self.metric_curves.add_metrics(record)
+        points = self.metric_curves.points
+        for number, (title, names) in enumerate(loss_groups(self.metric_curves.names).items()):
+            traces = [
+                _trace(name, points, (_value(p.losses, name) for p in points), COLOURS[k])
+                for k, name in enumerate(names)
+            ]
+            window = self._window(30 + number)  # behind those of the images
+            self._frames[window] = partial(self._draw, window, title, traces)
+            self._shown.discard(window)
 
     def sample_sheet(self, sheet: ImageArray, where: str) -> None:
         """Show fixed images that are one image already."""
