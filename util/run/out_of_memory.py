@@ -42,8 +42,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _peak(device: torch.device) -> str:
-    most = peak_bytes(device)
-    used = "this process" if most is None else f"{most / 1e9:.1f} GB in use at the peak"
+    used = f"{peak_bytes(device) / 1e9:.1f} GB in use at the peak"
     if device.type == "cuda":
         return f"{used} of {torch.cuda.get_device_properties(device).total_memory / 1e9:.1f} GB"
     return used
