@@ -14,6 +14,11 @@ UNPAIRED = ("single", "unaligned")
 READERS = 2
 """Threads that read images, unless --num_threads says otherwise; translating takes far longer."""
 OF_WEIGHTS = "when not given, what the weight file tells"
+INACTIVE = {
+    **{"grad_checkpoint": False, "separate_passes": False, "deterministic": False},
+    **{"accumulate": 1, "cache": "none", "full_decode": True, "epoch_count": 1, "resume": ""},
+}
+"""What training alone decides, as code that both share reads it."""
 UNUSED = "training alone uses it"
 HELP = {
     **dict.fromkeys(("input_nc", "output_nc", "ngf", "netG", "norm"), OF_WEIGHTS),
@@ -91,7 +96,7 @@ class TestOptions(BaseOptions):
         if opt.dataset_mode in UNPAIRED and not opt.given & SIZE_FLAGS:
             opt = opt.replace(preprocess="keep")
         forced = {"num_threads": 0, "batch_size": 1, "serial_batches": True, "no_flip": True}
-        return opt.replace(together=together, readers=readers, **forced)
+        return opt.replace(together=together, readers=readers, **forced, **INACTIVE)
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
     random.seed(opt.seed)
     np.random.seed(opt.seed % 2**32)
     torch.manual_seed(opt.seed)
-    if getattr(opt, "deterministic", False):
+    if opt.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
