@@ -2,11 +2,15 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UserError
+
+PAUSES = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between attempts to rename a file; scanners release a small file within some tenths."""
 
 
 def write_atomically(
@@ -26,7 +30,7 @@ def write_atomically(
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(temporary, path)
         if durable:
             _flush_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save turns one into the other
@@ -36,6 +40,21 @@ def write_atomically(
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, whose place it takes.
+
+    On Windows a virus scanner may hold one of them open for a moment, which is a PermissionError:
+    the rename is tried again before that is raised.
+    """
+    for pause in PAUSES:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    source.replace(target)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import make_folder
+from ..files import make_folder, replace_file
 from ..images import stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
@@ -102,7 +102,7 @@ class VideoWriter:
                 self._copy_sound(until=float("inf"))
             self._output.close()
             self._input.close()
-            self.unfinished.replace(self.path)
+            replace_file(self.unfinished, self.path)
 
     def discard(self) -> None:
         """Leave no file."""
