@@ -3,7 +3,6 @@
 Writes weights, options, losses and a gallery to <checkpoints_dir>/<name>; --help lists all flags.
 """
 
-import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +26,6 @@ from util.run.session import begin, run_program
 from util.run.stopping import StopRequest
 from util.visualizer import Visualizer
 
-log = logging.getLogger(__name__)
 Claim = Callable[[], None]
 
 
@@ -68,11 +66,11 @@ def train(
                     visualizer.open(progress.start)
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
-                if stop.exit_code or progress.due(opt.save_latest_freq):
-                    saver.save_latest()
                 if stop.exit_code:
-                    log.info("stopped; the same command with --continue_train goes on from here")
+                    saver.save_latest(last=True)
                     return stop.exit_code
+                if progress.due(opt.save_latest_freq):
+                    saver.save_latest()
 
             model.update_learning_rate()
             progress.end_epoch()
