@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.run_folder import run_folder
+from ..checkpoints.training_state import state_path
 from ..errors import UserError
 from ..files import write_text_atomically
 from .progress import Progress
+from .resume import resume_command
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Health:
     """
 
     def __init__(self, opt: Namespace) -> None:
+        self.opt = opt
         self.report = run_folder(opt) / "not_finite.json"
         self._first_bad: Tensor | None = None
         self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES_KEPT)
@@ -77,9 +80,17 @@ class Health:
         found = {name: str(float(value)) for name, value in losses.items()}
         write_text_atomically(self.report, json.dumps({**where, "losses": found}, indent=1) + "\n")
         raise UserError(
-            f"{what} step {where['step']}; {self.report} names the pictures of that step. "
-            "The last saved state is untouched: go on from it with --continue_train and a lower "
-            "--lr, or without those pictures"
+            f"{what} step {where['step']}; {self.report} names the images of that step. "
+            f"{self._remedy()}"
+        )
+
+    def _remedy(self) -> str:
+        if not state_path(run_folder(self.opt)).is_file():
+            return "Nothing was saved yet: begin again with a lower --lr, or without those images"
+        return (
+            f"The last save is untouched: {resume_command(self.opt)} resumes from it, best with a "
+            "lower --lr; without those images begin a new run with its weights, --name NEW "
+            f"--start_from {self.opt.name}"
         )
 
     def watch_reported(self, losses: Mapping[str, float]) -> None:
@@ -100,7 +111,7 @@ class Health:
                     f"the loss {name} has been near zero for {stuck} reports: the discriminator "
                     "tells real from generated without effort, so the generator learns nothing. "
                     "Check that the folders differ in style alone (not in borders, size or file "
-                    "format), or lower --ndf",
+                    "format), or begin a new run with a lower --ndf",
                 )
 
     def watch_images(self, visuals: Mapping[str, Tensor]) -> None:
@@ -113,8 +124,9 @@ class Health:
             if self._constant[label] == CONSTANT_REPORTS:  # a fresh generator begins like that
                 self._warn_once(
                     label,
-                    f"{label} is one constant colour: the generator has collapsed. Lower --lr, or "
-                    "start again from an earlier epoch with --continue_train --epoch N",
+                    f"{label} is one constant colour: the generator has collapsed. Resume with a "
+                    "lower --lr, or start from the weights of an earlier epoch with "
+                    "--continue_train --epoch N, which moves this run aside",
                 )
 
     def _warn_once(self, key: str, text: str) -> None:

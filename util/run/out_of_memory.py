@@ -60,16 +60,20 @@ def _advice_for_training(opt: Namespace, half: str) -> list[str]:
         found.append(f"--precision {half} (about two thirds of the memory, and faster)")
     if opt.batch_size > 1:
         batches = opt.accumulate * opt.batch_size
-        found.append(f"--batch_size 1 --accumulate {batches} (the same steps, somewhat slower)")
+        text = f"--batch_size 1 --accumulate {batches}"
+        found.append(f"{text} (the same effective batch size, somewhat slower)")
     if not opt.grad_checkpoint:
         found.append("--grad_checkpoint (half the memory or less, a third slower)")
     smaller = opt.crop_size // 2 // 4 * 4
+    # --continue_train cannot change the sizes of a run, and no weights that exist fit another --ngf
+    new_run = f"--name NEW --start_from {opt.name} " if opt.resume == "state" else ""
     if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
-        found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+        found.append(f"{new_run}--crop_size {smaller} (sees less of an image at once)")
     elif "crop" not in opt.preprocess:
-        found.append("--preprocess crop (parts of --crop_size pixels, not whole pictures)")
-    found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
-    return found
+        found.append(f"{new_run}--preprocess crop (parts of --crop_size pixels, not whole images)")
+    if not opt.resume:
+        found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
+    return found or ["ending other programs that use the memory"]
 
 
 def _advice_for_inference(opt: Namespace, half: str) -> list[str]:

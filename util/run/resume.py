@@ -1,4 +1,4 @@
-"""Going on exactly where a run stood."""
+"""Resuming a run exactly where it stopped."""
 
 import logging
 from argparse import Namespace
@@ -15,6 +15,9 @@ from .progress import Progress
 
 log = logging.getLogger(__name__)
 
+NOT_EXACTLY = ("start_from", "epoch", "load_iter", "epoch_count")
+"""Options that choose weights or an epoch by hand, so that a run does not resume from its state."""
+
 
 class Resumable(Protocol):
     """What a model offers."""
@@ -25,6 +28,13 @@ class Resumable(Protocol):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Take over networks, optimizers, schedules and pools."""
+
+
+def resume_command(opt: Namespace) -> str:
+    """Return in words which command resumes a run exactly, as a change of the command of `opt`."""
+    without = " or ".join(f"--{name}" for name in NOT_EXACTLY if name in opt.given)
+    command = "the same command with --continue_train"
+    return f"{command} and without {without}" if without else command
 
 
 def resume(opt: Namespace, model: Resumable, progress: Progress) -> bool:

@@ -15,6 +15,7 @@ from ..checkpoints.training_state import state_path, write_state
 from ..errors import DataError, UserError
 from .health import Health
 from .progress import Progress
+from .resume import resume_command
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Saver:
             names.append(f"iter_{self.progress.total_iters}")
         self._save(names, last)
         if last and not self.failed:
-            log.info("saved; the same command with --continue_train resumes from here")
+            log.info("saved; %s resumes from here", resume_command(self.opt))
 
     @contextmanager
     def saving_before_data_errors(self) -> Iterator[None]:
@@ -109,8 +110,8 @@ class Saver:
         if not self.state_path.is_file():
             return "No training state was stored before, so this run cannot resume exactly"
         return (
-            "What was trained since the save before is lost; make room, and the same command with "
-            "--continue_train resumes from that save"
+            "What was trained since the save before is lost; make room, and "
+            f"{resume_command(self.opt)} resumes from that save"
         )
 
     def _drop_old_snapshots(self) -> None:

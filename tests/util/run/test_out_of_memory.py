@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TRAINING = {
     **{"isTrain": True, "precision": "tf32", "batch_size": 4, "accumulate": 2},
     **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64, "netG": "resnet_9blocks"},
-    "preprocess": "resize_and_crop",
+    **{"preprocess": "resize_and_crop", "resume": "", "name": "run"},
 }
 RUN_OUT = """
 import importlib, resource, sys, torch
@@ -65,10 +65,30 @@ def test_what_is_in_use_already_is_not_advised() -> None:
 
 
 def test_only_what_the_run_can_follow_is_advised() -> None:
-    used = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
-    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **used)
-    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **used)
-    assert "(sees less" not in said(MemoryError(), crop_size=64, **used)
+    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **USED)
+    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **USED)
+    assert "(sees less" not in said(MemoryError(), crop_size=64, **USED)
+
+
+USED = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
+
+
+def test_a_resumed_run_cannot_change_its_networks_nor_its_sizes() -> None:
+    text = said(MemoryError(), resume="state", **USED)
+    assert text.endswith(
+        "--name NEW --start_from run --crop_size 256 (sees less of an image at once)"
+    )
+    whole = said(MemoryError(), resume="state", preprocess="none", **USED)
+    assert "cheapest first: --name NEW --start_from run --preprocess crop" in whole
+    assert "--ngf" not in text + whole
+    weights = said(MemoryError(), resume="weights", **USED)
+    assert "cheapest first: --crop_size 256" in weights
+    assert "--ngf" not in weights
+
+
+def test_where_no_flag_helps_no_flag_is_advised() -> None:
+    text = said(MemoryError(), resume="state", crop_size=64, **USED)
+    assert text.endswith("cheapest first: ending other programs that use the memory")
 
 
 def test_inference_advises_tiles() -> None:

@@ -39,6 +39,7 @@ def saver(tmp_path: Path) -> Saver:
     """Of a run of three epochs."""
     (tmp_path / "run").mkdir()
     opt = Namespace(checkpoints_dir=str(tmp_path), name="run", save_by_iter=False)
+    opt.given = frozenset({"name"})
     opt.save_epoch_freq, opt.keep_last = 5, 0
     progress = Namespace(last_epoch=3, trained=True, state=lambda: {"epoch": 1})
     health = Namespace(check_before_save=lambda losses, weights: None)
