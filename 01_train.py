@@ -18,7 +18,7 @@ from util.checkpoints.run_folder import claim_run_folder
 from util.frozen_options import Options
 from util.run.health import Health
 from util.run.lock import RunLock
-from util.run.out_of_memory import memory_advice
+from util.run.out_of_memory import killed_worker_advice, out_of_memory_advice
 from util.run.progress import Progress
 from util.run.resume import resume
 from util.run.saver import Saver
@@ -54,10 +54,10 @@ def train(
     """The loop until the end or a stop signal; nothing is written before the first step is done."""
     health = Health(opt)
     saver = Saver(opt, model, progress, health, on_save=visualizer.saved)
-    with StopRequest() as stop, saver.saving_before_data_errors():
+    with StopRequest() as stop, killed_worker_advice(), saver.saving_before_data_errors():
         for epoch in progress.epochs():
             for batch in progress.batches():
-                with memory_advice(opt, model.device):
+                with out_of_memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.optimize_parameters()
                 if progress.first_step:

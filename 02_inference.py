@@ -17,7 +17,7 @@ from options.inference_run import adopt_from_run
 from options.test_options import TestOptions
 from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
-from util.run.out_of_memory import memory_advice
+from util.run.out_of_memory import out_of_memory_advice
 from util.run.session import begin, run_program
 from util.run.stopping import StopAtOnce
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         log.info("translating %s", pictures.how_many)
         with tqdm(**pictures.bar | {"total": left}) as bar:
             for batch in pictures.batches(results):
-                with memory_advice(opt, model.device):
+                with out_of_memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.test()
                 results.add(model.get_current_visuals(), model.get_image_paths())

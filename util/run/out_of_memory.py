@@ -1,5 +1,6 @@
-"""What a user can do where the memory does not suffice."""
+"""What a user can do where the memory does not suffice, or where a worker process was killed."""
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,34 @@ SIGNS = (
 ONEDNN_SAYS = ("could not create a primitive", "could not create a memory object")
 """The whole message of the CPU's convolutions where they find no memory for themselves."""
 
+DEAD_WORKER = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) "
+    r"(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)"
+)
+"""How torch.utils.data says that a worker process is gone; the main process may be anywhere."""
+
 
 @contextmanager
-def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
+def killed_worker_advice() -> Iterator[None]:
+    """Raise UserError, naming --num_threads, where a process that loads images has died.
+
+    The step may be half done, so that nothing is saved.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        found = DEAD_WORKER.match(str(error))
+        if not found:
+            raise
+        how = f"was killed (signal: {found['signal']})" if found["signal"] else "ended unexpectedly"
+        raise UserError(
+            f"a process that loads images {how}, often because the memory of the machine ran out: "
+            "give a smaller --num_threads (0: no such processes). What was saved is untouched"
+        ) from error
+
+
+@contextmanager
+def out_of_memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
     """Raise UserError, naming the peak, the sizes and three flags, where memory runs out."""
     try:
         yield
