@@ -19,7 +19,7 @@ from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
 from util.run.out_of_memory import out_of_memory_advice
 from util.run.session import begin, run_program
-from util.run.stopping import StopAtOnce
+from util.run.stopping import RaiseOnTerminate
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     if opt.eval:
         model.eval()
 
-    with StopAtOnce(), make_results(opt, model.visual_names) as results:
+    with RaiseOnTerminate(), make_results(opt, model.visual_names) as results:
         left = pictures.left(results)
         make_translators(model, opt, left)
         log.info("translating %s", pictures.how_many)

@@ -48,7 +48,7 @@ class StopRequest:
         log.info("%s: finishing this step, then saving (again to stop at once)", name)
 
 
-class StopAtOnce(StopRequest):
+class RaiseOnTerminate(StopRequest):
     """Raises SystemExit at SIGTERM and Ctrl-Break, as Ctrl-C raises KeyboardInterrupt.
 
     So that what is open is closed in order. A second signal ends the process at once.
