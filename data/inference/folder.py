@@ -25,7 +25,7 @@ class Results(Protocol):
     """What is asked of the place that results go to (util.results.results.Results)."""
 
     def has(self, path: str) -> bool: ...
-    def leave_out(self, path: str) -> None: ...
+    def add_existing(self, path: str) -> None: ...
 
 
 class ImagePrefetcher:
@@ -101,7 +101,7 @@ class ImagePrefetcher:
             path = paths[index % len(paths)] if paths else ""
             if paths and results.has(path):
                 self.there += 1
-                results.leave_out(path)
+                results.add_existing(path)
             else:
                 yield index
 

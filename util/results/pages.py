@@ -44,9 +44,9 @@ class ResultPages(Results):
         for number, path in enumerate(paths):
             for label, name in self._files(path).items():
                 self.threads.submit(self._save, visuals[label][number], name)
-            self.leave_out(path)
+            self.add_existing(path)
 
-    def leave_out(self, path: str) -> None:
+    def add_existing(self, path: str) -> None:
         """Add the row of a picture."""
         if len(self.rows) == ROWS_PER_PAGE:
             self.threads.finish()  # a page shows only images that are there

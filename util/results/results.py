@@ -54,7 +54,7 @@ class Results:
         """Save the images of a batch, each (N, C, H, W) in [-1, 1], made from N files."""
         raise NotImplementedError
 
-    def leave_out(self, path: str) -> None:
+    def add_existing(self, path: str) -> None:
         """Take note of a picture that has its results already."""
 
     def close(self) -> Path:
