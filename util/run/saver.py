@@ -1,4 +1,4 @@
-"""When and what a training run saves."""
+"""What a training run saves, and when."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Saveable(Protocol):
-    """What a model offers."""
+    """What a model provides."""
 
     save_dir: Path
 
@@ -29,13 +29,13 @@ class Saveable(Protocol):
         """Write `<epoch>_net_<name>.pth` for every network."""
 
     def current_loss_tensors(self) -> dict[str, Tensor]:
-        """Name -> scalar, of the losses of the last step."""
+        """Return the losses of the last step: name -> scalar."""
 
     def weights(self) -> list[Tensor]:
-        """The weights of all networks."""
+        """Return the weights of all networks."""
 
     def training_state(self) -> dict[str, Any]:
-        """Everything that going on exactly needs."""
+        """Return everything that resuming exactly needs."""
 
 
 class Saver:
@@ -88,7 +88,7 @@ class Saver:
         snapshot = epoch % self.opt.save_epoch_freq == 0 or last
         self._save(["latest", str(epoch)] if snapshot else ["latest"], last)
         if snapshot and self.opt.keep_last > 0 and not self.failed:
-            self._drop_old_snapshots()
+            self._delete_old_snapshots()
 
     def _save(self, names: list[str], last: bool) -> None:
         self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
@@ -114,7 +114,7 @@ class Saver:
             f"{resume_command(self.opt)} resumes from that save"
         )
 
-    def _drop_old_snapshots(self) -> None:
+    def _delete_old_snapshots(self) -> None:
         snapshots: dict[int, list[Path]] = {}
         for path in self.model.save_dir.glob("*_net_*.pth"):
             match = re.match(r"(\d+)_net_", path.name)
