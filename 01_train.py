@@ -17,7 +17,7 @@ from util.checkpoints.run_folder import claim_run_folder
 from util.run.evaluator import Evaluator
 from util.run.health import Health
 from util.run.lock import RunLock
-from util.run.out_of_memory import memory_advice
+from util.run.out_of_memory import killed_worker_advice, out_of_memory_advice
 from util.run.progress import Progress
 from util.run.resume import resume
 from util.run.saver import Saver
@@ -55,10 +55,10 @@ def train(
     opt = model.opt
     health = Health(opt)
     saver = Saver(opt, model, progress, health, evaluator, on_save=visualizer.saved)
-    with StopRequest() as stop, saver.saving_before_data_errors():
+    with StopRequest() as stop, killed_worker_advice(), saver.saving_before_data_errors():
         for epoch in progress.epochs():
             for batch in progress.batches():
-                with memory_advice(opt, model.device):
+                with out_of_memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.optimize_parameters()
                 if progress.first_step:  # nothing is written before it is done
@@ -67,10 +67,11 @@ def train(
                     visualizer.open(progress.start)
                 health.watch(model.current_loss_tensors(), batch, progress)
                 report(opt, model, progress, visualizer, health)
-                if stop.exit_code or progress.due(opt.save_latest_freq):
-                    saver.save_latest()
                 if stop.exit_code:
-                    return stop.report()
+                    saver.save_latest(last=True)
+                    return stop.exit_code
+                if progress.due(opt.save_latest_freq):
+                    saver.save_latest()
 
             model.update_learning_rate()
             progress.end_epoch()

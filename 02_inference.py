@@ -17,9 +17,9 @@ from options.inference_run import adopt_from_run
 from options.test_options import TestOptions
 from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
-from util.run.out_of_memory import memory_advice
+from util.run.out_of_memory import out_of_memory_advice
 from util.run.session import begin, run_program
-from util.run.stopping import StopAtOnce
+from util.run.stopping import RaiseOnTerminate
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ def main(argv: list[str] | None = None) -> int:
     if opt.eval:
         model.eval()
 
-    with StopAtOnce(), make_results(opt, model.visual_names) as results:
+    with RaiseOnTerminate(), make_results(opt, model.visual_names) as results:
         remaining = images.left(results)
         make_translators(model, opt, remaining)
         log.info("translating %s", images.how_many)
         with tqdm(**images.bar | {"total": remaining}) as bar:
             for batch in images.batches(results):
-                with memory_advice(opt, model.device):
+                with out_of_memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.test()
                 results.add(model.get_current_visuals(), model.get_image_paths())

@@ -356,7 +356,7 @@ def test_another_number_of_pictures_is_an_error(pictures: Path) -> None:
 
     assert train(words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")) == 0
     (pictures / "trainA" / "trainA_4.png").unlink()
-    with pytest.raises(UserError, match="an epoch had 5 pictures and has 4 now"):
+    with pytest.raises(UserError, match="an epoch had 5 images and has 4 now"):
         train(words(pictures, "run", "--continue_train"))
 
 

@@ -1,1 +1,1 @@
-"""What both floors need: files, devices, random streams, images, logs. Imports nothing of ours."""
+"""What data, models and options share (errors, files, threads, images); it imports none of them."""

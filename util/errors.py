@@ -1,25 +1,25 @@
-"""The one exception that means: the user can mend this."""
+"""Errors that a user can correct, and hints at what was meant."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A foreseeable mistake, told in one or two lines that name the flag or file and the remedy.
+    """A foreseeable mistake; its one or two lines name the flag or the file and the remedy.
 
     The entry scripts print it without a traceback and exit with 1.
     """
 
 
 class DataError(UserError):
-    """A mistake in the data that is found between two steps, so that what was trained is whole."""
+    """A mistake in the data, raised between two training steps, so that the state can be saved."""
 
 
 class UsageError(UserError):
-    """A wrong command line: as UserError, with exit code 2."""
+    """A wrong command line, for which the entry scripts exit with 2."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint `; did you mean X?` for a misspelt word, empty where nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """Return `; did you mean X?` for a misspelt word, or "" where no known word is close."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""

@@ -1,22 +1,26 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, making folders, and listing them for error messages."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UserError
 
+PAUSES = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between attempts to rename a file; scanners release a small file within some tenths."""
+
 
 def write_atomically(
     path: Path, write: Callable[[BinaryIO], object], durable: bool = False
 ) -> None:
-    """Call `write(file)` on a temporary neighbour, then rename it to `path`.
+    """Call `write(file)` on a temporary file in the same folder, then rename it to `path`.
 
     A reader sees the old file or the new one, never a part. `durable` flushes the file to disk
-    before the rename, so that this holds through a power cut too. Raises UserError where the disk
-    is full or the folder cannot be written; the old file is then untouched.
+    before the rename, so that this holds through a power failure too. Raises UserError where the
+    disk is full or the folder cannot be written; the old file is then untouched.
     """
     writer = f"{os.getpid()}.{threading.get_ident()}"
     temporary = path.with_name(f".{path.name}.{writer}.tmp")
@@ -26,20 +30,35 @@ def write_atomically(
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(temporary, path)
         if durable:
             _flush_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch.save turns one into the other
+    except (OSError, RuntimeError) as error:  # torch.save raises the latter for the former
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise UserError(
-            f"cannot write {path}: {reason}; what was there before is untouched"
+            f"cannot write {path}: {reason}; a file of that name is untouched"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def replace_file(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, whose place it takes.
+
+    On Windows a virus scanner may hold one of them open for a moment, which is a PermissionError:
+    the rename is tried again before that is raised.
+    """
+    for pause in PAUSES:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    source.replace(target)
+
+
 def _flush_folder(folder: Path) -> None:
-    """Make a rename in the folder durable, where the system can (not on Windows)."""
+    """Make a rename in the folder durable, which Windows cannot."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -49,32 +68,32 @@ def _flush_folder(folder: Path) -> None:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Delete what `write_atomically` left when its process was killed."""
+    """Delete the temporary files that `write_atomically` left when its process was killed."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` for UTF-8 text with `\\n` line ends; what is no Unicode becomes `?`."""
+    """Write UTF-8 text as `write_atomically` does; what is no Unicode becomes `?`."""
     write_atomically(path, lambda file: file.write(text.encode(errors="replace")))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises UserError where that is not possible."""
+    """Make a folder and its parents. Raises UserError where that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot make the folder {folder} ({error.strerror or error}); choose another place"
+            f"cannot make the folder {folder} ({error.strerror or error}); choose another folder"
         ) from error
 
 
-def list_folder(folder: Path, pattern: str = "*", most: int = 12) -> str:
-    """What a folder holds, as a phrase for an error message."""
+def list_folder(folder: Path, pattern: str = "*", max_names: int = 12) -> str:
+    """Return what a folder holds, in at most `max_names` names, as a phrase of an error message."""
     if not folder.is_dir():
         return f"{folder} does not exist"
     names = sorted(path.name for path in folder.glob(pattern) if not path.name.startswith("."))
     if not names:
         return f"{folder} holds no {pattern}" if pattern != "*" else f"{folder} is empty"
-    more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return f"{folder} holds: {', '.join(names[:most])}{more}"
+    more = f", ... ({len(names)} in all)" if len(names) > max_names else ""
+    return f"{folder} holds: {', '.join(names[:max_names])}{more}"

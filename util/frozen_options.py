@@ -1,16 +1,14 @@
-"""The frozen `opt` that every room reads."""
+"""The frozen `opt` that every package reads."""
 
 from argparse import Namespace
 from typing import Any
 
 
 class Options(Namespace):
-    """All options of a run. Setting an attribute is an error; `replace` gives a changed copy.
-
-    `given` holds the names of those that were typed on the command line.
-    """
+    """All options of a run. Setting an attribute raises AttributeError; `replace` makes a copy."""
 
     given: frozenset[str]
+    """The names of the options that were typed on the command line."""
 
     def __init__(self, given: frozenset[str] = frozenset(), **values: Any) -> None:
         vars(self).update(values, given=given)
@@ -22,11 +20,11 @@ class Options(Namespace):
         )
 
     def replace(self, **changes: Any) -> "Options":
-        """A copy with some options changed."""
+        """Return a copy with some options changed."""
         return Options(**{**vars(self), **changes})
 
     def values(self) -> dict[str, Any]:
-        """All options by name, without `given`."""
+        """Return all options by name, without `given`."""
         return {name: value for name, value in vars(self).items() if name != "given"}
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The history of generated images that discriminators are shown (arXiv 1612.07828, section 2.3)."""
+"""The buffer of generated images that discriminators train on (arXiv 1612.07828, section 2.3)."""
 
 import random
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class ImagePool:
-    """A buffer of generated images. A discriminator trained on it sees older fakes too.
+    """A buffer of generated images, so that a discriminator also trains on older ones.
 
     Until it is full, each image is stored and returned. Then, with probability 1/2, a random
     stored image is returned and the new one takes its place; else the new one is returned.
@@ -21,7 +21,7 @@ class ImagePool:
         self.rng = rng or random.Random()
 
     def query(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), detached; each image is pooled on its own."""
+        """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached."""
         if self.pool_size == 0:
             return images
         return torch.stack([self._exchange(image) for image in images.detach()])
@@ -32,12 +32,12 @@ class ImagePool:
             return image
         if self.rng.random() < 0.5:
             return image
-        place = self.rng.randrange(self.pool_size)
-        stored, self.images[place] = self.images[place], image.clone()
+        index = self.rng.randrange(self.pool_size)
+        stored, self.images[index] = self.images[index], image.clone()
         return stored
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a continued run needs: the images (on the CPU) and the random stream."""
+        """Return what resuming needs: the images, on the CPU, and the random stream's state."""
         version, numbers, gauss = self.rng.getstate()
         return {
             "images": [image.cpu() for image in self.images],
@@ -45,7 +45,7 @@ class ImagePool:
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """The inverse of `state_dict`; the images go to `device`."""
+        """Restore what `state_dict` returned, with the images on `device`."""
         self.images = [image.to(device) for image in state["images"]]
         version, numbers, gauss = state["rng"]
         self.rng.setstate((version, tuple(numbers), gauss))

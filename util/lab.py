@@ -1,6 +1,6 @@
-"""CIE 1976 L*a*b* under D65, from and to sRGB (IEC 61966-2-1, ISO/CIE 11664-4).
+"""Conversion between sRGB and CIE 1976 L*a*b* under D65 (IEC 61966-2-1, ISO/CIE 11664-4).
 
-Legend: lightness (N, 1, H, W), L / 50 - 1; colour (N, 2, H, W), ab / 110; RGB (N, 3, H, W); all
+Shapes: lightness (N, 1, H, W), L / 50 - 1; colour (N, 2, H, W), ab / 110; RGB (N, 3, H, W); all
 float, nominally in [-1, 1].
 """
 
@@ -12,18 +12,21 @@ RGB_TO_XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
+"""From linear sRGB (IEC 61966-2-1)."""
 WHITE = (0.95047, 1.0, 1.08883)
-KINK = 6 / 29
+"""XYZ of the illuminant D65."""
+DELTA = 6 / 29
+"""Below it the cube root of L*a*b* is replaced by a line (ISO/CIE 11664-4)."""
 
 
 def rgb_to_lab(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 3, H, W) in [-1, 1] -> lightness (N, 1, H, W) and colour (N, 2, H, W)."""
+    """Convert RGB (N, 3, H, W) in [-1, 1] to lightness (N, 1, H, W) and colour (N, 2, H, W)."""
     srgb = (rgb + 1) / 2
-    light = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
-    xyz = torch.einsum("ij,njhw->nihw", rgb.new_tensor(RGB_TO_XYZ), light)
+    linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+    xyz = torch.einsum("ij,njhw->nihw", rgb.new_tensor(RGB_TO_XYZ), linear)
     t = xyz / rgb.new_tensor(WHITE).view(3, 1, 1)
     x, y, z = torch.where(
-        t > KINK**3, t.clamp_min(0) ** (1 / 3), t / (3 * KINK**2) + 4 / 29
+        t > DELTA**3, t.clamp_min(0) ** (1 / 3), t / (3 * DELTA**2) + 4 / 29
     ).unbind(1)
     lightness = (116 * y - 16) / 50 - 1
     colour = torch.stack([500 * (x - y), 200 * (y - z)], dim=1) / 110
@@ -31,13 +34,13 @@ def rgb_to_lab(rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lab_to_rgb(lightness: Tensor, colour: Tensor) -> Tensor:
-    """Lightness (N, 1, H, W) and colour (N, 2, H, W) -> (N, 3, H, W) clamped to [-1, 1]."""
+    """Convert lightness (N, 1, H, W) and colour (N, 2, H, W) to RGB (N, 3, H, W) in [-1, 1]."""
     y = ((lightness[:, 0] + 1) * 50 + 16) / 116
     x, z = y + colour[:, 0] * 110 / 500, y - colour[:, 1] * 110 / 200
     t = torch.stack([x, y, z], dim=1)
-    xyz = torch.where(t > KINK, t**3, 3 * KINK**2 * (t - 4 / 29))
+    xyz = torch.where(t > DELTA, t**3, 3 * DELTA**2 * (t - 4 / 29))
     xyz = xyz * lightness.new_tensor(WHITE).view(3, 1, 1)
     inverse = torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).to(xyz)
-    light = torch.einsum("ij,njhw->nihw", inverse, xyz).clamp(0, 1)
-    srgb = torch.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
+    linear = torch.einsum("ij,njhw->nihw", inverse, xyz).clamp(0, 1)
+    srgb = torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     return srgb.clamp(0, 1) * 2 - 1

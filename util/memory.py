@@ -1,10 +1,10 @@
-"""How much memory is free, how much was used, and what becomes of what was freed."""
+"""How much memory may be used, how much was used, and what happens to memory that is freed."""
 
 import ctypes
-import os
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 SHARE = 0.8
@@ -14,35 +14,49 @@ SHARE = 0.8
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 
 FOR_TRAINING = 2**31 - 1
-"""Bytes; the most that mallopt takes."""
+"""Bytes; the largest value that mallopt takes."""
 FOR_INFERENCE = 2**29
-"""Bytes; what is kept is missing where a large picture is to be computed."""
+"""Bytes; less than in training, since a large image needs what is not given back to the system."""
+
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux tells the limits of a container."""
+CGROUP_V2 = ("memory.max", "memory.current", "memory.stat", "inactive_file")
+CGROUP_V1 = (
+    "memory/memory.limit_in_bytes",
+    "memory/memory.usage_in_bytes",
+    "memory/memory.stat",
+    "total_inactive_file",
+)
 
 
-def available_bytes(device: torch.device) -> int | None:
-    """Bytes that a computation on `device` may use; None where the system does not say."""
+def available_bytes(device: torch.device) -> int:
+    """Return how many bytes a computation on `device` may use."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(SHARE * (free + cached))
-    free_host = _free_host_memory()
-    return None if free_host is None else int(SHARE * free_host)
+    limits = [_left_by_cgroup(*files) for files in (CGROUP_V2, CGROUP_V1)]
+    left = [bytes_left for bytes_left in limits if bytes_left is not None]
+    return int(SHARE * min([psutil.virtual_memory().available, *left]))
 
 
-def peak_bytes(device: torch.device) -> int | None:
-    """The most memory that this process has used: of a GPU its tensors, else resident."""
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory in bytes that this process has used.
+
+    On a GPU that of its tensors, else the resident memory of the process.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
-        return None
+        return psutil.Process().memory_info().peak_wset
     import resource
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
-def keep_freed_memory(most: int) -> None:
-    """Let the CPU's tensors reuse up to `most` bytes that were freed, where libc is glibc.
+def keep_freed_memory(max_bytes: int) -> None:
+    """Let the CPU's tensors reuse up to `max_bytes` that were freed, where libc is glibc.
 
     By default each large tensor is a mapping of its own, whose pages the system clears one by one
     when they are first written to: 5 to 10 % of a training step.
@@ -50,51 +64,19 @@ def keep_freed_memory(most: int) -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if set_option is not None:
         set_option(MMAP_MAX, 0)
-        set_option(TRIM_THRESHOLD, most)
+        set_option(TRIM_THRESHOLD, max_bytes)
         set_option(TOP_PAD, 64 << 20)
 
 
-def _free_host_memory() -> int | None:
-    if sys.platform == "win32":
-        return _free_on_windows()
-    if sys.platform == "darwin":  # which tells only how much there is
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    found = [_meminfo(), _control_group()]
-    return min((value for value in found if value is not None), default=None)
+def _left_by_cgroup(limit: str, usage: str, statistics: str, cache: str) -> int | None:
+    """Return the bytes that a container's limit leaves, or None without a limit.
 
-
-def _meminfo() -> int | None:
-    """MemAvailable of Linux; None on other systems."""
+    The file cache counts as used there, and is given up when memory is needed.
+    """
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
+        left = int((CGROUP / limit).read_text(encoding="ascii"))
+        left -= int((CGROUP / usage).read_text(encoding="ascii"))
+        lines = (CGROUP / statistics).read_text(encoding="ascii").splitlines()
+        return left + int(dict(line.split() for line in lines)[cache])
+    except (OSError, ValueError, KeyError):  # also "max", which is no limit
         return None
-
-
-def _control_group() -> int | None:
-    """What the limit of a container leaves (cgroup v2); None without one."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = int((folder / "memory.current").read_text(encoding="ascii"))
-        cache = (folder / "memory.stat").read_text(encoding="ascii").split("inactive_file ")[1]
-        return None if limit == "max" else int(limit) - used + int(cache.split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of the Windows API."""
-
-    _fields_ = [
-        ("length", ctypes.c_uint32),
-        ("load", ctypes.c_uint32),
-        *[(name, ctypes.c_uint64) for name in ("total", "free", "a", "b", "c", "d", "e")],
-    ]
-
-
-def _free_on_windows() -> int | None:
-    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    done = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.free) if done else None

@@ -1,4 +1,4 @@
-"""Finding a plug-in by its name: `--model foo_bar` is the class FooBarModel in models/."""
+"""Models and data sets by name: `--model foo_bar` is the class FooBarModel of its own file."""
 
 import importlib
 import pkgutil
@@ -8,10 +8,12 @@ from .errors import UsageError, did_you_mean
 
 
 def plugin_names(package: ModuleType, ending: str) -> list[str]:
-    """Names that `--model` or `--dataset_mode` accepts: the files `<name>_<ending>.py`, sorted."""
-    tail = f"_{ending}"
+    """Return what `--model` or `--dataset_mode` accepts, from the files `<name>_<ending>.py`."""
+    suffix = f"_{ending}"
     files = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(f.removesuffix(tail) for f in files if f.endswith(tail) and f != f"base{tail}")
+    return sorted(
+        f.removesuffix(suffix) for f in files if f.endswith(suffix) and f != f"base{suffix}"
+    )
 
 
 def find_plugin(
@@ -22,11 +24,11 @@ def find_plugin(
     flag: str,
     listed: list[str] | None = None,
 ) -> type:
-    """The subclass of `base` in `<package>/<name>_<ending>.py` whose lower-cased name fits.
+    """Return the subclass of `base` in `<package>/<name>_<ending>.py` that is named after the file.
 
-    Raises UsageError where there is no such file or no such class in it. The message lists the
-    names in `listed`, by default all. An error while the plug-in itself is imported is passed on
-    as it is.
+    Names are compared in lower case, without underscores. Raises UsageError where there is no such
+    file or no such class in it, listing the names in `listed`, by default all; an exception while
+    the file is imported passes unchanged.
     """
     known = plugin_names(package, ending)
     if name not in known:
@@ -36,11 +38,11 @@ def find_plugin(
             f"(there are: {', '.join(listed)})"
         )
     module = importlib.import_module(f"{package.__name__}.{name}_{ending}")
-    wanted = name.replace("_", "") + ending
+    class_name = name.replace("_", "") + ending
     for attribute, value in vars(module).items():
-        if attribute.lower() == wanted and isinstance(value, type) and issubclass(value, base):
+        if attribute.lower() == class_name and isinstance(value, type) and issubclass(value, base):
             return value
     raise UsageError(
         f"{flag} {name}: {module.__file__} must hold a subclass of {base.__name__} "
-        f"whose lower-cased name is {wanted}"
+        f"whose lower-cased name is {class_name}"
     )

@@ -1,4 +1,4 @@
-"""Work for other threads, in bounded numbers."""
+"""Calls in other threads, with a bound on how many wait."""
 
 import os
 from collections import deque
@@ -12,17 +12,17 @@ Value = TypeVar("Value")
 
 
 def cpu_cores() -> int:
-    """The cores that this process may use."""
+    """Return how many CPU cores this process may use, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Threads:
-    """Calls functions in other threads; at most `ahead` calls wait or run at any time.
+    """Calls functions in `threads` threads; at most `ahead` calls wait or run at any time.
 
     As a context manager it waits for all calls at the end. When the block is left by an exception,
-    calls that have not begun are dropped, and those under way are finished.
+    calls that have not begun are dropped, and running ones are finished.
     """
 
     def __init__(self, threads: int = 2, ahead: int = 8) -> None:
@@ -31,7 +31,7 @@ class Threads:
         self._ahead = ahead
 
     def submit(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call `function(*arguments)` some time. Raises what an earlier call has raised."""
+        """Call `function(*arguments)` in a thread. Raises what an earlier call has raised."""
         while len(self._calls) >= self._ahead:
             self._calls.popleft().result()
         self._calls.append(self._pool.submit(function, *arguments))
@@ -60,10 +60,9 @@ def in_threads(
     ahead: Callable[[], int],
     threads: int = 2,
 ) -> Iterator[Value]:
-    """`map(function, keys)` in the same order, computed up to `ahead()` keys ahead by threads.
+    """Yield `map(function, keys)` in order, computed by threads up to `ahead()` keys ahead.
 
-    `ahead` is asked before each key is taken. Without `threads` each value is computed when it is
-    asked for.
+    `ahead` is called again for each key. With 0 threads each value is computed when it is needed.
     """
     if threads == 0:
         yield from map(function, keys)

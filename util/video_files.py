@@ -1,4 +1,4 @@
-"""Reading videos, through PyAV (optional package `av`)."""
+"""Opening videos with PyAV (optional package `av`), and names for their frames."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -11,12 +11,12 @@ VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
 
 def is_video(opt: Namespace) -> bool:
-    """Whether the input names a video, by its ending."""
+    """Return whether `opt.dataroot` is a video, by its extension."""
     return opt.dataroot is not None and str(opt.dataroot).lower().endswith(VIDEO_EXTENSIONS)
 
 
 def import_av() -> ModuleType:
-    """PyAV. Raises UserError saying what to install where it is missing."""
+    """Import PyAV. Raises UserError that says what to install where it is missing."""
     try:
         import av
     except ImportError:
@@ -25,7 +25,7 @@ def import_av() -> ModuleType:
 
 
 def open_video(path: Path) -> Any:
-    """The container of a video file. Raises UserError where it cannot be read."""
+    """Open the container of a video file. Raises UserError where it cannot be read."""
     av = import_av()
     try:
         container = av.open(str(path))
@@ -38,10 +38,10 @@ def open_video(path: Path) -> Any:
 
 
 def name_of_frame(path: Path, time: int) -> str:
-    """The `path` of a frame: that of its video and its time, in units of the stream's time base."""
+    """Return the `path` of a frame: `<video>@<time>`, in units of the stream's time base."""
     return f"{path}@{time}"
 
 
 def time_of_frame(name: str) -> int:
-    """The time of a frame by its name."""
+    """Return the time of a frame, in units of the stream's time base, from its name."""
     return int(name.rpartition("@")[2])

@@ -25,7 +25,7 @@ class Results(Protocol):
     """The part of util.results.results.Results that prefetching asks for existing results."""
 
     def has(self, path: str) -> bool: ...
-    def leave_out(self, path: str) -> None: ...
+    def add_existing(self, path: str) -> None: ...
 
 
 class ImagePrefetcher:
@@ -103,7 +103,7 @@ class ImagePrefetcher:
             path = paths[index % len(paths)] if paths else ""
             if paths and results.has(path):
                 self.existing += 1
-                results.leave_out(path)
+                results.add_existing(path)
             else:
                 yield index
 

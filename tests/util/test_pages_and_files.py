@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from util import files
 from util.errors import UserError
 from util.files import write_atomically, write_text_atomically
 from util.html import HTML
@@ -103,6 +104,33 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+@pytest.mark.parametrize(("locked_for", "content"), [(2, "new"), (10**6, "old")])
+def test_a_file_that_a_virus_scanner_holds_is_replaced_once_it_lets_go(
+    locked_for: int, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where a file that another process has open cannot be replaced."""
+    path = tmp_path / "x.txt"
+    write_text_atomically(path, "old")
+    attempts, replace, pauses = iter(range(10**6)), Path.replace, []
+
+    def locked(self: Path, target: Path) -> Path:
+        if next(attempts) < locked_for:
+            raise PermissionError(13, "Access is denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", locked)
+    monkeypatch.setattr(files.time, "sleep", pauses.append)
+    if content == "new":
+        write_text_atomically(path, "new")
+    else:
+        with pytest.raises(UserError, match=r"cannot write .*x\.txt: Access is denied"):
+            write_text_atomically(path, "new")
+    assert path.read_text() == content
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+    assert 0 < len(pauses) < 10
+    assert sum(pauses) < 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

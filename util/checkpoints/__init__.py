@@ -1,1 +1,1 @@
-"""What lies in `<checkpoints_dir>/<name>`: weights, training state, options."""
+"""The files in `<checkpoints_dir>/<name>`: weights, training state, options."""

@@ -1,4 +1,4 @@
-"""The one search for weight files: by the folder of a run, by its name, or by the file itself."""
+"""The search for weight files: by the folder of a run, by its name, or by the file itself."""
 
 import re
 from argparse import Namespace
@@ -13,74 +13,75 @@ GENERATORS = "*_net_G*.pth"
 
 
 def find_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str, Path]:
-    """Network name -> `<folder>/<epoch>_net_<name>.pth`, for those of `names` that there are."""
+    """Return name -> `<folder>/<epoch>_net_<name>.pth`, for those of `names` whose file exists."""
     paths = {name: weights_path(folder, epoch, name) for name in names}
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def find_all_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str, Path]:
-    """As `find_weights`. Raises UserError, saying what there is, where one is missing."""
-    found = find_weights(folder, epoch, names)
+    """Return what `find_weights` returns. Raises UserError where a file is missing."""
+    paths = find_weights(folder, epoch, names)
     for name in names:
-        if name not in found:
+        if name not in paths:
             raise UserError(
                 f"{none_found(folder, epoch, [name])}. Choose with --name, --epoch or --load_iter"
             )
-    return found
+    return paths
 
 
 def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_net_*.pth") -> str:
-    """What was looked for, and what the folder holds `among`: the phrase of an error message."""
+    """Return what is missing and what the folder holds of `among`, as part of an error message."""
     name = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
     return f"there is no {epoch}_net_{name}.pth; {list_folder(folder, among)}"
 
 
 def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Network name -> weight file, for those of `names` that there are.
+    """Return network name -> weight file, for those of `names` whose file exists.
 
-    --continue_train looks in `folder`, the run's own; --start_from takes a folder, the name of a
-    run, or one file `<epoch>_net_<name>.pth`. Raises UserError where there is none at all.
+    --continue_train reads from `folder`, the run's own; --start_from takes a folder, the name of a
+    run, or one file `<epoch>_net_<name>.pth`. Raises UserError where no file exists.
     """
-    epoch, place = epoch_label(opt), folder
+    epoch, source = epoch_label(opt), folder
     if not opt.continue_train:
-        place = _place_of(opt.start_from, Path(opt.checkpoints_dir))
-        if place.is_file():
-            return {_network_of(place, names): place}
-    found = find_weights(place, epoch, names)
-    if not found:
+        source = _resolve_run(opt.start_from, Path(opt.checkpoints_dir))
+        if source.is_file():
+            return {_network_of(source, names): source}
+    paths = find_weights(source, epoch, names)
+    if not paths:
         flag = "--continue_train" if opt.continue_train else f"--start_from {opt.start_from}"
         raise UserError(
-            f"{flag}: {none_found(place, epoch, names)}. Choose with --epoch or --load_iter"
+            f"{flag}: {none_found(source, epoch, names)}. Choose with --epoch or --load_iter"
         )
-    return found
+    return paths
 
 
 def find_generator(
     run: str | Path, checkpoints_dir: str | Path, epoch: str, model_suffix: str | None
 ) -> Path:
-    """The weight file that is meant: `run` is a file, a run's name, or a run's folder.
+    """Return the weight file of a generator; `run` is the file, the name of a run, or its folder.
 
-    Raises UserError where there is none, saying what there is.
+    Raises UserError, which says what exists, where there is no such file.
     """
-    place = _place_of(run, Path(checkpoints_dir))
-    if place.is_file():
-        return place
-    if not place.is_dir():
-        raise UserError(f"there is no run {place}; {list_folder(place.parent)}")
+    source = _resolve_run(run, Path(checkpoints_dir))
+    if source.is_file():
+        return source
+    if not source.is_dir():
+        raise UserError(f"there is no run {source}; {list_folder(source.parent)}")
     names = ["G", "G_A"] if model_suffix is None else [f"G{model_suffix}"]
-    found = find_weights(place, epoch, names)
-    if not found:
-        raise UserError(none_found(place, epoch, names, GENERATORS))
-    return next(iter(found.values()))
+    paths = find_weights(source, epoch, names)
+    if not paths:
+        raise UserError(none_found(source, epoch, names, GENERATORS))
+    return next(iter(paths.values()))
 
 
-def _place_of(run: str | Path, checkpoints: Path) -> Path:
-    """A weight file or a folder: of the run of that name where there is none of that path."""
-    path, of_run = Path(run), checkpoints / run
-    return path if path.is_file() or (path.is_dir() and not of_run.is_dir()) else of_run
+def _resolve_run(run: str | Path, checkpoints: Path) -> Path:
+    """Return the weight file or folder that `run` names; a run of that name precedes a folder."""
+    path, run_of_name = Path(run), checkpoints / run
+    return path if path.is_file() or (path.is_dir() and not run_of_name.is_dir()) else run_of_name
 
 
 def _network_of(path: Path, names: Sequence[str]) -> str:
+    """Return which of `names` a weight file is for, by its name. Raises UserError for others."""
     match = re.search(r"_net_(\w+)\.pth$", path.name)
     name = match[1] if match else ""
     if name not in names and name == "G":

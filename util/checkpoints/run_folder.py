@@ -15,31 +15,33 @@ from ..frozen_options import Options
 log = logging.getLogger(__name__)
 
 OPTION_FILES = ("train_opt.json", "train_opt.txt", "opt.txt")
-"""What tells a training run from any other folder; opt.txt is of the reference before 2019."""
+"""The files that mark a training run; opt.txt is that of the reference before 2019."""
 HEAD = "----------------- Options ---------------"
 END = "----------------- End -------------------"
 
 
 def run_folder(opt: Namespace) -> Path:
-    """`<checkpoints_dir>/<name>`."""
+    """Return `<checkpoints_dir>/<name>`."""
     return Path(opt.checkpoints_dir) / opt.name
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a training run: it holds the options of one."""
+    """Return whether a folder is that of a training run, which holds its options."""
     return any((folder / name).is_file() for name in OPTION_FILES)
 
 
 def check_run_folder(opt: Options) -> None:
-    """Raise UserError where a training of that name would write into or move what is not its own.
+    """Raise UserError where a training of that name would write into or move foreign files.
 
-    That is: a folder that is no run, a run that holds other runs, a folder inside another run.
+    These are a folder that is no run, a run that contains other runs, and a folder inside a run.
     """
     folder = run_folder(opt)
-    inside = [parent for parent in _parents_below(folder, opt.checkpoints_dir) if is_run(parent)]
-    if inside:
+    outer_runs = [
+        parent for parent in _parents_below(folder, opt.checkpoints_dir) if is_run(parent)
+    ]
+    if outer_runs:
         raise UserError(
-            f"--name {opt.name}: {inside[0]} is a run; a run inside it would be moved with it. "
+            f"--name {opt.name}: {outer_runs[0]} is a run; a run inside it would be moved with it. "
             "Choose another --name"
         )
     if folder.exists() and not folder.is_dir():
@@ -51,20 +53,20 @@ def check_run_folder(opt: Options) -> None:
             f"--name {opt.name}: {folder} is not a run (it holds no {OPTION_FILES[1]}), so nothing "
             "is written there; choose another --name, or move that folder away"
         )
-    others = [path.parent for path in folder.glob("*/**/train_opt.txt")]
-    if others:
+    inner_runs = [path.parent for path in folder.glob("*/**/train_opt.txt")]
+    if inner_runs:
         raise UserError(
-            f"--name {opt.name}: {folder} holds another run, {others[0]}, which would be moved "
+            f"--name {opt.name}: {folder} holds another run, {inner_runs[0]}, which would be moved "
             "with it; choose another --name"
         )
 
 
 def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
-    """Make the folder of a training run and store its options; called once the first step is done.
+    """Make the folder of a training run and store its options; called after the first step.
 
-    `resumes`: the run writes on where it stopped. Otherwise an older run of that name is moved
-    aside to `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the
-    older run cannot be moved.
+    A run that `resumes` stays in its folder. Otherwise an older run of that name is moved aside to
+    `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the older run
+    cannot be moved.
     """
     check_run_folder(opt)
     folder = run_folder(opt)
@@ -88,13 +90,13 @@ def _move_aside(folder: Path) -> None:
 
 
 def _parents_below(folder: Path, checkpoints_dir: str) -> list[Path]:
-    """The folders between a run and the folder of all runs, for names such as `group/run`."""
+    """Return the folders between a run and the folder of all runs, for names as `group/run`."""
     top = Path(checkpoints_dir)
     return [parent for parent in folder.parents if parent != top and parent.is_relative_to(top)]
 
 
 def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
-    """Write `<phase>_opt.txt` as users know it, and `<phase>_opt.json` for programs.
+    """Write `<phase>_opt.txt` in the format of the reference, and `<phase>_opt.json` for programs.
 
     They hold the options that are flags of the program, which `defaults` names, and `isTrain`;
     what is derived from flags is not stored. `train_opt` belongs to training alone, whatever the
@@ -127,16 +129,17 @@ def _flags(opt: Options, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_training_options(folder: Path) -> dict[str, Any]:
-    """The options that a run was trained with; empty where none are stored.
+    """Return the options that a run was trained with, or {} where none are stored.
 
-    `train_opt.json`, or the `train_opt.txt` of a run of the reference.
+    They are read from `train_opt.json`, or from the `train_opt.txt` of a run of the reference.
+    Raises UserError where the file is damaged.
     """
     stored = folder / "train_opt.json"
     if stored.is_file():
         try:
             return json.loads(stored.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UserError(f"{stored} is damaged ({error}): delete it or mend it") from error
+            raise UserError(f"{stored} is damaged ({error}): delete it or correct it") from error
     text = folder / "train_opt.txt"
     return _parse_options_text(text.read_text(encoding="utf-8")) if text.is_file() else {}
 

@@ -1,4 +1,4 @@
-"""The training state of a run: everything that going on exactly needs, in one file.
+"""The training state of a run: everything that resuming exactly needs, in one file.
 
 `<run>/training_state.pth` is written whole or not at all, and loads with `weights_only=True`.
 """
@@ -20,56 +20,59 @@ FILE_NAME = "training_state.pth"
 
 
 def state_path(folder: Path) -> Path:
-    """Where the state of a run is, in the folder of the run."""
+    """Return the path of the training state in the folder of a run."""
     return folder / FILE_NAME
 
 
 def write_state(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` (tensors and plain containers) with all random streams and versions."""
-    whole = {
+    """Write `content` (tensors and plain containers) with all random streams and versions.
+
+    Raises UserError where the file cannot be written.
+    """
+    state = {
         "format": FORMAT,
         "versions": {"torch": torch.__version__.split("+")[0], "python": platform.python_version()},
         "random": random_states(),
         **content,
     }
-    write_atomically(path, lambda file: torch.save(whole, file), durable=True)
+    write_atomically(path, lambda file: torch.save(state, file), durable=True)
 
 
 def read_state(path: Path, mmap: bool = False) -> dict[str, Any]:
-    """The content of a state file; with `mmap` tensors stay on disk until they are used.
+    """Return the content of a state file; with `mmap` tensors stay on disk until they are used.
 
     Raises UserError where the file is damaged or of a newer format.
     """
     state = load_plain(path, mmap)
     if not isinstance(state, dict) or "format" not in state:
-        raise UserError(f"{path} is no training state: delete it to go on from the weights alone")
+        raise UserError(f"{path} is no training state: delete it to start from the weights alone")
     if state["format"] > FORMAT:
         raise UserError(
             f"{path} has format {state['format']}, this version reads up to {FORMAT}: "
-            "go on with the newer version, or delete the file to go on from the weights alone"
+            "resume with the newer version, or delete the file to start from the weights alone"
         )
     return state
 
 
 def random_states() -> dict[str, Any]:
-    """Python's, numpy's and torch's streams, as tensors and plain containers."""
+    """Return the random states of Python, NumPy and PyTorch, as tensors and plain containers."""
     version, numbers, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=True)
-    kind, keys, place, has_gauss, cached = numpy_state
+    kind, keys, position, has_gauss, cached = numpy_state
     return {
         "python": [version, list(numbers), gauss],
-        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), place, has_gauss, cached],
+        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """The inverse of `random_states`."""
+    """Restore what `random_states` returned; those of GPUs only where as many are available."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
-    kind, keys, place, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(states["torch"])
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

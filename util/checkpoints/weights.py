@@ -1,4 +1,4 @@
-"""Weight files: one bare state dict each, `<epoch>_net_<name>.pth`, in every form met in the wild.
+"""Weight files `<epoch>_net_<name>.pth`: one state dict each, also of older or wrapped networks.
 
 Reading never runs code (`weights_only=True`).
 """
@@ -22,17 +22,17 @@ NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def epoch_label(opt: Namespace) -> str:
-    """What the names of weight files begin with: `iter_<N>` under --load_iter N, else --epoch."""
+    """Return what names of weight files begin with: `iter_<N>` with --load_iter N, else --epoch."""
     return f"iter_{opt.load_iter}" if opt.load_iter > 0 else str(opt.epoch)
 
 
 def weights_path(folder: Path, epoch: str, name: str) -> Path:
-    """`<folder>/<epoch>_net_<name>.pth`."""
+    """Return `<folder>/<epoch>_net_<name>.pth`."""
     return folder / f"{epoch}_net_{name}.pth"
 
 
 def unwrap(net: nn.Module) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel or torch.compile."""
+    """Return the network inside DataParallel, DistributedDataParallel or torch.compile."""
     while True:
         inner = getattr(net, "module", None) or getattr(net, "_orig_mod", None)
         if not isinstance(inner, nn.Module):
@@ -41,18 +41,18 @@ def unwrap(net: nn.Module) -> nn.Module:
 
 
 def bare_state_dict(net: nn.Module) -> "OrderedDict[str, Tensor]":
-    """The state dict as it is stored: own keys without prefixes, contiguous CPU tensors."""
+    """Return the state dict as it is stored: without prefixes, contiguous tensors on the CPU."""
     state = unwrap(net).state_dict()
     return OrderedDict((key, value.detach().cpu().contiguous()) for key, value in state.items())
 
 
 def save_weights(net: nn.Module, path: Path) -> None:
-    """Write the bare state dict, whole or not at all."""
+    """Write the state dict, whole or not at all. Raises UserError where it cannot be written."""
     write_atomically(path, lambda file: torch.save(bare_state_dict(net), file), durable=True)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file, on the CPU, without the prefixes of wrappers.
+    """Return the state dict in a file, on the CPU, without the prefixes of wrappers.
 
     Raises UserError naming the file and the reason where it is missing, empty, truncated, not a
     state dict, or holds anything but tensors and plain containers.
@@ -60,17 +60,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     content = load_plain(path)
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} is not a state dict: it holds {_describe(content)}")
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    if strangers:
+    others = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if others:
         raise UserError(
-            f"{path} is not a bare state dict: {strangers[0]!r} is "
-            f"{_describe(content[strangers[0]])}; save net.state_dict() alone"
+            f"{path} is not a bare state dict: {others[0]!r} is "
+            f"{_describe(content[others[0]])}; save net.state_dict() alone"
         )
     return {_without_prefixes(key): value for key, value in content.items()}
 
 
 def load_plain(path: Path, mmap: bool = False) -> Any:
-    """What torch.save wrote, on the CPU, as long as it is tensors and plain containers.
+    """Load a file of torch.save onto the CPU; it holds tensors and plain containers alone.
 
     `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does.
     """
@@ -80,23 +80,23 @@ def load_plain(path: Path, mmap: bool = False) -> Any:
         raise UserError(f"{path} is empty: copy or download it again")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of file versions; a file that fails says why below
+            warnings.simplefilter("ignore")  # about file versions; a failure is raised below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
     except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
         reason = str(error).split("\n")[0].split(". This")[0]
         raise UserError(
-            f"{path} cannot be read, perhaps cut short or damaged ({reason}): "
+            f"{path} cannot be read, perhaps truncated or damaged ({reason}): "
             "copy or download it again"
         ) from error
 
 
 def _unpickling_reason(error: pickle.UnpicklingError) -> str:
     text = str(error)
-    for sign in ("Unsupported global: GLOBAL ", "Unsupported class ", "Trying to call "):
-        if sign in text:
-            name = text.split(sign)[1].split()[0]
+    for phrase in ("Unsupported global: GLOBAL ", "Unsupported class ", "Trying to call "):
+        if phrase in text:
+            name = text.split(phrase)[1].split()[0]
             return f"it holds {name}, not tensors alone, and loading that could run code"
     return "it is not a file that torch.save wrote, or it is damaged"
 
@@ -114,7 +114,7 @@ def _without_prefixes(key: str) -> str:
 
 
 def load_into(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load a state dict into a network. `path` is named in errors.
+    """Load a state dict into a network; `path` is named in errors.
 
     Running statistics that instance norm layers had before PyTorch 0.4 are dropped. Raises
     UserError where keys or shapes do not fit.

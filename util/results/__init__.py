@@ -10,7 +10,7 @@ from .video import VideoResult
 
 
 def make_results(opt: Namespace, labels: Sequence[str]) -> ResultPages | OutputFolder | VideoResult:
-    """The folder of `--output` where it is given, else the pages. `labels` name the visuals."""
+    """Return where results go: a video, the folder `--output`, or pages of the visuals `labels`."""
     if is_video(opt):
         return VideoResult(opt)
     return ResultPages(opt, labels) if opt.output is None else OutputFolder(opt)

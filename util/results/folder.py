@@ -1,13 +1,10 @@
-"""Translated pictures as files: the format that is asked for, with the metadata that matters.
-
-The folder `--output`, and how its files are encoded.
-"""
+"""The folder `--output`: translated images in the requested format, with their metadata."""
 
 import io
 import logging
 import struct
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -16,15 +13,15 @@ from torch import Tensor
 from ..errors import UserError
 from ..files import make_folder, write_atomically
 from ..images import PNG_LEVEL, stretched, to_image_array
-from .results import TRANSLATION, Results, Visuals, inside_input, unique_stem
+from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
 
 log = logging.getLogger(__name__)
 
 FORMATS = ("same", "png", "jpg", "tiff", "webp")
-"""What `--format` accepts; same is that of the input."""
+"""What `--format` accepts; `same` is the format of the input."""
 
 METADATA_DAMAGE = (OSError, ValueError, TypeError, LookupError, SyntaxError, struct.error)
-"""What Pillow raises where metadata cannot be read, or not be written in another format."""
+"""What Pillow raises where metadata cannot be read, or cannot be written in another format."""
 
 LOSSY = {"JPEG", "WEBP"}
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
@@ -33,71 +30,66 @@ CAMERA_TAGS = {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0
 
 
 class EncodeError(UserError):
-    """A picture that its format has no place for."""
+    """An image that its format cannot hold."""
 
 
 class OutputFolder(Results):
     """`<output>/<sub-folders and stem of the input>.<format>`: the translations alone."""
 
     def has(self, path: str) -> bool:
-        """Whether the translation of `path` is there."""
-        return self.place(path).is_file()
+        """Return whether the translation of `path` exists."""
+        return self.target(path).is_file()
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
-        """Save the translations, with the metadata of their inputs."""
+        """Save the translations `fake` (N, 3, H, W), with the metadata of their inputs."""
         for image, path in zip(visuals[TRANSLATION], paths, strict=True):
             self.threads.submit(self._save, image, path)
 
     def close(self) -> Path:
-        """The folder."""
+        """Wait until all files are written; returns the folder."""
         self.threads.finish()
         return Path(self.opt.output)
 
-    def place(self, path: str) -> Path:
-        """The file that the translation of `path` is saved in."""
-        inside, picture_format = inside_input(path, self.opt), self.opt.format
-        if picture_format != "same":
-            inside = inside.with_name(unique_stem(path, self.opt) + ending(inside, picture_format))
-        return Path(self.opt.output) / inside
+    def target(self, path: str) -> Path:
+        """Return the file for the translation of `path`."""
+        relative, image_format = relative_to_input(path, self.opt), self.opt.format
+        if image_format != "same":
+            relative = relative.with_name(f"{unique_stem(path, self.opt)}.{image_format}")
+        return Path(self.opt.output) / relative
 
     def _save(self, image: Tensor, path: str) -> None:
-        picture = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
+        translation = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
-            write_image(picture, self.place(path), self.opt.quality, Path(path))
-        except EncodeError as error:  # the others can perhaps
+            write_image(translation, self.target(path), self.opt.quality, Path(path))
+        except EncodeError as error:  # other images may still fit
             self.failures.append(str(error))
             log.warning("skipped: %s", error)
 
 
-def ending(path: PurePath, picture_format: str) -> str:
-    """The ending, with its dot, of the translation of `path`."""
-    return path.suffix if picture_format == "same" else f".{picture_format}"
-
-
 def write_image(image: Image.Image, path: Path, quality: int, source: Path | None = None) -> None:
-    """Write an upright RGB picture, whole or not at all, with the metadata of `source`.
+    """Write an upright RGB image, whole or not at all, with the metadata of `source`.
 
-    The ending of `path` decides the format; `quality` (1 to 100) counts for JPEG and WebP. Raises
-    UserError where the format or the file cannot be written, EncodeError where the format has no
-    place for this picture (JPEG and WebP have a largest size). Metadata without a place are left
-    out.
+    The extension of `path` decides the format; `quality` (1 to 100) is for JPEG and WebP. Metadata
+    that the format cannot hold are left out, with a warning. Raises UserError where the format or
+    the file cannot be written, EncodeError where the image does not fit the format (JPEG and WebP
+    have a maximum size).
     """
     file_format = Image.registered_extensions().get(path.suffix.lower(), "")
     if file_format not in Image.SAVE:
         raise UserError(
-            f"{path}: pictures of the format {path.suffix or '(none)'} cannot be written; "
+            f"{path}: images of the format {path.suffix or '(none)'} cannot be written; "
             "choose another with --format"
         )
-    how: dict[str, Any] = {"format": file_format}
+    encoding: dict[str, Any] = {"format": file_format}
     if file_format in LOSSY:
-        how["quality"] = quality
+        encoding["quality"] = quality
     elif file_format == "PNG":
-        how["compress_level"] = PNG_LEVEL
+        encoding["compress_level"] = PNG_LEVEL
     try:  # encoded first: a failure leaves no file behind
-        content = _encoded(image, **how, **(metadata_of(source) if source else {}))
+        content = _encoded(image, **encoding, **(metadata_of(source) if source else {}))
     except METADATA_DAMAGE as error:
         try:
-            content = _encoded(image, **how)
+            content = _encoded(image, **encoding)
         except (OSError, ValueError) as reason:
             raise EncodeError(f"{path} cannot be written ({reason}); try --format png") from reason
         log.warning("%s is written without metadata (%s)", path, error)
@@ -105,29 +97,29 @@ def write_image(image: Image.Image, path: Path, quality: int, source: Path | Non
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
-def _encoded(image: Image.Image, **how: Any) -> io.BytesIO:
+def _encoded(image: Image.Image, **encoding: Any) -> io.BytesIO:
     content = io.BytesIO()
-    image.save(content, **how)
+    image.save(content, **encoding)
     return content
 
 
 def metadata_of(source: Path) -> dict[str, Any]:
-    """`icc_profile` and `exif` of an image file, for `Image.save`.
+    """Return `icc_profile` and `exif` of an image file, for `Image.save`.
 
     A profile that is not for RGB is left out, since the translation is RGB. So are the EXIF
-    orientation, since the translation is upright, and what describes the file, not the picture.
+    orientation, since the translation is upright, and tags that describe the file, not the image.
     """
-    kept: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     with Image.open(source) as image:
         profile = image.info.get("icc_profile")
         if profile and profile[16:20] == b"RGB ":
-            kept["icc_profile"] = profile
-        exif, old = Image.Exif(), image.getexif()
-        for tag in CAMERA_TAGS & set(old):
-            exif[tag] = old[tag]
+            metadata["icc_profile"] = profile
+        exif, source_exif = Image.Exif(), image.getexif()
+        for tag in CAMERA_TAGS & set(source_exif):
+            exif[tag] = source_exif[tag]
         for ifd in (EXIF_IFD, GPS_IFD):
-            if entries := old.get_ifd(ifd):
+            if entries := source_exif.get_ifd(ifd):
                 exif[ifd] = dict(entries)
         if exif:
-            kept["exif"] = exif.tobytes()  # TIFF would lose parts of an Exif object
-    return kept
+            metadata["exif"] = exif.tobytes()  # TIFF would lose parts of an Exif object
+    return metadata

@@ -1,4 +1,4 @@
-"""Translated pictures as pages, in `--results_dir`."""
+"""Translated images as web pages, in `--results_dir`."""
 
 import logging
 from argparse import Namespace
@@ -12,11 +12,12 @@ from ..errors import UserError
 from ..files import make_folder
 from ..html import HTML
 from ..images import save_image, to_image_array
-from .results import Results, Visuals, inside_input, results_folder, unique_stem
+from .results import Results, Visuals, relative_to_input, results_folder, unique_stem
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 100
+"""Few enough that a browser opens a page of full-size images at once."""
 
 
 class ResultPages(Results):
@@ -33,10 +34,10 @@ class ResultPages(Results):
         make_folder(self.img_dir)
         self.page = 1
         self.rows: list[str] = []
-        """The images of the current page, by their paths."""
+        """The paths of the inputs on the current page."""
 
     def has(self, path: str) -> bool:
-        """Whether the images of all labels are there."""
+        """Return whether the images of all labels exist."""
         return all((self.img_dir / name).is_file() for name in self._files(path).values())
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
@@ -44,27 +45,30 @@ class ResultPages(Results):
         for number, path in enumerate(paths):
             for label, name in self._files(path).items():
                 self.threads.submit(self._save, visuals[label][number], name)
-            self.leave_out(path)
+            self._add_row(path)
 
-    def leave_out(self, path: str) -> None:
-        """Add the row of a picture."""
+    def add_existing(self, path: str) -> None:
+        """Add the row of an input whose images exist already."""
+        self._add_row(path)
+
+    def _add_row(self, path: str) -> None:
         if len(self.rows) == ROWS_PER_PAGE:
-            self.threads.finish()  # a page shows only images that are there
+            self.threads.finish()  # a page shows only images that exist
             self._save_page(next_page=True)
             self.page, self.rows = self.page + 1, []
         self.rows.append(path)
 
     def close(self) -> Path:
-        """Write the last page; returns the first."""
+        """Write the last page; returns the path of the first."""
         self.threads.finish()
         self._save_page()
         return self.folder / "index.html"
 
     def interrupted(self) -> None:
-        """Have the page show the images that are complete."""
+        """Write the page with the images that are complete."""
         self.rows = [path for path in self.rows if self.has(path)]
         if self.rows or self.page > 1:
-            with suppress(UserError):  # what ended the run is being told already
+            with suppress(UserError):  # the error that ended the run is reported
                 self._save_page()
                 log.info("results so far: %s", self.folder / "index.html")
 
@@ -74,8 +78,8 @@ class ResultPages(Results):
         save_image(to_image_array(image), target, self.opt.aspect_ratio)
 
     def _stem(self, path: str) -> str:
-        inside = inside_input(path, self.opt)
-        return inside.with_name(unique_stem(path, self.opt)).as_posix()
+        relative = relative_to_input(path, self.opt)
+        return relative.with_name(unique_stem(path, self.opt)).as_posix()
 
     def _files(self, path: str) -> dict[str, str]:
         stem = self._stem(path)

@@ -1,4 +1,4 @@
-"""Where translated pictures go, and under which names: what pages, folder and video share."""
+"""Where translated images go, and under which names: what pages, folder and video share."""
 
 import os
 from argparse import Namespace
@@ -12,57 +12,58 @@ from torch import Tensor
 
 from ..threads import Threads, cpu_cores
 
-MOST_WRITERS = 8
+MAX_WRITERS = 8
+"""Threads; more only compete with the network for the cores."""
 TRANSLATION = "fake"
 """The label that `--model test` gives to its output."""
-USUAL_SUFFIX = "_A"
-"""The generator that a run of cycle_gan translates with unless another is asked for."""
+DEFAULT_SUFFIX = "_A"
+"""The generator that a run of cycle_gan translates with by default."""
 
 Visuals = Mapping[str, Tensor]
 
 
 def results_folder(opt: Namespace) -> Path:
-    """`<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`, of one generator alone.
+    """Return `<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`, which differs for each generator.
 
-    The generator of `--model test` adds its suffix, unless that is `_A`: both directions translate
-    images of the same name to files of the same name, and the usual direction has the usual folder.
+    `--model test` adds the suffix of its generator, unless that is `_A`: both directions translate
+    images of the same name to files of the same name, and the default has the reference's folder.
     """
     iteration = f"_iter{opt.load_iter}" if opt.load_iter > 0 else ""
     suffix = opt.model_suffix if opt.model == "test" else ""
-    generator = "" if suffix == USUAL_SUFFIX else suffix
+    generator = "" if suffix == DEFAULT_SUFFIX else suffix
     folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}"
     return Path(opt.results_dir) / opt.name / folder
 
 
 class Results:
-    """Saves pictures as they come, in other threads; memory does not grow with their number.
+    """Saves images in other threads, in bounded memory.
 
-    Used as a context manager: pictures under way are finished however the block is left.
+    As a context manager it finishes the images that are being written however the block is left.
     """
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
-        self.threads = Threads(min(MOST_WRITERS, max(2, cpu_cores() // 2)))
+        self.threads = Threads(min(MAX_WRITERS, max(2, cpu_cores() // 2)))
         self.failures: list[str] = []
-        """What was said of pictures that could not be encoded."""
+        """The messages about images that could not be encoded."""
 
     def has(self, path: str) -> bool:
-        """Whether the picture `path` has its results already."""
+        """Return whether the results of the input `path` exist already."""
         raise NotImplementedError
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
-        """Save the images of a batch, each (N, C, H, W) in [-1, 1], made from N files."""
+        """Save the images of a batch, each (N, C, H, W) in [-1, 1], translated from N files."""
         raise NotImplementedError
 
-    def leave_out(self, path: str) -> None:
-        """Take note of a picture that has its results already."""
+    def add_existing(self, path: str) -> None:
+        """Record an input whose results exist already."""
 
     def close(self) -> Path:
-        """Save what is left to save; returns where to look."""
+        """Write what is still unwritten; returns the path of the results."""
         raise NotImplementedError
 
     def interrupted(self) -> None:
-        """Leave what is complete in order; called where the block is left by an exception."""
+        """Tidy up what is incomplete; called where the block is left by an exception."""
 
     def __enter__(self) -> "Results":
         return self
@@ -82,31 +83,31 @@ class Results:
             self.interrupted()
 
 
-def inside_input(path: str, opt: Namespace) -> PurePosixPath:
-    """The place of a picture below the input folder, without testA or the like at its head."""
-    picture, root = Path(path), Path(opt.dataroot)
-    if not picture.is_relative_to(root) or picture == root:
-        return PurePosixPath(picture.name)
-    parts = picture.relative_to(root).parts
-    of_phase = {opt.phase, f"{opt.phase}A", f"{opt.phase}B"}
-    if opt.dataset_mode != "single" and len(parts) > 1 and parts[0] in of_phase:
+def relative_to_input(path: str, opt: Namespace) -> PurePosixPath:
+    """Return the path of an image relative to the input folder, without a leading testA or such."""
+    image, root = Path(path), Path(opt.dataroot)
+    if not image.is_relative_to(root) or image == root:
+        return PurePosixPath(image.name)
+    parts = image.relative_to(root).parts
+    phase_folders = {opt.phase, f"{opt.phase}A", f"{opt.phase}B"}
+    if opt.dataset_mode != "single" and len(parts) > 1 and parts[0] in phase_folders:
         parts = parts[1:]
     return PurePosixPath(*parts)
 
 
 def unique_stem(path: str, opt: Namespace) -> str:
-    """The stem of a picture; with its ending where an a.png stands beside an a.jpg."""
-    picture = Path(path)
-    if picture == Path(opt.dataroot):
-        return picture.stem
-    return _stems(str(picture.parent)).get(picture.name, picture.stem)
+    """Return the stem of an image file, with its extension where a.png is beside a.jpg."""
+    image = Path(path)
+    if image == Path(opt.dataroot):
+        return image.stem
+    return _stems(str(image.parent)).get(image.name, image.stem)
 
 
 @lru_cache(maxsize=4)
 def _stems(folder: str) -> dict[str, str]:
-    """File name -> a stem of its own, for the pictures of a folder."""
-    endings = set(Image.registered_extensions())
-    names = sorted(name for name in os.listdir(folder) if Path(name).suffix.lower() in endings)  # noqa: PTH208
+    """Return file name -> a stem that no other file has, for the images of a folder."""
+    extensions = set(Image.registered_extensions())
+    names = sorted(name for name in os.listdir(folder) if Path(name).suffix.lower() in extensions)  # noqa: PTH208
     stems: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:

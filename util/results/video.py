@@ -11,29 +11,30 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import make_folder
+from ..files import make_folder, replace_file
 from ..images import stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
 from .results import TRANSLATION, Results, Visuals, results_folder
 
 CODECS = {".webm": "libvpx-vp9"}
-USUAL_CODEC = "libx264"
+DEFAULT_CODEC = "libx264"
 QUALITY = {"crf": "18"}
-"""Of both codecs; 0 is lossless, 18 looks like the frames that went in."""
+"""Of both codecs; 0 is lossless, 18 is visually lossless."""
 COLOUR_TAGS = ("colorspace", "color_primaries", "color_trc")
-"""Of a stream (ITU-T H.273): how a player turns its YUV into colours."""
+"""Attributes of a stream (ITU-T H.273): how a player converts its YUV to colours."""
 MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
-"""The `colorspace` of a stream -> PyAV's name. Without one, reading and writing take ITU601."""
+"""The `colorspace` of a stream -> PyAV's name. Without one, reading and writing use ITU601."""
 LIMITED_RANGE = 1
+"""PyAV's `color_range` for luma from 16 to 235, which `reformat` writes."""
 
 
 class VideoResult(Results):
-    """`<output>/<name of the input>`, or `<stem>_fake.<ending>` in the folder of results."""
+    """A video `<output>/<name of the input>`, or `<stem>_fake.<extension>` in the results."""
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.threads = Threads(threads=1)  # frames in their order
+        self.threads = Threads(threads=1)  # one, so that frames stay in order
         source = Path(opt.dataroot)
         if opt.output is None:
             self.path = results_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
@@ -42,16 +43,16 @@ class VideoResult(Results):
         self.writer = VideoWriter(source, self.path, whole="num_test" not in opt.given)
 
     def has(self, path: str) -> bool:
-        """Whether the translated video is there."""
+        """Return whether the translated video exists."""
         return self.path.is_file()
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
-        """Encode the translations of frames."""
+        """Encode the translations `fake` (N, 3, H, W) of N frames."""
         for image, path in zip(visuals[TRANSLATION], paths, strict=True):
             self.threads.submit(self._encode, image, path)
 
     def close(self) -> Path:
-        """Finish the video; returns it."""
+        """Finish the video; returns its path."""
         try:
             self.threads.finish()
             self.writer.close()
@@ -61,19 +62,19 @@ class VideoResult(Results):
         return self.path
 
     def _encode(self, image: Tensor, path: str) -> None:
-        picture = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
-        self.writer.add(picture, time_of_frame(path))
+        frame = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
+        self.writer.add(frame, time_of_frame(path))
 
     def interrupted(self) -> None:
-        """Leave no half of a video."""
+        """Delete the unfinished video."""
         self.writer.discard()
 
 
 class VideoWriter:
-    """Writes frames with the times, the rate and the sound of `source` to `path`.
+    """Writes frames with the times, the frame rate and the sound of `source` to `path`.
 
-    The file has its name when `close` was called, and not before. `whole`: the sound goes on
-    behind the last frame, as in the source.
+    The file gets its name in `close`. `whole`: all frames are written, and the sound after the last
+    one too.
     """
 
     def __init__(self, source: Path, path: Path, whole: bool = True) -> None:
@@ -81,19 +82,22 @@ class VideoWriter:
         self.unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
         self._output: Any = None
 
-    def add(self, picture: Image.Image, time: int) -> None:
-        """Encode an RGB frame that is shown from `time` on. Raises UserError where it cannot."""
+    def add(self, image: Image.Image, time: int) -> None:
+        """Encode an RGB frame that is shown from `time` on, in units of the source's time base.
+
+        Raises UserError where that fails.
+        """
         with self._naming_the_file():
             if self._output is None:
-                self._open(picture)
-            frame = self._av.VideoFrame.from_image(picture)
+                self._open(image)
+            frame = self._av.VideoFrame.from_image(image)
             frame = frame.reformat(format=self._stream.pix_fmt, dst_colorspace=self._matrix)
             frame.pts, frame.time_base = time, self._time_base
             self._copy_sound(until=float(time * self._time_base))
             self._output.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what is left and give the file its name; nothing where no frame was added."""
+        """Write the remaining packets and rename the file, where a frame was added."""
         if self._output is None:
             return
         with self._naming_the_file():
@@ -102,11 +106,11 @@ class VideoWriter:
                 self._copy_sound(until=float("inf"))
             self._output.close()
             self._input.close()
-            self.unfinished.replace(self.path)
+            replace_file(self.unfinished, self.path)
 
     def discard(self) -> None:
-        """Leave no file."""
-        with suppress(OSError, ValueError):  # what went wrong before is being told already
+        """Delete the unfinished file."""
+        with suppress(OSError, ValueError):  # the first error is the one to report
             if self._output is not None:
                 self._output.close()
                 self._input.close()
@@ -122,20 +126,20 @@ class VideoWriter:
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write the video {self.path} ({error})") from error
 
-    def _open(self, picture: Image.Image) -> None:
+    def _open(self, image: Image.Image) -> None:
         self._av = import_av()
         self._input = open_video(self.source)
-        old = self._input.streams.video[0]
-        self._time_base = old.time_base
+        source = self._input.streams.video[0]
+        self._time_base = source.time_base
         make_folder(self.path.parent)
         self._output = self._av.open(str(self.unfinished), "w")
-        codec = CODECS.get(self.path.suffix.lower(), USUAL_CODEC)
-        self._stream = self._output.add_stream(codec, rate=old.average_rate, options=QUALITY)
-        self._stream.width, self._stream.height = picture.size
-        even = picture.width % 2 == picture.height % 2 == 0
+        codec = CODECS.get(self.path.suffix.lower(), DEFAULT_CODEC)
+        self._stream = self._output.add_stream(codec, rate=source.average_rate, options=QUALITY)
+        self._stream.width, self._stream.height = image.size
+        even = image.width % 2 == image.height % 2 == 0  # yuv420p halves both sides
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"
-        self._stream.codec_context.time_base = old.time_base
-        self._keep_look(old.codec_context, self._stream.codec_context, picture.size)
+        self._stream.codec_context.time_base = source.time_base
+        self._copy_appearance(source.codec_context, self._stream.codec_context, image.size)
         self._sounds = {
             sound.index: self._output.add_stream_from_template(sound)
             for sound in self._input.streams.audio
@@ -143,8 +147,8 @@ class VideoWriter:
         self._packets: Iterator[Any] = iter(self._input.demux(*self._input.streams.audio))
         self._waiting = next(self._packets, None) if self._sounds else None
 
-    def _keep_look(self, old: Any, new: Any, size: tuple[int, int]) -> None:
-        """The colours of the source as its stream tags them, and the shape of its pixels."""
+    def _copy_appearance(self, old: Any, new: Any, size: tuple[int, int]) -> None:
+        """Copy the colour tags of the source, and for frames of equal size the pixel shape."""
         self._matrix = MATRICES.get(old.colorspace)
         if self._matrix is not None:
             new.color_range = LIMITED_RANGE

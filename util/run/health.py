@@ -1,4 +1,4 @@
-"""Noticing early that a run goes wrong."""
+"""Noticing early that a training run fails or collapses."""
 
 import json
 import logging
@@ -11,30 +11,38 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.run_folder import run_folder
+from ..checkpoints.training_state import state_path
 from ..errors import UserError
 from ..files import write_text_atomically
 from .progress import Progress
+from .resume import resume_command
 
 log = logging.getLogger(__name__)
 
 STUCK_LOSS = 0.003
+"""Of a discriminator; with lsgan balanced ones are near 0.25."""
 STUCK_REPORTS = 20
-CONSTANT_SPREAD = 0.5 / 255
+"""Reports in a row, so that one lucky batch is no warning."""
+CONSTANT_STD = 0.5 / 255
+"""A standard deviation of a quarter of an 8-bit level, of images in [-1, 1]."""
 CONSTANT_REPORTS = 10
-BATCHES_KEPT = 500
+"""Images in a row, as a fresh generator begins with almost one colour."""
+REMEMBERED_BATCHES = 500
+"""More than there are steps between two log lines by default; of older ones files are unknown."""
 
 
 class Health:
-    """Ends a run whose losses are not finite; warns once of a stuck or constant one.
+    """Ends a run whose losses are not finite; warns once of a stuck or collapsed one.
 
-    On a GPU the losses are looked at only where the step waits for the device anyway, and before
-    every save; which step was the first bad one is kept on the device.
+    The CPU synchronises with a GPU only where losses are logged and before every save; until then
+    the number of the first step with a bad loss is stored on the GPU.
     """
 
     def __init__(self, opt: Namespace) -> None:
+        self.opt = opt
         self.report = run_folder(opt) / "not_finite.json"
         self._first_bad: Tensor | None = None
-        self._batches: deque[dict[str, Any]] = deque(maxlen=BATCHES_KEPT)
+        self._batches: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_BATCHES)
         self._near_zero: dict[str, int] = {}
         self._constant: dict[str, int] = {}
         self._warned: set[str] = set()
@@ -42,7 +50,7 @@ class Health:
     def watch(
         self, losses: Mapping[str, Tensor], batch: Mapping[str, Any], progress: Progress
     ) -> None:
-        """Take note of a step. On the CPU, raises UserError as `check` does."""
+        """Record the losses and files of a step. On the CPU, raises UserError as `check` does."""
         values = [value.detach() for value in losses.values() if isinstance(value, Tensor)]
         if not values:
             return
@@ -60,7 +68,7 @@ class Health:
             self.check(losses)
 
     def check_before_save(self, losses: Mapping[str, Any], weights: Iterable[Tensor]) -> None:
-        """As `check`; weights that are not finite must not take the place of good ones either."""
+        """Raise UserError as `check` does, and where a weight is not finite, before it is saved."""
         self.check(losses)
         if not all(torch.stack([w.detach().isfinite().all() for w in weights]).tolist()):
             self._end(self._batches[-1], losses, "a weight is not finite after")
@@ -70,20 +78,28 @@ class Health:
         if self._first_bad is None or int(self._first_bad) < 0:
             return
         step = int(self._first_bad)
-        seen = [entry for entry in self._batches if entry["step"] == step]
-        self._end(seen[0] if seen else {"step": step}, losses, "a loss is not finite at")
+        entries = [entry for entry in self._batches if entry["step"] == step]
+        self._end(entries[0] if entries else {"step": step}, losses, "a loss is not finite at")
 
     def _end(self, where: dict[str, Any], losses: Mapping[str, Any], what: str) -> NoReturn:
-        found = {name: str(float(value)) for name, value in losses.items()}
-        write_text_atomically(self.report, json.dumps({**where, "losses": found}, indent=1) + "\n")
+        values = {name: str(float(value)) for name, value in losses.items()}
+        write_text_atomically(self.report, json.dumps({**where, "losses": values}, indent=1) + "\n")
         raise UserError(
-            f"{what} step {where['step']}; {self.report} names the pictures of that step. "
-            "The last saved state is untouched: go on from it with --continue_train and a lower "
-            "--lr, or without those pictures"
+            f"{what} step {where['step']}; {self.report} names the images of that step. "
+            f"{self._remedy()}"
+        )
+
+    def _remedy(self) -> str:
+        if not state_path(run_folder(self.opt)).is_file():
+            return "Nothing was saved yet: begin again with a lower --lr, or without those images"
+        return (
+            f"The last save is untouched: {resume_command(self.opt)} resumes from it, best with a "
+            "lower --lr; without those images begin a new run with its weights, --name NEW "
+            f"--start_from {self.opt.name}"
         )
 
     def watch_reported(self, losses: Mapping[str, float]) -> None:
-        """Take note of losses that are reported: warn where a discriminator is stuck near zero.
+        """Warn where a discriminator is stuck near zero; called with the losses that are logged.
 
         Raises UserError as `check` does.
         """
@@ -100,21 +116,22 @@ class Health:
                     f"the loss {name} has been near zero for {stuck} reports: the discriminator "
                     "tells real from generated without effort, so the generator learns nothing. "
                     "Check that the folders differ in style alone (not in borders, size or file "
-                    "format), or lower --ndf",
+                    "format), or begin a new run with a lower --ndf",
                 )
 
     def watch_images(self, visuals: Mapping[str, Tensor]) -> None:
-        """Take note of pictures that are shown: warn where a generated one has one colour."""
+        """Warn where a generated image has one colour; called with the images that are shown."""
         for label, images in visuals.items():
             if not label.startswith("fake"):
                 continue
-            constant = float(images.detach().float().std()) < CONSTANT_SPREAD
+            constant = float(images.detach().float().std()) < CONSTANT_STD
             self._constant[label] = self._constant.get(label, 0) + 1 if constant else 0
-            if self._constant[label] == CONSTANT_REPORTS:  # a fresh generator begins like that
+            if self._constant[label] == CONSTANT_REPORTS:
                 self._warn_once(
                     label,
-                    f"{label} is one constant colour: the generator has collapsed. Lower --lr, or "
-                    "start again from an earlier epoch with --continue_train --epoch N",
+                    f"{label} is one constant colour: the generator has collapsed. Resume with a "
+                    "lower --lr, or start from the weights of an earlier epoch with "
+                    "--continue_train --epoch N, which moves this run aside",
                 )
 
     def _warn_once(self, key: str, text: str) -> None:

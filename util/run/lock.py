@@ -1,4 +1,4 @@
-"""One training at a time under one name."""
+"""The lock that keeps two trainings from running under one name."""
 
 import contextlib
 import errno
@@ -17,16 +17,16 @@ from ..files import make_folder
 log = logging.getLogger(__name__)
 
 LOCKED_BYTE = 2**20
-"""Beyond what the file says of its owner: Windows keeps others from reading what is locked."""
+"""An offset behind the text that names the owner: Windows lets nobody read a locked byte."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""What file systems without locks answer (some network file systems)."""
+"""The errors of file systems without locks (some network file systems)."""
 
 
 class RunLock:
     """A lock of the operating system on `<checkpoints_dir>/.<name>.lock`, as a context manager.
 
-    The lock belongs to the process: it is gone when the process ends, however that happens, and
-    worker processes do not inherit it. The file lies beside the folder of the run, since that
+    The lock belongs to the process: it is released when the process ends, however that happens,
+    and worker processes do not inherit it. The file is beside the folder of the run, since that
     folder may be moved aside meanwhile, and is deleted at the end.
 
     Raises UserError where another training of that name is running.
@@ -68,11 +68,14 @@ class RunLock:
                 self.path.unlink()
             self._file.close()
         if self._made_folder:
-            with contextlib.suppress(OSError):  # it holds the run, unless the run failed early
+            with contextlib.suppress(OSError):  # not empty, unless the run failed early
                 self.folder.rmdir()
 
     def _try_to_lock(self) -> BinaryIO | None:
-        """The locked file; None where its owner deleted it after we had opened it."""
+        """Return the locked file, or None where its former owner has just deleted it.
+
+        Raises UserError where another process has the lock.
+        """
         file = self.path.open("a+b")
         try:
             if not _lock(file):
@@ -97,7 +100,7 @@ class RunLock:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a byte of an open file for this process; False where another process has it."""
+    """Lock a byte of an open file for this process; returns False where another process has it."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -107,7 +110,7 @@ def _lock(file: BinaryIO) -> bool:
         else:
             import fcntl
 
-            # of the process, unlike flock, whose locks live on in worker processes
+            # belongs to the process, unlike flock, whose locks worker processes inherit
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCKED_BYTE)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):

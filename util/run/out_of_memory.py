@@ -1,5 +1,6 @@
-"""What a user can do where the memory does not suffice."""
+"""What a user can do where the memory does not suffice, or where a worker process was killed."""
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,40 +11,64 @@ from ..devices import lacks_bfloat16
 from ..errors import UserError
 from ..memory import peak_bytes
 
-SIGNS = (
+MESSAGES = (
     *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
     *("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
 )
 """What allocators and the libraries of GPUs say in a plain RuntimeError."""
-ONEDNN_SAYS = ("could not create a primitive", "could not create a memory object")
-"""The whole message of the CPU's convolutions where they find no memory for themselves."""
+ONEDNN_MESSAGES = ("could not create a primitive", "could not create a memory object")
+"""The whole messages of the CPU's convolutions where they cannot allocate memory."""
+
+DEAD_WORKER = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) "
+    r"(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)"
+)
+"""How torch.utils.data says that a worker process is gone; the main process may be anywhere."""
 
 
 @contextmanager
-def memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
-    """Raise UserError, naming the peak, the sizes and three flags, where memory runs out."""
+def killed_worker_advice() -> Iterator[None]:
+    """Raise UserError, naming --num_threads, where a process that loads images has died.
+
+    The step may be half done, so that nothing is saved.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        match = DEAD_WORKER.match(str(error))
+        if not match:
+            raise
+        how = f"was killed (signal: {match['signal']})" if match["signal"] else "ended unexpectedly"
+        raise UserError(
+            f"a process that loads images {how}, often because the memory of the machine ran out: "
+            "give a smaller --num_threads (0: no such processes). What was saved is untouched"
+        ) from error
+
+
+@contextmanager
+def out_of_memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]:
+    """Raise UserError that names the peak, the sizes and three flags where memory runs out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         half = "fp16" if lacks_bfloat16(device) else "bf16"
-        advise = _advice_for_training if opt.isTrain else _advice_for_inference
+        advice = _advice_for_training if opt.isTrain else _advice_for_inference
         raise UserError(
             f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
-            f"{'; '.join(advise(opt, half)[:3])}"
+            f"{'; '.join(advice(opt, half)[:3])}"
         ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that an allocation failed."""
-    known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-    return known or str(error) in ONEDNN_SAYS or any(sign in str(error) for sign in SIGNS)
+    """Return whether an error means that an allocation failed."""
+    by_type = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+    return by_type or str(error) in ONEDNN_MESSAGES or any(text in str(error) for text in MESSAGES)
 
 
 def _peak(device: torch.device) -> str:
-    most = peak_bytes(device)
-    used = "this process" if most is None else f"{most / 1e9:.1f} GB in use at the peak"
+    used = f"{peak_bytes(device) / 1e9:.1f} GB in use at the peak"
     if device.type == "cuda":
         return f"{used} of {torch.cuda.get_device_properties(device).total_memory / 1e9:.1f} GB"
     return used
@@ -56,27 +81,31 @@ def _sizes(opt: Namespace) -> str:
 
 
 def _advice_for_training(opt: Namespace, half: str) -> list[str]:
-    found = []
+    advice = []
     if opt.precision in ("fp32", "tf32"):
-        found.append(f"--precision {half} (about two thirds of the memory, and faster)")
+        advice.append(f"--precision {half} (about two thirds of the memory, and faster)")
     if opt.batch_size > 1:
         batches = opt.accumulate * opt.batch_size
-        found.append(f"--batch_size 1 --accumulate {batches} (the same steps, somewhat slower)")
+        text = f"--batch_size 1 --accumulate {batches}"
+        advice.append(f"{text} (the same effective batch size, somewhat slower)")
     if not opt.grad_checkpoint:
-        found.append("--grad_checkpoint (half the memory or less, a third slower)")
+        advice.append("--grad_checkpoint (half the memory or less, a third slower)")
     smaller = opt.crop_size // 2 // 4 * 4
+    # --continue_train cannot change the sizes of a run, and no weights that exist fit another --ngf
+    new_run = f"--name NEW --start_from {opt.name} " if opt.resume == "state" else ""
     if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
-        found.append(f"--crop_size {smaller} (sees less of a picture at once)")
+        advice.append(f"{new_run}--crop_size {smaller} (sees less of an image at once)")
     elif "crop" not in opt.preprocess:
-        found.append("--preprocess crop (parts of --crop_size pixels, not whole pictures)")
-    found.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
-    return found
+        advice.append(f"{new_run}--preprocess crop (parts of --crop_size pixels, not whole images)")
+    if not opt.resume:
+        advice.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
+    return advice or ["ending other programs that use the memory"]
 
 
 def _advice_for_inference(opt: Namespace, half: str) -> list[str]:
-    found = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
+    advice = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
     if opt.precision in ("fp32", "tf32"):
-        found.append(f"--precision {half} (faster; colours differ by some levels)")
-    found.append("--tile 512 (the same pictures, slower)")
-    found.append("--max_size 1024 (smaller pictures)")
-    return found
+        advice.append(f"--precision {half} (faster; colours differ by some levels)")
+    advice.append("--tile 512 (the same images, slower)")
+    advice.append("--max_size 1024 (smaller images)")
+    return advice

@@ -1,4 +1,4 @@
-"""Where a training run stands: pictures seen, times, and the progress bar."""
+"""The position of a training run: epochs, images seen, times, and the progress bar."""
 
 import time
 from argparse import Namespace
@@ -11,17 +11,17 @@ from ..sinks.sink import LossRecord
 
 
 class Batches(Protocol):
-    """What a data loader offers."""
+    """What a data loader provides."""
 
     def __len__(self) -> int:
-        """Number of pictures in an epoch."""
+        """Return the number of images in an epoch."""
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
-        """The batches of an epoch without its first `start` pictures."""
+        """Yield the batches of an epoch (from 1) without its first `start` images."""
 
 
 class Position(NamedTuple):
-    """A place in a run."""
+    """A position in a run."""
 
     epoch: int
     """From 1."""
@@ -32,10 +32,10 @@ class Position(NamedTuple):
 
 
 class Progress:
-    """Counts the pictures and the seconds of a run; one picture is one iteration.
+    """Counts the images and the seconds of a run; one image is one iteration.
 
     `check` is called with each batch before it is counted, and raises DataError where the model
-    cannot take it.
+    cannot take the batch.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Progress:
         self._bar: tqdm[Any] | None = None
 
     def state(self) -> dict[str, int]:
-        """The position, for the training state."""
+        """Return the position, for the training state."""
         return {
             "epoch": self.epoch,
             "epoch_iters": self.epoch_iters,
@@ -66,60 +66,63 @@ class Progress:
         }
 
     def resume(self, state: Mapping[str, int]) -> None:
-        """Go to a position that `state` gave."""
+        """Take over a position that `state` returned."""
         self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
         self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
         self.start = self._start_here()
 
     def _start_here(self) -> Position:
-        """The position that this process starts from."""
+        """Return the current position, from which this process starts."""
         self._before = self.total_iters
         return Position(self.epoch, self.epoch_iters, self.total_iters)
 
     def epochs(self) -> Iterator[int]:
-        """The epochs that are left, the one in hand included; each is counted when it is over."""
+        """Yield the current epoch and those after it; `end_epoch` is called at the end of each."""
         while self.epoch <= self.last_epoch:
             yield self.epoch
 
     def end_epoch(self) -> None:
-        """Go to the beginning of the next epoch."""
+        """Advance to the beginning of the next epoch."""
         self.epoch, self.epoch_iters = self.epoch + 1, 0
 
     def batches(self) -> Iterator[dict[str, Any]]:
-        """The batches of the epoch that are left; in the loop is computing, between data time."""
+        """Yield the remaining batches of the epoch.
+
+        The time between two of them is data time, the time in the body of the loop computing time.
+        """
         bar = self._progress_bar()
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         for batch in self.dataset.batches(self.epoch, start=self.epoch_iters):
             self.check(batch)
-            self._got = time.perf_counter()
+            self._received = time.perf_counter()
             size = len(batch["A_paths"])
             self._before = self.total_iters
             self.total_iters += size
             self.epoch_iters += size
             self.total_steps += 1
-            self.data_time = self._got - asked
+            self.data_time = self._received - requested
             yield batch
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             bar.update(size)
 
     def _progress_bar(self) -> "tqdm[Any]":
         if self._bar is None:
             self._bar = tqdm(
-                total=self.total_iters + self._left(),
+                total=self.total_iters + self._images_left(),
                 initial=self.total_iters,
                 unit=" images",
-                disable=None,  # off where the output is no terminal
+                disable=None,  # hidden where the output is not a terminal
                 dynamic_ncols=True,
-                smoothing=0.05,
+                smoothing=0.05,  # over about 20 steps: with 0.3, the default, the estimate jumps
             )
         return self._bar
 
-    def _left(self) -> int:
+    def _images_left(self) -> int:
         return (self.last_epoch - self.epoch + 1) * len(self.dataset) - self.epoch_iters
 
     def due(self, frequency: int) -> bool:
-        """Whether this step crossed a multiple of `frequency` pictures."""
+        """Return whether this step crossed a multiple of `frequency` images."""
         return self.total_iters // frequency > self._before // frequency
 
     @property
@@ -138,25 +141,25 @@ class Progress:
         return self.epoch == self.last_epoch and self.epoch_iters >= len(self.dataset)
 
     def images_per_second(self) -> float:
-        """Over the whole run of this process so far."""
+        """Return the mean speed of this process so far."""
         return (self.total_iters - self.start.total_iters) / max(
             time.perf_counter() - self._began, 1e-9
         )
 
     def loss_record(self, losses: Mapping[str, float], learning_rate: float) -> LossRecord:
-        """The losses of the step in hand, with where it stands."""
+        """Return the losses of the current step with its position and times."""
         return LossRecord(
             epoch=self.epoch,
             iters=self.epoch_iters,
             total_iters=self.total_iters,
             losses=losses,
             learning_rate=learning_rate,
-            time=(time.perf_counter() - self._got) / (self.total_iters - self._before),
+            time=(time.perf_counter() - self._received) / (self.total_iters - self._before),
             data=self.data_time,
             images_per_second=self.images_per_second(),
         )
 
     def close(self) -> None:
-        """Take the progress bar away."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.close()

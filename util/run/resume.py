@@ -1,4 +1,4 @@
-"""Going on exactly where a run stood."""
+"""Resuming a run exactly where it stopped."""
 
 import logging
 from argparse import Namespace
@@ -16,25 +16,34 @@ from .progress import Progress
 
 log = logging.getLogger(__name__)
 
+NOT_EXACTLY = ("start_from", "epoch", "load_iter", "epoch_count")
+"""Options that choose weights or an epoch by hand, so that a run does not resume from its state."""
+
 
 class Resumable(Protocol):
-    """What a model offers."""
+    """What a model provides."""
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the first optimizer."""
+        """The learning rate of the first optimizer."""
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Take over networks, optimizers, schedules and pools."""
+        """Restore networks, optimizers, schedules and image pools."""
+
+
+def resume_command(opt: Namespace) -> str:
+    """Return in words which command resumes a run exactly, as a change of the command of `opt`."""
+    without = " or ".join(f"--{name}" for name in NOT_EXACTLY if name in opt.given)
+    command = "the same command with --continue_train"
+    return f"{command} and without {without}" if without else command
 
 
 def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluator) -> bool:
-    """Restore model, random streams, position and best epochs from the state of a run that resumes.
+    """Restore model, random streams, position and best epochs from the training state, if any.
 
-    --epoch_count given by hand wins over the stored position. Returns whether the run can write on
-    in its folder: not where it would write over snapshots that are there already, as a start from
-    weights alone or an earlier --epoch_count does. Raises UserError where the number of pictures
-    has changed.
+    An --epoch_count given by hand takes precedence over the stored position. Returns whether the
+    run can stay in its folder: a start from weights alone, or from an earlier --epoch_count, would
+    write over the snapshots in it. Raises UserError where the number of images has changed.
     """
     if opt.resume != "state":
         return False
@@ -43,7 +52,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:
         raise UserError(
-            f"--continue_train: an epoch had {stored} pictures and has {now} now; restore the data "
+            f"--continue_train: an epoch had {stored} images and has {now} now; restore the data "
             f"folder, or begin a new run with the old weights: --name NEW --start_from {opt.name}"
         )
     model.load_training_state(state["model"])

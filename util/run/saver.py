@@ -1,4 +1,4 @@
-"""When and what a training run saves."""
+"""What a training run saves, and when."""
 
 import logging
 import re
@@ -15,12 +15,13 @@ from ..checkpoints.training_state import state_path, write_state
 from ..errors import DataError, UserError
 from .health import Health
 from .progress import Progress
+from .resume import resume_command
 
 log = logging.getLogger(__name__)
 
 
 class Saveable(Protocol):
-    """What a model offers."""
+    """What a model provides."""
 
     save_dir: Path
 
@@ -28,13 +29,13 @@ class Saveable(Protocol):
         """Write `<epoch>_net_<name>.pth` for every network."""
 
     def current_loss_tensors(self) -> dict[str, Tensor]:
-        """Name -> scalar, of the losses of the last step."""
+        """Return the losses of the last step: name -> scalar."""
 
     def weights(self) -> list[Tensor]:
-        """The weights of all networks."""
+        """Return the weights of all networks."""
 
     def training_state(self) -> dict[str, Any]:
-        """Everything that going on exactly needs."""
+        """Return everything that resuming exactly needs."""
 
 
 class Stateful(Protocol):
@@ -45,10 +46,11 @@ class Stateful(Protocol):
 
 
 class Saver:
-    """Writes weights and the training state. A write that fails is said; the training goes on.
+    """Writes weights and the training state of a run.
 
-    Raises UserError, before anything is written, where `health` finds a value that is not finite.
-    `on_save` is called after each save.
+    A write that fails is a warning, since the next save may succeed. Raises UserError, before
+    anything is written, where `health` finds a value that is not finite. `on_save` is called after
+    each save.
     """
 
     def __init__(
@@ -62,36 +64,41 @@ class Saver:
     ) -> None:
         self.opt, self.model, self.progress = opt, model, progress
         self.health, self.evaluator, self.on_save = health, evaluator, on_save
+        self.state_path = state_path(run_folder(opt))
         self.failed = False
         """Whether the last save failed."""
 
-    def save_latest(self) -> None:
-        """The state and `latest_net_*.pth`; with --save_by_iter also `iter_<N>_net_*.pth`."""
+    def save_latest(self, last: bool = False) -> None:
+        """Save the state and `latest_net_*.pth`; with --save_by_iter also `iter_<N>_net_*.pth`.
+
+        `last`: the process ends after this save, without having reached the end of the run.
+        """
         names = ["latest"]
         if self.opt.save_by_iter and self.progress.due(self.opt.save_latest_freq):
             names.append(f"iter_{self.progress.total_iters}")
-        self._save(names)
+        self._save(names, last)
+        if last and not self.failed:
+            log.info("saved; %s resumes from here", resume_command(self.opt))
 
     @contextmanager
     def saving_before_data_errors(self) -> Iterator[None]:
-        """A DataError inside leaves what was trained whole: it is saved before the error passes."""
+        """Save before a DataError passes: it is raised between two steps, so the state is whole."""
         try:
             yield
         except DataError:
             if self.progress.trained:
-                self.save_latest()
-                if not self.failed:
-                    log.info("saved; the same command with --continue_train resumes from here")
+                self.save_latest(last=True)
             raise
 
     def save_epoch(self, epoch: int) -> None:
-        """At the end of an epoch: the state and latest, every --save_epoch_freq its snapshot."""
-        snapshot = epoch % self.opt.save_epoch_freq == 0 or epoch == self.progress.last_epoch
-        self._save(["latest", str(epoch)] if snapshot else ["latest"])
+        """Save the state and `latest`, every --save_epoch_freq epochs also a snapshot."""
+        last = epoch == self.progress.last_epoch
+        snapshot = epoch % self.opt.save_epoch_freq == 0 or last
+        self._save(["latest", str(epoch)] if snapshot else ["latest"], last)
         if snapshot and self.opt.keep_last > 0 and not self.failed:
-            self._drop_old_snapshots()
+            self._delete_old_snapshots()
 
-    def _save(self, names: list[str]) -> None:
+    def _save(self, names: list[str], last: bool) -> None:
         self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
         state = {
             "progress": self.progress.state(),
@@ -101,16 +108,25 @@ class Saver:
         try:
             for name in names:
                 self.model.save_networks(name)
-            # last: a run that is killed before goes on from the older state and writes them again
-            write_state(state_path(run_folder(self.opt)), state)
+            # last: a run that is killed before it resumes from the older state and rewrites them
+            write_state(self.state_path, state)
         except UserError as error:
             self.failed = True
-            log.warning("%s. The training goes on; the next save tries again", error)
+            log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
         else:
             self.failed = False
         self.on_save()
 
-    def _drop_old_snapshots(self) -> None:
+    def _remedy(self) -> str:
+        """What a user can do where the last save of a process failed."""
+        if not self.state_path.is_file():
+            return "No training state was stored before, so this run cannot resume exactly"
+        return (
+            "What was trained since the save before is lost; make room, and "
+            f"{resume_command(self.opt)} resumes from that save"
+        )
+
+    def _delete_old_snapshots(self) -> None:
         snapshots: dict[int, list[Path]] = {}
         for path in self.model.save_dir.glob("*_net_*.pth"):
             match = re.match(r"(\d+)_net_", path.name)

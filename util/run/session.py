@@ -1,4 +1,4 @@
-"""What both entry scripts do first and last; the console: a line per message, above the bar."""
+"""The start and the end of both entry scripts, and the console: messages above progress bars."""
 
 import io
 import logging
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 
 def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
-    """Start logging, complete the options from the run that they name, start the random streams.
+    """Start logging, complete the options from the run that they name, seed the random streams.
 
-    A seed that was not given is drawn and said.
+    A seed that was not given is drawn, and logged in training. Returns the completed options.
     """
     start_logging()
     opt = complete(opt)
@@ -34,7 +34,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
     random.seed(opt.seed)
     np.random.seed(opt.seed % 2**32)
     torch.manual_seed(opt.seed)
-    if getattr(opt, "deterministic", False):
+    if opt.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -42,7 +42,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
 
 
 def run_program(main: Callable[[], int]) -> int:
-    """The exit code of `main`; a mistake that the user can mend is one line, not a traceback."""
+    """Call `main` and return its exit code; a UserError is one line on stderr, not a traceback."""
     try:
         return main()
     except UserError as error:
@@ -54,8 +54,8 @@ def run_program(main: Callable[[], int]) -> int:
 
 
 def start_logging() -> None:
-    """Send messages from INFO upwards to the console; safe to call again."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what it cannot encode
+    """Send messages from INFO upwards to the console; calling it again changes nothing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may contain what its encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     root = logging.getLogger()
     if not any(isinstance(handler, _Console) for handler in root.handlers):

@@ -1,4 +1,4 @@
-"""Stopping on request: what is done is saved first."""
+"""Stop signals: a training saves first, inference closes its files, workers leave it to them."""
 
 import atexit
 import logging
@@ -14,21 +14,21 @@ EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 130}
 
 
 class StopRequest:
-    """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second stops at once."""
+    """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second ends the process."""
 
     names: tuple[str, ...] = tuple(EXIT_CODES)
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
-        self._former: dict[signal.Signals, object] = {}
+        self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread may take signals
+            return self  # only the main thread may handle signals
         for name in self.names:
             if hasattr(signal, name):
                 number = signal.Signals[name]
-                self._former[number] = signal.signal(number, self._take)
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -37,32 +37,27 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._former.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def report(self) -> int:
-        """Log how the run resumes; returns the exit code. To be called when all is saved."""
-        log.info("stopped; the same command with --continue_train resumes from here")
-        return self.exit_code or 0
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         self.exit_code = EXIT_CODES[name]
-        for known in self._former:
+        for known in self._previous:
             signal.signal(known, signal.SIG_DFL)
         log.info("%s: finishing this step, then saving (again to stop at once)", name)
 
 
-class StopAtOnce(StopRequest):
+class RaiseOnTerminate(StopRequest):
     """Raises SystemExit at SIGTERM and Ctrl-Break, as Ctrl-C raises KeyboardInterrupt.
 
-    So that what is open is closed in order. A second signal ends the process at once.
+    Open files are closed in order then. A second signal ends the process at once.
     """
 
     names = ("SIGTERM", "SIGBREAK")
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        for known in self._former:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        for known in self._previous:
             signal.signal(known, signal.SIG_DFL)
         name = signal.Signals(number).name
         log.info("%s: stopped", name)
@@ -70,26 +65,26 @@ class StopAtOnce(StopRequest):
 
 
 class WorkerStops:
-    """For worker processes: the main process decides when to stop.
+    """The `worker_init_fn` of a DataLoader: only the main process decides when to stop.
 
-    A cluster sends SIGTERM to every process of a job; a worker that followed it would break the
-    step in hand. So workers leave stop signals alone until the main process is about to end.
+    A cluster sends SIGTERM to every process of a job; a worker that obeyed it would break the
+    current step. So workers ignore stop signals until the main process is about to end.
     """
 
     def __init__(self) -> None:
         self._ending = multiprocessing.RawValue("b", 0)
-        # registered after multiprocessing's own hook, hence called before it ends the workers
+        # registered after multiprocessing's own hook, hence called before that ends the workers
         atexit.register(self._end)
 
     def _end(self) -> None:
         self._ending.value = 1
 
     def __call__(self, _worker: int) -> None:
-        """Called in a worker when it starts."""
+        """Install the handlers; called in a worker when it starts."""
         for name in EXIT_CODES:
             if hasattr(signal, name):
-                signal.signal(signal.Signals[name], self._take)
+                signal.signal(signal.Signals[name], self._handle)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._ending.value and number == signal.SIGTERM:
             os._exit(0)

@@ -40,7 +40,7 @@ class Folder:
     def has(self, path: str) -> bool:
         return path in self.there
 
-    def leave_out(self, path: str) -> None:
+    def add_existing(self, path: str) -> None:
         self.left_out.append(path)
 
 

@@ -18,7 +18,8 @@ BATCH = {"A": torch.zeros(1), "A_paths": ["a.png"], "B_paths": ["b.png"]}
 @pytest.fixture
 def health(tmp_path: Path) -> Health:
     (tmp_path / "run").mkdir()
-    return Health(Namespace(checkpoints_dir=str(tmp_path), name="run"))
+    opt = Namespace(checkpoints_dir=str(tmp_path), name="run", given=frozenset({"epoch", "lr"}))
+    return Health(opt)
 
 
 def at(step: int) -> Any:
@@ -39,6 +40,26 @@ def test_a_loss_that_is_not_finite_names_step_and_pictures(value: float, health:
         health.watch({"D_A": torch.tensor(value)}, {**BATCH, "A_paths": ["bad.png"]}, at(2))
     report = json.loads(health.report.read_text())
     assert (report["step"], report["files"]["A_paths"]) == (2, ["bad.png"])
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_the_remedy_for_a_loss_that_is_not_finite_is_one_that_works(
+    saved: bool, health: Health
+) -> None:
+    """--epoch would start from weights; --continue_train refuses another number of images."""
+    if saved:
+        (health.report.parent / "training_state.pth").touch()
+    with pytest.raises(UserError) as error:
+        health.watch({"D_A": torch.tensor(float("nan"))}, BATCH, at(1))
+    text = str(error.value)
+    if saved:
+        command = "the same command with --continue_train and without --epoch"
+        assert f"The last save is untouched: {command} resumes from it" in text
+        assert "without those images begin a new run" in text
+        assert "--name NEW --start_from run" in text
+    else:
+        assert "Nothing was saved yet: begin again with a lower --lr" in text
+        assert "--continue_train" not in text
 
 
 def test_a_discriminator_stuck_near_zero_gives_one_warning(health: Health, caplog) -> None:

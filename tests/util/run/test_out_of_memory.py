@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import TINY
 
 from util.errors import UserError
-from util.run.out_of_memory import memory_advice
+from util.run.out_of_memory import killed_worker_advice, out_of_memory_advice
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINING = {
     **{"isTrain": True, "precision": "tf32", "batch_size": 4, "accumulate": 2},
     **{"grad_checkpoint": False, "crop_size": 512, "ngf": 64, "netG": "resnet_9blocks"},
-    "preprocess": "resize_and_crop",
+    **{"preprocess": "resize_and_crop", "resume": "", "name": "run"},
 }
 RUN_OUT = """
 import importlib, resource, sys, torch
@@ -28,10 +29,24 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)
 sys.exit(run_program(lambda: train.main(sys.argv[1:])))
 """
 
+KILL_WORKER = """
+import importlib, multiprocessing, os, signal, sys
+from util.run.health import Health
+from util.run.session import run_program
+train = importlib.import_module("01_train")
+watch = Health.watch
+def watch_and_kill(self, *step):
+    watch(self, *step)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGKILL)
+Health.watch = watch_and_kill
+sys.exit(run_program(lambda: train.main(sys.argv[1:])))
+"""
+
 
 def said(error: Exception, **changes: object) -> str:
     opt = Namespace(**{**TRAINING, **changes})
-    with pytest.raises(UserError) as caught, memory_advice(opt, torch.device("cpu")):
+    with pytest.raises(UserError) as caught, out_of_memory_advice(opt, torch.device("cpu")):
         raise error
     return str(caught.value)
 
@@ -65,10 +80,30 @@ def test_what_is_in_use_already_is_not_advised() -> None:
 
 
 def test_only_what_the_run_can_follow_is_advised() -> None:
-    used = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
-    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **used)
-    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **used)
-    assert "(sees less" not in said(MemoryError(), crop_size=64, **used)
+    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **USED)
+    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **USED)
+    assert "(sees less" not in said(MemoryError(), crop_size=64, **USED)
+
+
+USED = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
+
+
+def test_a_resumed_run_cannot_change_its_networks_nor_its_sizes() -> None:
+    text = said(MemoryError(), resume="state", **USED)
+    assert text.endswith(
+        "--name NEW --start_from run --crop_size 256 (sees less of an image at once)"
+    )
+    whole = said(MemoryError(), resume="state", preprocess="none", **USED)
+    assert "cheapest first: --name NEW --start_from run --preprocess crop" in whole
+    assert "--ngf" not in text + whole
+    weights = said(MemoryError(), resume="weights", **USED)
+    assert "cheapest first: --crop_size 256" in weights
+    assert "--ngf" not in weights
+
+
+def test_where_no_flag_helps_no_flag_is_advised() -> None:
+    text = said(MemoryError(), resume="state", crop_size=64, **USED)
+    assert text.endswith("cheapest first: ending other programs that use the memory")
 
 
 def test_inference_advises_tiles() -> None:
@@ -77,9 +112,51 @@ def test_inference_advises_tiles() -> None:
 
 
 def test_other_errors_pass() -> None:
-    advice = memory_advice(Namespace(**TRAINING), torch.device("cpu"))
+    advice = out_of_memory_advice(Namespace(**TRAINING), torch.device("cpu"))
     with pytest.raises(RuntimeError, match="shapes"), advice:
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(
+    ("message", "how"),
+    [
+        ("DataLoader worker (pid 12) is killed by signal: Killed. ", "was killed (signal: Killed)"),
+        (
+            "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
+            "dataloader's workers are out of shared memory.",
+            "was killed (signal: Bus error)",
+        ),
+        ("DataLoader worker (pid(s) 12, 13) exited unexpectedly", "ended unexpectedly"),
+        (
+            "DataLoader worker (pid 12) exited unexpectedly with exit code 1. Details are lost",
+            "ended unexpectedly",
+        ),
+    ],
+)
+def test_a_dead_worker_is_one_line_with_the_remedy(message: str, how: str) -> None:
+    with pytest.raises(UserError) as caught, killed_worker_advice():
+        raise RuntimeError(message)
+    text = str(caught.value)
+    assert text.startswith(f"a process that loads images {how}, often because")
+    assert "--num_threads" in text
+
+
+def test_errors_of_other_origin_are_not_taken_for_a_dead_worker() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), killed_worker_advice():
+        raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_training_whose_worker_is_killed(pictures: Path) -> None:
+    words = ["--dataroot", str(pictures), "--checkpoints_dir", str(pictures.parent / "runs")]
+    words += [*TINY, "--num_threads", "1", "--n_epochs", "100", "--no_html"]
+    run = subprocess.run(
+        [sys.executable, "-c", KILL_WORKER, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 1, run.stderr
+    assert run.stderr.splitlines()[-1].startswith("error: a process that loads images ")
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.slow

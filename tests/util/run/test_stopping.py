@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE
 
-from util.run.stopping import StopAtOnce, StopRequest
+from util.run.stopping import RaiseOnTerminate, StopRequest
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -28,7 +28,7 @@ def test_the_first_signal_is_a_request_and_the_handlers_come_back(number: int, c
 
 def test_a_termination_is_an_exit_that_closes_what_is_open() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stop, StopAtOnce():
+    with pytest.raises(SystemExit) as stop, RaiseOnTerminate():
         os.kill(os.getpid(), signal.SIGTERM)
         signal.sigtimedwait([], 1)
     assert stop.value.code == 143
