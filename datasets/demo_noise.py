@@ -1,4 +1,4 @@
-"""Smooth random shapes for the demo scenes."""
+"""Smooth random noise and skylines for the demo scenes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Array = NDArray[np.float32]
 def smooth_noise(
     rng: Generator, shape: tuple[int, int], rows: float, columns: float, octaves: int = 4
 ) -> Array:
-    """Fractal noise, float32 of ``shape``, about -1..1, from ``rows`` x ``columns`` waves up."""
+    """Return fractal noise, float32 of ``shape``, about -1..1.
+
+    The coarsest of its octaves has ``rows`` x ``columns`` waves.
+    """
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         knots = (max(2, round(rows * 2**octave) + 1), max(2, round(columns * 2**octave) + 1))
@@ -23,7 +26,7 @@ def smooth_noise(
 
 
 def skyline(rng: Generator, side: int, waves: float, roughness: float) -> Array:
-    """A skyline, float32 (side,), about -1..1: peaks where roughness is near 1, hills near 0."""
+    """Return a skyline, float32 (side,), about -1..1: from hills (roughness 0) to peaks (1)."""
     line = np.zeros(side, np.float32)
     position = np.linspace(0, 1, side)
     for octave in range(6):
@@ -38,7 +41,7 @@ def skyline(rng: Generator, side: int, waves: float, roughness: float) -> Array:
 
 
 def shift(values: Array, down: int, right: int) -> Array:
-    """``values`` moved by whole pixels; the border is repeated."""
+    """Return ``values`` moved by whole pixels; the border is repeated."""
     rows = np.clip(np.arange(values.shape[0]) - down, 0, values.shape[0] - 1)
     columns = np.clip(np.arange(values.shape[1]) - right, 0, values.shape[1] - 1)
     return values[rows[:, None], columns[None, :]]

@@ -1,6 +1,6 @@
 """Trees and houses of the demo scenes, drawn as polygons.
 
-Pictures are float32 (side, side, 3) in 0..1 and are drawn on in place; positions are fractions of
+Scenes are float32 (side, side, 3) in 0..1 and are drawn on in place; positions are fractions of
 the side (y down), colours are RGB in 0..1.
 """
 
@@ -20,18 +20,18 @@ ROOFS = ((0.58, 0.26, 0.20), (0.48, 0.24, 0.20), (0.35, 0.30, 0.30), (0.64, 0.34
 
 
 class Pencil:
-    """Draws on a picture of 8 bits with positions as fractions and colours in 0..1."""
+    """Draws on an 8-bit image with positions as fractions of its side and colours in 0..1."""
 
     def __init__(self, image: Image.Image) -> None:
         self._draw = ImageDraw.Draw(image)
         self._side = image.width
 
     def polygon(self, points: list[tuple[float, float]], colour: Array) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self._draw.polygon([(x * self._side, y * self._side) for x, y in points], _bytes(colour))
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Array) -> None:
-        """A filled ellipse around (x, y)."""
+        """Draw a filled ellipse around (x, y)."""
         box = [(x - rx) * self._side, (y - ry) * self._side]
         box += [(x + rx) * self._side, (y + ry) * self._side]
         self._draw.ellipse(box, _bytes(colour))
@@ -43,19 +43,19 @@ def _bytes(colour: Array) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _drawing(picture: Array) -> Iterator[Pencil]:
-    """Lend a pencil on ``picture``; what it drew is in ``picture`` afterwards."""
-    image = Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+def _drawing(scene: Array) -> Iterator[Pencil]:
+    """Yield a pencil; what it drew is copied into ``scene`` afterwards."""
+    image = Image.fromarray(np.rint(np.clip(scene, 0, 1) * 255).astype(np.uint8))
     yield Pencil(image)
-    np.divide(np.asarray(image), 255, out=picture, dtype=np.float32)
+    np.divide(np.asarray(image), 255, out=scene, dtype=np.float32)
 
 
-def add_treeline(rng: Generator, picture: Array, forest: Array, foot: float) -> None:
-    """A far row of small trees that stands on ``foot``, with gaps."""
+def add_treeline(rng: Generator, scene: Array, forest: Array, foot: float) -> None:
+    """Draw a far row of small trees with gaps; the trees stand on the height ``foot``."""
     start = rng.uniform(-0.2, 0.4)
     end = start + rng.uniform(0.4, 1.0)
     hazy = forest * np.float32(0.72) + np.float32(0.13) * np.array([0.9, 1.1, 1.3], np.float32)
-    with _drawing(picture) as pencil:
+    with _drawing(scene) as pencil:
         for x in np.arange(start, end, 0.013):
             tall = rng.uniform(0.018, 0.05)
             wide = rng.uniform(0.008, 0.015)
@@ -65,11 +65,9 @@ def add_treeline(rng: Generator, picture: Array, forest: Array, foot: float) -> 
             )
 
 
-def add_shore_trees(
-    rng: Generator, picture: Array, forest: Array, foot: float, light: float
-) -> None:
-    """One or two groups of middle-sized trees that stand on ``foot``."""
-    with _drawing(picture) as pencil:
+def add_shore_trees(rng: Generator, scene: Array, forest: Array, foot: float, light: float) -> None:
+    """Draw one to three groups of middle-sized trees that stand on the height ``foot``."""
+    with _drawing(scene) as pencil:
         for _ in range(int(rng.integers(1, 4))):
             middle = rng.uniform(0.05, 0.95)
             conifers = rng.random() < 0.5
@@ -80,14 +78,14 @@ def add_shore_trees(
 
 
 def add_foreground_trees(
-    rng: Generator, picture: Array, forest: Array, light: float, sun_x: float
+    rng: Generator, scene: Array, forest: Array, light: float, sun_x: float
 ) -> None:
-    """None to three large trees at the sides of the picture, away from the sun."""
+    """Draw up to three large trees at the side of the scene that is away from the sun."""
     if rng.random() < 0.35:
         return
     left = sun_x > 0.5
     conifers = rng.random() < 0.5
-    with _drawing(picture) as pencil:
+    with _drawing(scene) as pencil:
         for number in range(int(rng.integers(1, 4))):
             inward = rng.uniform(0.02, 0.10) + 0.09 * number
             x = inward if left else 1 - inward
@@ -100,7 +98,7 @@ def add_foreground_trees(
 def _conifer(
     rng: Generator, pencil: Pencil, x: float, foot: float, tall: float, forest: Array, light: float
 ) -> None:
-    """A fir: tiers of branches, lighter on one side."""
+    """Draw a fir: tiers of branches, lighter on one side."""
     trunk = np.array([0.20, 0.15, 0.11], np.float32) * np.float32(light)
     pencil.polygon([(x - 0.02 * tall, foot), (x, foot - tall), (x + 0.02 * tall, foot)], trunk)
     wide = tall * rng.uniform(0.19, 0.26)
@@ -120,7 +118,7 @@ def _conifer(
 def _broadleaf(
     rng: Generator, pencil: Pencil, x: float, foot: float, tall: float, forest: Array, light: float
 ) -> None:
-    """A round tree: a trunk and clumps of leaves, darker below and lighter above."""
+    """Draw a round tree: a trunk and clumps of leaves, darker below and lighter above."""
     trunk = np.array([0.25, 0.19, 0.14], np.float32) * np.float32(light)
     lean = rng.normal(0, 0.03) * tall
     root = 0.035 * tall
@@ -139,10 +137,10 @@ def _broadleaf(
         pencil.ellipse(*spot, size, size * 0.8, base * np.float32(tone))
 
 
-def add_house(rng: Generator, picture: Array, foot: float, light: float, sun_x: float) -> None:
-    """One or two small houses that stand on ``foot``."""
+def add_house(rng: Generator, scene: Array, foot: float, light: float, sun_x: float) -> None:
+    """Draw one or two small houses that stand on the height ``foot``."""
     middle = rng.uniform(0.18, 0.78)
-    with _drawing(picture) as pencil:
+    with _drawing(scene) as pencil:
         for number in range(int(rng.integers(1, 3))):
             wide = rng.uniform(0.09, 0.15) * (1 - 0.25 * number)
             _house(rng, pencil, middle + 0.16 * number, foot - 0.008 * number, wide, light, sun_x)
@@ -151,7 +149,7 @@ def add_house(rng: Generator, picture: Array, foot: float, light: float, sun_x: 
 def _house(
     rng: Generator, pencil: Pencil, x: float, foot: float, wide: float, light: float, sun_x: float
 ) -> None:
-    """A house seen over a corner: gable wall, long wall, roof, windows, chimney."""
+    """Draw a house seen over a corner: gable wall, long wall, roof, windows, chimney."""
     wall = np.array(WALLS[rng.integers(len(WALLS))], np.float32) * np.float32(light)
     roof = np.array(ROOFS[rng.integers(len(ROOFS))], np.float32) * np.float32(light)
     dark = np.array([0.20, 0.22, 0.27], np.float32) * np.float32(0.4 + 0.6 * light)

@@ -1,7 +1,7 @@
 """The painterly side of the demo data set: a sunset palette and oriented brush strokes.
 
-Pictures are float32 (H, W, 3) in 0..1. The palette is one linear map of the colours, the same for
-every picture: blue skies turn to apricot and gold, greens to violet; light stays light and dark
+Images are float32 (H, W, 3) in 0..1. The palette is one linear map of the colours, the same for
+every image: blue skies turn to apricot and gold, greens to violet; light stays light and dark
 stays dark.
 """
 
@@ -18,12 +18,12 @@ Array = NDArray[np.float32]
 PALETTE = np.array([[-0.02, 0.30, 0.80], [0.07, 0.45, 0.50], [0.38, 0.48, -0.30]], np.float32)
 PALETTE_FLOOR = np.array([0.07, -0.05, 0.19], np.float32)
 
-#: (distance of strokes, their length, their width) as fractions of the picture, coarse ones first
+#: (distance of strokes, their length, their width) as fractions of the image, coarse ones first
 BRUSHES = ((0.036, 0.100, 0.038), (0.022, 0.060, 0.019))
 
 
 def paint(rng: Generator, scene: Array) -> Array:
-    """``scene`` as a painting of the same size: float32 (H, W, 3) in 0..1."""
+    """Return ``scene`` as a painting of the same size: float32 (H, W, 3) in 0..1."""
     size = scene.shape[0]
     scale = 3 if size <= 160 else 2
     colours = recolour(scene)
@@ -37,17 +37,17 @@ def paint(rng: Generator, scene: Array) -> Array:
 
 
 def recolour(scene: Array) -> Array:
-    """The palette map alone, (H, W, 3) -> (H, W, 3)."""
+    """Apply the palette map alone, (H, W, 3) -> (H, W, 3)."""
     return np.clip(scene @ PALETTE.T + PALETTE_FLOOR, 0, 1)
 
 
-def stroke_angles(picture: Array) -> tuple[Array, Array]:
-    """Direction of the strokes in radians and amount of detail in 0..1, both (H, W).
+def stroke_angles(image: Array) -> tuple[Array, Array]:
+    """Return the direction of strokes in radians and the detail in 0..1, both (H, W).
 
-    Strokes follow the edges and lie level where the picture is flat.
+    Strokes follow the edges and lie level where the image is flat.
     """
-    size = picture.shape[0]
-    grey = Image.fromarray(np.rint(picture.mean(axis=2) * 255).astype(np.uint8))
+    size = image.shape[0]
+    grey = Image.fromarray(np.rint(image.mean(axis=2) * 255).astype(np.uint8))
     blurred = np.asarray(grey.filter(ImageFilter.GaussianBlur(size / 80))).astype(np.float32)
     dy, dx = np.gradient(blurred * (size / 96))
     even, odd = (_blur(part, size / 30) for part in (dx * dx - dy * dy, 2 * dx * dy))
@@ -58,7 +58,7 @@ def stroke_angles(picture: Array) -> tuple[Array, Array]:
 
 
 def _blur(values: Array, radius: float) -> Array:
-    """A soft average of (H, W) by shrinking and enlarging."""
+    """Blur values (H, W) by shrinking and enlarging them."""
     small = max(2, round(values.shape[0] / radius))
     image = Image.fromarray(values.astype(np.float32))
     reduced = image.resize((small, small), Image.Resampling.BOX)
@@ -66,7 +66,7 @@ def _blur(values: Array, radius: float) -> Array:
 
 
 def _canvas(colours: Array, side: int) -> Image.Image:
-    """The ground between the strokes: the blurred picture, with a flat layer of paint in alpha."""
+    """Return the ground between the strokes: the blurred image, with even paint in alpha."""
     image = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
     ground = image.resize((side, side), Image.Resampling.BILINEAR)
     ground = ground.filter(ImageFilter.BoxBlur(side / 60))
@@ -83,7 +83,7 @@ def _strokes(
     scale: int,
     brush: tuple[float, float, float],
 ) -> None:
-    """Strokes on a jittered grid, in random order; alpha keeps the thickness of the paint."""
+    """Draw strokes on a jittered grid in random order; alpha holds the thickness of the paint."""
     size = colours.shape[0]
     spacing, length, width = (part * size for part in brush)
     line = np.arange(spacing / 2, size, spacing)
@@ -109,7 +109,7 @@ def _strokes(
 
 
 def _shrink_and_light(layers: Array, scale: int) -> Array:
-    """(H*scale, W*scale, RGB and thickness) -> (H, W, 3), with light on the edges of the paint."""
+    """Shrink (H*scale, W*scale, RGB and thickness) to (H, W, 3) with lit edges of the paint."""
     side = layers.shape[0] // scale
     small = layers.reshape(side, scale, side, scale, 4).mean(axis=(1, 3))
     thickness = np.pad(small[..., 3], 1, mode="edge")

@@ -57,7 +57,7 @@ unpack() {  # command, zip file, folder
 }
 
 main() {
-    local datasets name target url unzipper found
+    local datasets name target url unzipper unpacked
     datasets="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
     if [ "$#" -ne 1 ]; then
         fail 2 "give the name of one data set:" "  $NAMES"
@@ -70,14 +70,14 @@ main() {
     if [ "$name" = "cityscapes" ]; then
         fail 1 "cityscapes may not be passed on by others: its licence asks you to get it yourself." \
             "Download gtFine_trainvaltest.zip and leftImg8bit_trainvaltest.zip from" \
-            "https://www.cityscapes-dataset.com and put the pictures into $datasets/cityscapes"
+            "https://www.cityscapes-dataset.com and put the images into $datasets/cityscapes"
     fi
     target="$datasets/$name"
     if [ -e "$target" ]; then
-        fail 1 "$target is there already and is kept; remove it to download it again"
+        fail 1 "$target exists already; remove it to download it again"
     fi
 
-    # All is done in a folder beside the target, so that a failure leaves nothing half-made behind.
+    # Work in a folder beside the target, so that a failure leaves nothing incomplete behind.
     unzipper="$(find_unzip)"
     WORK="$(mktemp -d "$datasets/.$name.XXXXXX")"
     url="${BASE_URL%/}/$name.zip"
@@ -87,12 +87,12 @@ main() {
     mkdir "$WORK/unpacked"
     unpack "$unzipper" "$WORK/$name.zip.part" "$WORK/unpacked" \
         || fail 1 "what came from $url is not a whole zip file; try again"
-    found="$WORK/unpacked/$name"
-    if [ -d "$WORK/unpacked/trainA" ]; then found="$WORK/unpacked"; fi
-    if [ ! -d "$found" ]; then
+    unpacked="$WORK/unpacked/$name"
+    if [ -d "$WORK/unpacked/trainA" ]; then unpacked="$WORK/unpacked"; fi
+    if [ ! -d "$unpacked" ]; then
         fail 1 "the zip file from $url holds no folder $name; is CYCLEGAN_DATASETS_URL right?"
     fi
-    mv "$found" "$target"
+    mv "$unpacked" "$target"
     echo "done: $target; train with --dataroot $target"
 }
 

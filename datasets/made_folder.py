@@ -1,7 +1,7 @@
-"""Folders of pictures that the programs here make: begun, finished, recognised and never confused.
+"""The folders of generated data sets, and what both programs that generate them share.
 
-A marker file in the folder says with which settings it was made and, in the end, how many pictures
-there are, so that a half-made folder is made again and one with other people's files is left alone.
+A marker file in the folder stores the settings and, once complete, the number of images. So an
+incomplete folder is generated again, and one with files from elsewhere is never touched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PHASES = ("trainA", "trainB", "testA", "testB")
 
 
 class ProgramError(Exception):
-    """A mistake that the user can put right; ``code`` is the exit status of the program."""
+    """A mistake that the user can correct; ``code`` is the exit status of the program."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class ProgramError(Exception):
 
 @dataclass(frozen=True)
 class MadeFolder:
-    """A data set folder with its ``marker`` file; ``names`` matches the names of its pictures."""
+    """A data set folder with its ``marker`` file; ``names`` matches the names of its images."""
 
     root: Path
     marker: str
@@ -35,7 +35,7 @@ class MadeFolder:
     settings: dict[str, Any]
 
     def is_complete(self) -> bool:
-        """Whether all pictures of just these settings are there."""
+        """Return whether the folder holds all images of exactly these settings."""
         state = self._state()
         return state == {"settings": self.settings, "pictures": self.count()}
 
@@ -50,21 +50,21 @@ class MadeFolder:
             )
 
     def begin(self) -> None:
-        """Check, then make the folder or empty the one that this program made before."""
+        """Create the folder, or empty one that this program made; raises ProgramError as check."""
         self.check()
         self.root.mkdir(parents=True, exist_ok=True)
         self._write({"settings": self.settings, "pictures": None})
         for phase in PHASES:
             (self.root / phase).mkdir(exist_ok=True)
-            for picture in (self.root / phase).iterdir():
-                picture.unlink()
+            for image in (self.root / phase).iterdir():
+                image.unlink()
 
     def finish(self) -> None:
-        """Mark the folder as complete; the last thing to do."""
+        """Mark the folder as complete, after all images are written."""
         self._write({"settings": self.settings, "pictures": self.count()})
 
     def count(self) -> dict[str, int]:
-        """Number of pictures in each part; 0 where the part does not exist."""
+        """Return the number of images of each phase; 0 where its folder does not exist."""
         return {phase: len(_files(self.root / phase)) for phase in PHASES}
 
     def _write(self, state: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ class MadeFolder:
         (self.root / self.marker).write_text(text, encoding="utf-8", newline="\n")
 
     def _state(self) -> dict[str, Any] | None:
-        """What the marker says; None without a readable one."""
+        """Return the content of the marker file; None without a readable one."""
         try:
             state = json.loads((self.root / self.marker).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -80,16 +80,16 @@ class MadeFolder:
         return state if isinstance(state, dict) and "settings" in state else None
 
     def _foreign(self) -> str | None:
-        """A file in the folder that this program did not make; None if there is none."""
+        """Return the name of a file that this program did not make, or None."""
         entries = _files(self.root)
         ours = self._state() is not None
         for entry in entries:
             if not ours or (entry.name != self.marker and entry.name not in PHASES):
                 return entry.name
         for phase in PHASES:
-            for picture in _files(self.root / phase):
-                if not self.names.fullmatch(picture.name) or picture.is_dir():
-                    return f"{phase}/{picture.name}"
+            for image in _files(self.root / phase):
+                if not self.names.fullmatch(image.name) or image.is_dir():
+                    return f"{phase}/{image.name}"
         return None
 
 
@@ -98,7 +98,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A type for argparse: a whole number from ``low`` to ``high``."""
+    """Return a type for argparse: an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
@@ -109,5 +109,5 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def plain(text: object) -> str:
-    """``text`` in ASCII, for consoles that know no more."""
+    """Return ``text`` in ASCII, for consoles that print nothing else."""
     return str(text).encode("ascii", "backslashreplace").decode("ascii")

@@ -1,4 +1,4 @@
-"""Draw a small data set for a first training: landscapes and paintings of landscapes.
+"""Generate a small data set for a first training: landscapes and paintings of landscapes.
 
     python datasets/make_demo_dataset.py
     python datasets/make_demo_dataset.py --out ./datasets/demo128 --size 128 --train 400
@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PROGRAM = "make_demo_dataset"
-#: changes whenever the same settings would give other pictures
+#: incremented whenever the same settings give other images
 DRAWING_VERSION = 1
-#: the streams of random numbers: no scene of one is a scene of another
+#: the random streams, so that no scene occurs in two of them
 TRAIN_A, TRAIN_B, TEST, BRUSH_TRAIN, BRUSH_TEST = range(5)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the data set that the command line asks for; returns the exit status."""
+    """Generate the data set that the command line describes; return the exit status."""
     args = _parser().parse_args(argv)
     try:
         _make(args)
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: error: --out {plain(args.out)}: {plain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command starts anew", file=sys.stderr)
+        print(f"{PROGRAM}: stopped; the same command starts again", file=sys.stderr)
         return 130
     return 0
 
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=whole_number(16, 1024), default=96, help="width and height in pixels"
     )
     parser.add_argument(
-        "--train", type=whole_number(1, 100000), default=200, help="training pictures per side"
+        "--train", type=whole_number(1, 100000), default=200, help="training images per side"
     )
     parser.add_argument("--test", type=whole_number(1, 100000), default=30, help="test pairs")
     parser.add_argument(
@@ -69,30 +69,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(args: argparse.Namespace) -> None:
-    """Draw all pictures, or keep those that are there."""
+    """Generate all images unless the folder is complete."""
     settings = {name: getattr(args, name) for name in ("size", "train", "test", "seed")}
     settings["version"] = DRAWING_VERSION
     folder = MadeFolder(args.out, "demo.json", re.compile(r"scene_\d+\.png"), settings)
     if folder.is_complete():
-        print(f"{plain(args.out)}: complete with these settings, kept as it is")
+        print(f"{plain(args.out)}: complete with these settings, left unchanged")
         return
     start = time.perf_counter()
     folder.begin()
     total = 2 * args.train + 2 * args.test
-    print(f"drawing {total} pictures of {args.size} x {args.size} into {plain(args.out)} ...")
-    for phase, index, picture in demo_pictures(args.size, args.train, args.test, args.seed):
-        _save(picture, args.out / phase / f"scene_{index:04d}.png")
+    print(f"drawing {total} images of {args.size} x {args.size} into {plain(args.out)} ...")
+    for phase, index, image in demo_images(args.size, args.train, args.test, args.seed):
+        _save(image, args.out / phase / f"scene_{index:04d}.png")
     folder.finish()
     print(
-        f"done in {time.perf_counter() - start:.0f} s: {args.train} training pictures per side,"
+        f"done in {time.perf_counter() - start:.0f} s: {args.train} training images per side,"
         f" {args.test} test pairs; train with --dataroot {plain(args.out)}"
     )
 
 
-def demo_pictures(
+def demo_images(
     size: int, train: int, test: int, seed: int
 ) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
-    """All pictures as (folder, 1-based number, float32 (size, size, 3) in 0..1)."""
+    """Yield all images as (folder, 1-based number, float32 (size, size, 3) in 0..1)."""
 
     def scene(stream: int, index: int) -> NDArray[np.float32]:
         return draw_scene(np.random.default_rng([seed, stream, index]), size)
@@ -109,8 +109,8 @@ def demo_pictures(
         yield "testB", index, painting(BRUSH_TEST, index, motif)
 
 
-def _save(picture: NDArray[np.float32], path: Path) -> None:
-    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(path)
+def _save(image: NDArray[np.float32], path: Path) -> None:
+    Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(path)
 
 
 if __name__ == "__main__":

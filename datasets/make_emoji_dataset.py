@@ -1,11 +1,11 @@
-"""Make a data set with true answers from two sets of emoji: Google's (A) and Twitter's (B).
+"""Generate a data set with ground truth from two sets of emoji: Google's (A) and Twitter's (B).
 
     python datasets/make_emoji_dataset.py
     python datasets/make_emoji_dataset.py --packages ./downloads    (no npm, no network)
 
-The pictures come from the npm packages emoji-datasource-google and emoji-datasource-twitter. testA
+The images come from the npm packages emoji-datasource-google and emoji-datasource-twitter. testA
 and testB show the same emoji under the same names (the code points). Of the others one half is in
-trainA and the other half in trainB. Flags and skin tones are left out; pictures are 64 x 64 pixels
+trainA and the other half in trainB. Flags and skin tones are left out; images are 64 x 64 pixels
 on white.
 """
 
@@ -25,7 +25,7 @@ PROGRAM = "make_emoji_dataset"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the data set that the command line asks for; returns the exit status."""
+    """Generate the data set that the command line describes; return the exit status."""
     args = _parser().parse_args(argv)
     try:
         _make(args)
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: error: --out {plain(args.out)}: {plain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command starts anew", file=sys.stderr)
+        print(f"{PROGRAM}: stopped; the same command starts again", file=sys.stderr)
         return 130
     return 0
 
@@ -61,11 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(args: argparse.Namespace) -> None:
-    """Write all pictures, or keep those that are there."""
+    """Write all images unless the folder is complete."""
     settings = {"test": args.test, "seed": args.seed, "packages": VERSION}
     folder = MadeFolder(args.out, "emoji.json", re.compile(r"[0-9a-f-]+\.png"), settings)
     if folder.is_complete():
-        print(f"{plain(args.out)}: complete with these settings, kept as it is")
+        print(f"{plain(args.out)}: complete with these settings, left unchanged")
         return
     folder.check()
     google, twitter = _packages(args.packages)
@@ -74,14 +74,14 @@ def _make(args: argparse.Namespace) -> None:
     for phase, names in parts.items():
         source = google if phase.endswith("A") else twitter
         for name in names:
-            source.picture(name).save(args.out / phase / name)
+            source.image(name).save(args.out / phase / name)
     folder.finish()
     counts = ", ".join(f"{phase} {len(names)}" for phase, names in parts.items())
     print(f"done: {counts}; train with --dataroot {plain(args.out)}")
 
 
 def _packages(given: Path | None) -> tuple[EmojiPackage, EmojiPackage]:
-    """The packages of Google and Twitter, from the folder ``given`` or else from npm."""
+    """Read the packages of Google and Twitter from the folder ``given``, or fetch them with npm."""
     if given is not None:
         return read_package(given, "google"), read_package(given, "twitter")
     with tempfile.TemporaryDirectory() as name:
@@ -93,7 +93,7 @@ def _packages(given: Path | None) -> tuple[EmojiPackage, EmojiPackage]:
 
 
 def split(names: list[str], test: int, seed: int) -> dict[str, list[str]]:
-    """File names of each part: testA == testB, and trainA, trainB and testA without a common name.
+    """Return the file names of each phase: testA equals testB, all others are disjoint.
 
     Raises ProgramError where ``test`` leaves fewer than two names for training.
     """

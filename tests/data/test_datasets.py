@@ -1,4 +1,4 @@
-"""Data sets: which pictures, which crops, which errors."""
+"""Data sets: the images, crops and flips that they choose, and their errors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +25,8 @@ def test_folders_are_listed_recursively_sorted_and_only_images(pictures: Path) -
     (pictures / "trainA" / "notes.txt").write_text("x")
     (pictures / "trainA" / ".hidden.png").write_text("x")
     (pictures / "trainA" / "UPPER.JPG").write_text("x")
-    found = [Path(path).name for path in find_images(pictures / "trainA")]
-    assert found == ["UPPER.JPG", "trainA_1.png", "trainA_0.png", "trainA_2.png",
+    names = [Path(path).name for path in find_images(pictures / "trainA")]
+    assert names == ["UPPER.JPG", "trainA_1.png", "trainA_0.png", "trainA_2.png",
                      "trainA_3.png", "trainA_4.png"]  # fmt: skip
     assert len(make_dataset(pictures / "trainA", 2)) == 2
 
@@ -39,7 +39,7 @@ def test_a_missing_folder_names_its_neighbours_and_an_empty_one_itself(pictures:
         make_dataset(pictures / "empty")
 
 
-def test_unaligned_takes_A_by_index_and_B_by_chance(train_opt: Make) -> None:
+def test_unaligned_takes_A_by_index_and_B_randomly(train_opt: Make) -> None:
     dataset = UnalignedDataset(train_opt())
     assert len(dataset) == 5
     names = [[Path(dataset[i]["A_paths"]).name for i in range(5)] for _ in (1, 2)]
@@ -68,7 +68,7 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(train_opt: Make) -> None:
     assert any(not torch.equal(first[i]["A"], second[i]["A"]) for i in range(5))
 
 
-def test_training_flips_half_of_the_pictures_and_no_flip_none(train_opt: Make) -> None:
+def test_training_flips_half_of_the_images_and_no_flip_none(train_opt: Make) -> None:
     plain = ["--preprocess", "none", "--serial_batches"]
     flipped = 0
     dataset = UnalignedDataset(train_opt(*plain))
@@ -121,7 +121,7 @@ def test_channels_that_cannot_be_read_are_refused_before_anything_is_read(
         find_dataset_using_name(mode)(opt.replace(**{flag: channels}))
 
 
-def test_a_picture_too_small_for_the_crop_is_an_error_with_a_remedy(train_opt: Make) -> None:
+def test_a_image_too_small_for_the_crop_is_an_error_with_a_remedy(train_opt: Make) -> None:
     dataset = UnalignedDataset(train_opt("--preprocess", "crop", "--crop_size", "44"))
     with pytest.raises(UserError, match=r"--crop_size 44: .*trainA_1\.png \(41x48\) is too small"):
         dataset[0]
@@ -129,7 +129,7 @@ def test_a_picture_too_small_for_the_crop_is_an_error_with_a_remedy(train_opt: M
 
 @pytest.mark.parametrize("mode", ["resize_and_crop", "crop", "scale_width",
                                   "scale_width_and_crop", "none"])  # fmt: skip
-def test_at_test_every_mode_is_deterministic_and_unmirrored(mode: str, pictures: Path) -> None:
+def test_at_test_every_mode_is_deterministic_and_unflipped(mode: str, pictures: Path) -> None:
     words = ["--dataroot", str(pictures / "testA"), "--preprocess", mode, "--crop_size", "32"]
     opt = TestOptions().parse([*words, "--load_size", "36"])
     dataset = SingleDataset(opt)
@@ -141,7 +141,7 @@ def test_at_test_every_mode_is_deterministic_and_unmirrored(mode: str, pictures:
     assert tuple(first.shape[1:]) == sizes[mode]
 
 
-def test_aligned_halves_are_cropped_and_mirrored_alike(tmp_path: Path, train_opt: Make) -> None:
+def test_aligned_halves_are_share_one_crop_and_flip(tmp_path: Path, train_opt: Make) -> None:
     half = picture(1, 40, 40)
     pair = Image.new("RGB", (80, 40))
     pair.paste(half, (0, 0))
@@ -155,7 +155,7 @@ def test_aligned_halves_are_cropped_and_mirrored_alike(tmp_path: Path, train_opt
         assert torch.equal(dataset[0]["A"], dataset[0]["B"])
 
 
-def test_colorization_gives_lightness_and_colour_that_make_the_picture_again(
+def test_colorization_gives_lightness_and_colour_that_restore_the_image(
     pictures: Path, train_opt: Make
 ) -> None:
     from util.lab import lab_to_rgb
@@ -192,8 +192,8 @@ def test_template_dataset_limits_its_length_and_scales_B(pictures: Path, train_o
 
 
 def test_every_level_survives_reading_and_writing(tmp_path: Path, train_opt: Make) -> None:
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    original = np.stack([levels, levels[::-1], levels.T], axis=-1)
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    original = np.stack([gray, gray[::-1], gray.T], axis=-1)
     (tmp_path / "in").mkdir()
     save_image(original, tmp_path / "in" / "levels.png")
     opt = TestOptions().parse(["--dataroot", str(tmp_path / "in"), "--preprocess", "none"])
@@ -203,7 +203,7 @@ def test_every_level_survives_reading_and_writing(tmp_path: Path, train_opt: Mak
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16", "CMYK"])
-def test_every_kind_of_picture_is_read_as_rgb(mode: str, tmp_path: Path) -> None:
+def test_every_kind_of_image_is_read_as_rgb(mode: str, tmp_path: Path) -> None:
     path = str(tmp_path / f"x.{'tif' if mode in ('I;16', 'CMYK') else 'png'}")
     if mode == "I;16":
         Image.fromarray(np.full((4, 4), 257 * 100, np.uint16)).save(path)
@@ -213,15 +213,15 @@ def test_every_kind_of_picture_is_read_as_rgb(mode: str, tmp_path: Path) -> None
     assert read_image(path).mode == "RGB"
 
 
-def test_pictures_are_turned_upright(tmp_path: Path) -> None:
+def test_images_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     picture(1, 30, 20).save(tmp_path / "x.jpg", exif=exif)
     assert read_image(str(tmp_path / "x.jpg")).size == (20, 30)
 
 
-def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"not a picture")
+def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"bad\.png \(not an image\)"):
         read_image(str(tmp_path / "bad.png"))
     picture(1, 64, 64).save(tmp_path / "cut.jpg")

@@ -18,9 +18,9 @@ from data.transforms import CropFlip, load_tensor
     ),
 )
 def test_preprocessing_is_the_reference_preprocessing(case: dict[str, Any]) -> None:
-    picture = read_image(str(GOLDEN / "images" / case["image"]))
+    image = read_image(str(GOLDEN / "images" / case["image"]))
     opt = Namespace(**{key: case[key] for key in ("preprocess", "load_size", "crop_size")})
     crop_flip = CropFlip(*case["crop_pos"], flip=case["flip"])
-    tensor = load_tensor(picture, opt, 1 if case["grayscale"] else 3, crop_flip)
+    tensor = load_tensor(image, opt, 1 if case["grayscale"] else 3, crop_flip)
     assert tensor.dtype.is_floating_point
     assert_like(tensor, case, relative=1e-6)

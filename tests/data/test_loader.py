@@ -1,4 +1,4 @@
-"""Batches: the same whatever the workers, each picture once, errors without a traceback."""
+"""Batches: independent of the number of workers, each image once, errors without a traceback."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Make = Callable[..., Options]
 
 
 def epochs(opt: Options, count: int = 2) -> list[tuple[str, str, float]]:
-    """What two epochs give."""
+    """Return the paths and sums of the items of some epochs."""
     loader = create_dataset(opt)
     return [
         (a, b, float(batch["A"][i].sum()))
@@ -31,7 +31,7 @@ def test_the_number_of_workers_changes_nothing(train_opt: Make, monkeypatch) -> 
     assert epochs(train_opt("--num_threads", "0", "--batch_size", "2")) == alone
 
 
-def test_each_picture_comes_once_per_epoch_in_another_order_each_time(train_opt: Make) -> None:
+def test_each_image_comes_once_per_epoch_in_another_order_each_time(train_opt: Make) -> None:
     seen = [a for a, _, _ in epochs(train_opt("--num_threads", "0"), 3)]
     orders = [seen[:5], seen[5:10], seen[10:]]
     assert all(sorted(order) == sorted(orders[0]) for order in orders)
@@ -64,7 +64,7 @@ def test_max_dataset_size_limits_the_epoch(train_opt: Make) -> None:
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_broken_picture_is_one_line_also_from_a_worker(
+def test_a_broken_image_is_one_line_also_from_a_worker(
     workers: str, train_opt: Make, pictures: Path
 ) -> None:
     (pictures / "trainA" / "trainA_3.png").write_bytes(b"broken")
@@ -73,7 +73,7 @@ def test_a_broken_picture_is_one_line_also_from_a_worker(
     assert "Traceback" not in str(error.value)
 
 
-def test_pictures_of_different_sizes_do_not_stack(train_opt: Make) -> None:
+def test_images_of_different_sizes_do_not_stack(train_opt: Make) -> None:
     opt = train_opt("--num_threads", "0", "--preprocess", "none", "--batch_size", "5")
     with pytest.raises(UserError, match=r"--batch_size 5: images of 40x48 and 44x48"):
         list(create_dataset(opt))

@@ -1,4 +1,4 @@
-"""Batches arrive as they were sent."""
+"""Batches that are packed are restored bit for bit."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from util.images import to_float_tensor
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
 
 
-def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
+def test_every_level_is_sent_as_a_byte_and_restored_bit_for_bit() -> None:
     sent = {"A": to_float_tensor(LEVELS), "A_paths": ["x"]}
     packed = pack(sent)
     assert isinstance(packed["A"], Packed)
@@ -33,5 +33,5 @@ def test_every_level_is_sent_as_a_byte_and_arrives_bit_by_bit() -> None:
         torch.arange(3),
     ],
 )
-def test_what_is_not_made_of_levels_is_sent_as_it_is(value: Any) -> None:
+def test_other_tensors_are_sent_unchanged(value: Any) -> None:
     assert pack({"x": value})["x"] is value

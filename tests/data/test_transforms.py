@@ -1,4 +1,4 @@
-"""What data sets of other people call: transforms by `opt`, and the folder of images."""
+"""The functions that third-party data sets call: transforms by `opt`, and the folder of images."""
 
 import pickle
 import random

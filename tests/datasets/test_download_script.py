@@ -93,11 +93,11 @@ def test_cityscapes_is_explained(datasets: Path, mirror: Path) -> None:
     assert entries(datasets) == []
 
 
-def test_existing_folder_is_kept(datasets: Path, mirror: Path) -> None:
+def test_existing_folder_is_left_unchanged(datasets: Path, mirror: Path) -> None:
     (datasets / "maps").mkdir()
     (datasets / "maps" / "mine.txt").write_text("mine")
     result = run(datasets, mirror, "maps")
-    assert result.returncode == 1 and "is kept" in result.stderr
+    assert result.returncode == 1 and "exists already" in result.stderr
     assert [path.name for path in (datasets / "maps").iterdir()] == ["mine.txt"]
 
 

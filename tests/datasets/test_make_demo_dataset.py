@@ -1,4 +1,4 @@
-"""datasets/make_demo_dataset.py: what it draws, that it repeats itself, which folders it keeps."""
+"""datasets/make_demo_dataset.py: its images, repeated runs, and other files in its folder."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_same_seed_same_bytes_other_seed_other_scenes(program: ModuleType, tmp_p
 
 
 def test_training_sides_and_test_show_different_scenes(program: ModuleType) -> None:
-    """The scenes behind all pictures, before any painting, are pairwise different."""
+    """The scenes behind all images, before any painting, are pairwise different."""
     scenes = [
         program.draw_scene(np.random.default_rng([0, stream, index]), 32)
         for stream in (program.TRAIN_A, program.TRAIN_B, program.TEST)
@@ -82,12 +82,12 @@ def test_training_sides_and_test_show_different_scenes(program: ModuleType) -> N
         assert all(np.abs(scene - other).mean() > 0.02 for other in scenes[:number])
 
 
-def test_a_pair_differs_clearly_but_keeps_its_scene(program: ModuleType) -> None:
-    found = {(phase, i): x for phase, i, x in program.demo_pictures(96, 1, 12, 0)}
+def test_a_pair_differs_clearly_but_shows_one_scene(program: ModuleType) -> None:
+    images = {(phase, i): x for phase, i, x in program.demo_images(96, 1, 12, 0)}
     differences, likenesses, strangers = [], [], []
     for index in range(1, 13):
-        a, b = found["testA", index], found["testB", index]
-        other = found["testB", index % 12 + 1]
+        a, b = images["testA", index], images["testB", index]
+        other = images["testB", index % 12 + 1]
         differences.append(255 * float(np.abs(a - b).mean()))
         likenesses.append(np.corrcoef(a.mean(axis=2).ravel(), b.mean(axis=2).ravel())[0, 1])
         strangers.append(np.corrcoef(a.mean(axis=2).ravel(), other.mean(axis=2).ravel())[0, 1])
@@ -98,16 +98,16 @@ def test_a_pair_differs_clearly_but_keeps_its_scene(program: ModuleType) -> None
 
 
 def test_b_is_rougher_and_warmer_than_a(program: ModuleType) -> None:
-    found = {(phase, i): x for phase, i, x in program.demo_pictures(96, 1, 8, 3)}
+    images = {(phase, i): x for phase, i, x in program.demo_images(96, 1, 8, 3)}
     for index in range(1, 9):
-        a, b = found["testA", index], found["testB", index]
+        a, b = images["testA", index], images["testB", index]
         sky_a, sky_b = a[:24].mean(axis=(0, 1)), b[:24].mean(axis=(0, 1))
         assert sky_a[2] > sky_a[0] and sky_b[0] > sky_b[2]  # blue sky, golden sky
         # Strokes: neighbouring pixels of the sky differ more in the painting.
         assert np.abs(np.diff(b[:24], axis=0)).mean() > 1.3 * np.abs(np.diff(a[:24], axis=0)).mean()
 
 
-def test_complete_folder_is_kept(
+def test_complete_folder_is_left_unchanged(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
@@ -117,7 +117,7 @@ def test_complete_folder_is_kept(
     assert program.main(arguments(out)) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 and "kept" in lines[0]
+    assert len(lines) == 1 and "left unchanged" in lines[0]
 
 
 def test_half_made_folder_is_made_again(program: ModuleType, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_interrupted_run_is_not_taken_for_complete(
     assert len(list((out / "trainB").iterdir())) == 3
 
 
-def test_other_settings_replace_its_own_pictures(program: ModuleType, tmp_path: Path) -> None:
+def test_other_settings_replace_its_own_images(program: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     assert program.main(arguments(out)) == 0
     assert program.main(arguments(out, train=1, size=32)) == 0

@@ -41,7 +41,7 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def emoji_picture(vendor: str, code: str) -> Image.Image:
+def emoji_image(vendor: str, code: str) -> Image.Image:
     """The left half clear, the right half half-clear: red for google, blue for twitter."""
     shade = int(code.split("-")[0], 16) % 200
     colour = (255, shade, 0, 128) if vendor == "google" else (0, shade, 255, 128)
@@ -64,7 +64,7 @@ def package_members(vendor: str) -> dict[str, bytes]:
     }
     for code in codes:
         name = f"package/img/{vendor}/64/{code.lower()}.png"
-        members[name] = png(emoji_picture(vendor, code))
+        members[name] = png(emoji_image(vendor, code))
     return members
 
 
@@ -119,7 +119,7 @@ def test_split(program: ModuleType, packages: Path, tmp_path: Path) -> None:
     assert set().union(*found.values()) == {f"{code.lower()}.png" for code in CODES}
 
 
-def test_pictures_are_on_white_and_on_the_right_side(
+def test_images_are_on_white_and_on_the_right_side(
     program: ModuleType, packages: Path, tmp_path: Path
 ) -> None:
     assert program.main(arguments(tmp_path / "emoji", packages)) == 0
@@ -137,7 +137,7 @@ def test_pictures_are_on_white_and_on_the_right_side(
 def test_other_png_modes(program: ModuleType, packages: Path, tmp_path: Path, mode: str) -> None:
     members = package_members("google")
     for code in CODES:
-        image = emoji_picture("google", code)
+        image = emoji_image("google", code)
         members[f"package/img/google/64/{code.lower()}.png"] = png(image.convert(mode))
     write_package(packages, "google", members)
     assert program.main(arguments(tmp_path / "emoji", packages)) == 0
@@ -157,14 +157,14 @@ def test_seed_decides_the_split(program: ModuleType, packages: Path, tmp_path: P
     assert one["testA"] != three["testA"]
 
 
-def test_complete_folder_is_kept_without_packages(
+def test_complete_folder_is_left_unchanged_without_packages(
     program: ModuleType, packages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "emoji"
     assert program.main(arguments(out, packages)) == 0
     capsys.readouterr()
     assert program.main(arguments(out, tmp_path / "nowhere")) == 0
-    assert "kept" in capsys.readouterr().out
+    assert "left unchanged" in capsys.readouterr().out
     next((out / "testB").iterdir()).unlink()
     assert "no emoji-datasource-google-16.0.0.tgz" in fails(
         program, arguments(out, tmp_path / "nowhere"), capsys, 2
@@ -194,7 +194,7 @@ def test_too_many_test_pairs(
 def damaged(kind: str) -> dict[str, bytes]:
     """Members of a package of Twitter with one thing wrong."""
     members: dict[str, Any] = package_members("twitter")
-    pictures = [name for name in members if "/64/" in name]
+    images = [name for name in members if "/64/" in name]
     if kind == "other package":
         members["package/package.json"] = b'{"name": "left-pad", "version": "16.0.0"}'
     elif kind == "other version":
@@ -205,12 +205,12 @@ def damaged(kind: str) -> dict[str, bytes]:
         members["package/emoji.json"] = b'{"unified": 1}'
     elif kind == "bad JSON":
         members["package/emoji.json"] = b"{"
-    elif kind == "no pictures":
-        members = {name: data for name, data in members.items() if name not in pictures}
+    elif kind == "no images":
+        members = {name: data for name, data in members.items() if name not in images}
     elif kind == "wrong size":
-        members.update(dict.fromkeys(pictures, png(Image.new("RGBA", (32, 32)))))
-    elif kind == "broken picture":
-        members.update({name: members[name][:60] for name in pictures})
+        members.update(dict.fromkeys(images, png(Image.new("RGBA", (32, 32)))))
+    elif kind == "broken image":
+        members.update({name: members[name][:60] for name in images})
     return members
 
 
@@ -221,9 +221,9 @@ def damaged(kind: str) -> dict[str, bytes]:
         "other version",
         "no table",
         "bad JSON",
-        "no pictures",
+        "no images",
         "wrong size",
-        "broken picture",
+        "broken image",
     ],
 )
 def test_wrong_package(

@@ -1,4 +1,4 @@
-"""Pictures of one size together, in bounded numbers; damaged ones left out."""
+"""Images of equal size form batches, a bounded number waits, damaged ones are left out."""
 
 import threading
 from argparse import Namespace
@@ -14,7 +14,7 @@ from util.errors import UserError
 
 
 class Sizes(BaseDataset):
-    """Items of given sizes; 0 is damaged."""
+    """Items of given sizes; one of size 0 is damaged."""
 
     def __init__(self, sizes: list[int]) -> None:
         self.sizes, self.read = sizes, []
@@ -32,13 +32,13 @@ class Sizes(BaseDataset):
 
 
 class Folder:
-    """Results that hold some pictures."""
+    """Results in which some images exist."""
 
-    def __init__(self, *there: str) -> None:
-        self.there, self.left_out = there, []
+    def __init__(self, *existing: str) -> None:
+        self.existing, self.left_out = existing, []
 
     def has(self, path: str) -> bool:
-        return path in self.there
+        return path in self.existing
 
     def add_existing(self, path: str) -> None:
         self.left_out.append(path)
@@ -50,15 +50,15 @@ def options(together: int = 1, given: tuple[str, ...] = (), **more: Any) -> Name
     return Namespace(**{**base, **more})
 
 
-def test_equal_sizes_go_together() -> None:
-    pictures = ImagePrefetcher(Sizes([8, 4, 8, 4, 8, 8, 4]), options(together=2))
-    batches = list(pictures.batches(Folder()))
+def test_images_of_equal_size_form_batches() -> None:
+    images = ImagePrefetcher(Sizes([8, 4, 8, 4, 8, 8, 4]), options(together=2))
+    batches = list(images.batches(Folder()))
     sizes = [tuple(batch["A"].shape) for batch in batches]
     assert sizes == [(2, 3, 8, 8), (2, 3, 4, 4), (2, 3, 8, 8), (1, 3, 4, 4)]
     assert batches[0]["A_paths"] == ["0.png", "2.png"]
 
 
-def test_waiting_pictures_are_bounded() -> None:
+def test_the_number_of_waiting_images_is_bounded() -> None:
     dataset = Sizes([i + 1 for i in range(60)])
     batches = ImagePrefetcher(dataset, options(together=2)).batches(Folder())
     next(batches)
@@ -66,7 +66,7 @@ def test_waiting_pictures_are_bounded() -> None:
     assert sum(len(batch["A_paths"]) for batch in batches) == 59
 
 
-def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
+def test_few_huge_images_are_prefetched(monkeypatch) -> None:
     monkeypatch.setattr("data.inference.folder.PREFETCH_BYTES", 2 * 3 * 8 * 8 * 4)  # two of them
     dataset = Sizes([8] * 20)
     batches = ImagePrefetcher(dataset, options(together=1)).batches(Folder())
@@ -76,21 +76,21 @@ def test_huge_pictures_are_not_read_far_ahead(monkeypatch) -> None:
     assert sum(1 for _ in batches) == 11
 
 
-def test_a_damaged_picture_is_left_out_and_reported(caplog) -> None:
-    pictures = ImagePrefetcher(Sizes([4, 0, 4]), options())
-    assert [batch["A_paths"] for batch in pictures.batches(Folder())] == [["0.png"], ["2.png"]]
-    assert pictures.report() == 1
+def test_a_damaged_image_is_left_out_and_reported(caplog) -> None:
+    images = ImagePrefetcher(Sizes([4, 0, 4]), options())
+    assert [batch["A_paths"] for batch in images.batches(Folder())] == [["0.png"], ["2.png"]]
+    assert images.report() == 1
     assert "1 of 3 images were skipped" in caplog.text
     assert caplog.text.count("1.png is damaged") == 2
 
 
-def test_what_is_there_is_not_read() -> None:
+def test_images_with_results_are_not_read() -> None:
     dataset, folder = Sizes([4, 4, 4]), Folder("0.png", "2.png")
-    pictures = ImagePrefetcher(dataset, options(skip_existing=True))
-    assert [batch["A_paths"] for batch in pictures.batches(folder)] == [["1.png"]]
+    images = ImagePrefetcher(dataset, options(skip_existing=True))
+    assert [batch["A_paths"] for batch in images.batches(folder)] == [["1.png"]]
     assert dataset.read == [1]
     assert folder.left_out == ["0.png", "2.png"]
-    assert pictures.report() == 0
+    assert images.report() == 0
 
 
 def test_num_test_counts_when_it_is_given() -> None:
@@ -109,9 +109,9 @@ def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
         list(ImagePrefetcher(Broken([1]), options()).batches(Folder()))
 
 
-def test_images_to_come_are_those_without_results() -> None:
-    pictures = ImagePrefetcher(Sizes([4, 4, 4]), options(skip_existing=True))
-    assert pictures.left(Folder("0.png", "2.png")) == 1
+def test_images_left_to_translate_are_those_without_results() -> None:
+    images = ImagePrefetcher(Sizes([4, 4, 4]), options(skip_existing=True))
+    assert images.left(Folder("0.png", "2.png")) == 1
     assert ImagePrefetcher(Sizes([4, 4, 4]), options()).left(Folder("0.png")) == 3
     limited = options(skip_existing=True, given=("num_test",), num_test=2)
     assert ImagePrefetcher(Sizes([4, 4, 4]), limited).left(Folder("0.png")) == 1
@@ -119,12 +119,12 @@ def test_images_to_come_are_those_without_results() -> None:
 
 @pytest.mark.parametrize("readers", [0, 1, 3])
 def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
-    threads, together = set(), threading.Barrier(max(1, readers))
+    threads, barrier = set(), threading.Barrier(max(1, readers))
 
     class Watched(Sizes):
         def __getitem__(self, index: int) -> dict[str, Any]:
             if index:  # the first is read alone, while the size is unknown
-                together.wait(60)
+                barrier.wait(60)
                 threads.add(threading.current_thread())
             return super().__getitem__(index)
 

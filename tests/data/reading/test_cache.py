@@ -1,4 +1,4 @@
-"""The cache changes nothing but the time: the same items whatever happens to it."""
+"""The cache changes the time that reading takes, never the items."""
 
 import gc
 import logging
@@ -30,7 +30,7 @@ def key(number: int) -> bytes:
     return (number + 1).to_bytes(16, "little")
 
 
-def levels(number: int, side: int = 20) -> np.ndarray:
+def random_image(number: int, side: int = 20) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (3, side, side), dtype=np.uint8)
 
 
@@ -48,25 +48,25 @@ def all_batches(opt: Options, epochs: int = 4) -> list[dict[str, Any]]:
     return [batch for _ in range(epochs) for batch in loader]
 
 
-def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
+def assert_equal(batches: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(batches) == len(expected)
+    for a, b in zip(batches, expected, strict=True):
         assert a.keys() == b.keys()
         assert all(torch.equal(a[k], b[k]) if torch.is_tensor(a[k]) else a[k] == b[k] for k in a)
 
 
 @pytest.fixture
 def reads(monkeypatch) -> list[str]:
-    """Files that this process decodes."""
-    found: list[str] = []
+    """The files that this process decodes."""
+    paths: list[str] = []
     read = image_reader.read_image
 
     def spy(path: str, *more: Any) -> Any:
-        found.append(path)
+        paths.append(path)
         return read(path, *more)
 
     monkeypatch.setattr(image_reader, "read_image", spy)
-    return found
+    return paths
 
 
 @pytest.mark.parametrize("workers", ["0", "1", "2"])
@@ -81,7 +81,7 @@ def test_items_are_the_same_bit_by_bit_with_and_without_cache(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", ["aligned", "single", "colorization", "template"])
-def test_every_data_set_takes_pictures_from_the_cache(
+def test_every_data_set_takes_images_from_the_cache(
     mode: str, kind: str, pictures: Path, train_opt: Make, reads: list[str]
 ) -> None:
     words = ["--dataset_mode", mode, "--preprocess", "scale_width_and_crop"]
@@ -105,8 +105,8 @@ def test_every_data_set_takes_pictures_from_the_cache(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_opt: Make) -> None:
     path = pictures / "trainA" / "trainA_0.png"
-    where = ImageReader(cached(train_opt, kind))
-    before = where.read_uint8(str(path), 3).copy()
+    reader = ImageReader(cached(train_opt, kind))
+    before = reader.read_uint8(str(path), 3).copy()
     stamp = path.stat()
 
     def replaced() -> bool:
@@ -116,7 +116,7 @@ def test_a_file_that_is_replaced_is_read_again(kind: str, pictures: Path, train_
         return path.stat().st_ctime_ns != stamp.st_ctime_ns
 
     wait_for(replaced)
-    after = where.read_uint8(str(path), 3)
+    after = reader.read_uint8(str(path), 3)
     assert not np.array_equal(after, before)
     assert np.array_equal(after, ImageReader(train_opt()).read_uint8(str(path), 3))
 
@@ -136,7 +136,7 @@ def test_settings_that_decide_the_pixels_do_not_share_files(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_bound_is_kept_and_said_once_and_the_rest_read(
+def test_a_full_cache_is_logged_once_and_the_rest_is_read(
     kind: str, tmp_path: Path, train_opt: Make, caplog
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -149,20 +149,18 @@ def test_the_bound_is_kept_and_said_once_and_the_rest_read(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cache_takes_pictures_up_to_its_bound_and_gives_them_back(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_cache_stores_images_up_to_its_size_and_returns_them(kind: str, tmp_path: Path) -> None:
     cache = make(kind, tmp_path / "cache", 100_000)
-    kept = [number for number in range(200) if cache.put(key(number), levels(number))]
-    assert 7 <= len(kept) <= 83  # RAM by its table, disk by its bytes
-    assert kept == list(range(len(kept)))
+    stored = [number for number in range(200) if cache.put(key(number), random_image(number))]
+    assert 7 <= len(stored) <= 83  # RAM by its table, disk by its bytes
+    assert stored == list(range(len(stored)))
     for number in range(200):
-        found = cache.get(key(number))
-        assert (found is None) == (number not in kept)
-        assert found is None or np.array_equal(found, levels(number))
+        image = cache.get(key(number))
+        assert (image is None) == (number not in stored)
+        assert image is None or np.array_equal(image, random_image(number))
 
 
-def test_more_than_is_free_is_never_promised(train_opt: Make, monkeypatch, caplog) -> None:
+def test_a_cache_is_never_larger_than_what_is_free(train_opt: Make, monkeypatch, caplog) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("data.reading.ram_cache.available_bytes", lambda _: 10**6)
     monkeypatch.setattr(
@@ -175,7 +173,7 @@ def test_more_than_is_free_is_never_promised(train_opt: Make, monkeypatch, caplo
 
 def put_many(cache: Any, numbers: range) -> None:
     for number in numbers:
-        assert cache.put(key(number), levels(number))
+        assert cache.put(key(number), random_image(number))
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")
@@ -196,7 +194,7 @@ def test_two_processes_write_and_read_the_same_cache(
         process.join(PATIENCE)
         assert process.exitcode == 0
     for number in range(180):
-        assert np.array_equal(cache.get(key(number)), levels(number))
+        assert np.array_equal(cache.get(key(number)), random_image(number))
     assert cache.get(key(181)) is None
 
 
@@ -212,17 +210,17 @@ def test_workers_that_are_spawned_fill_the_cache_of_the_main_process(
         opt = cached(train_opt, kind.split()[-1], "--num_threads", "1", "--serial_batches")
         loader = create_dataset(opt)
         list(loader)
-        pictures = loader.dataset.reader
-        assert not pictures.warm()
+        reader = loader.dataset.reader
+        assert not reader.warm()
         monkeypatch.setattr(image_reader, "read_image", None)  # nothing is left to read
         assert len([loader.dataset[index] for index in range(5)]) == 5
-        assert pictures.warm()
+        assert reader.warm()
     finally:
         multiprocessing.set_start_method(former, force=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux")
-def test_memory_is_given_back(tmp_path: Path) -> None:
+def test_memory_is_released(tmp_path: Path) -> None:
     def files() -> int:
         links = list(Path("/proc/self/fd").iterdir())
         return sum(link.is_symlink() and "memfd" in str(link.readlink()) for link in links)
@@ -235,27 +233,27 @@ def test_memory_is_given_back(tmp_path: Path) -> None:
     assert files() == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "longer", "a bit", "empty", "of another picture"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "a bit", "empty", "of another image"])
 def test_a_damaged_file_is_ignored_and_written_again(damage: str, tmp_path: Path) -> None:
     cache = make("disk", tmp_path)
-    assert cache.put(key(1), levels(1))
+    assert cache.put(key(1), random_image(1))
     (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
     whole = file.read_bytes()
     flipped = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
-    cache.put(key(2), levels(2))
+    cache.put(key(2), random_image(2))
     other = next(p for p in tmp_path.rglob("*") if p.is_file() and p != file).read_bytes()
     file.write_bytes({"cut": whole[:-7], "longer": whole + b"x", "a bit": flipped, "empty": b"",
-                      "of another picture": other}[damage])  # fmt: skip
+                      "of another image": other}[damage])  # fmt: skip
     assert cache.get(key(1)) is None
-    assert cache.put(key(1), levels(1))
-    assert np.array_equal(cache.get(key(1)), levels(1))
+    assert cache.put(key(1), random_image(1))
+    assert np.array_equal(cache.get(key(1)), random_image(1))
 
 
 def test_a_folder_that_cannot_be_written_is_a_cache_that_is_full(tmp_path: Path) -> None:
     cache = make("disk", tmp_path / "cache")
     (tmp_path / "cache").rmdir()
     (tmp_path / "cache").write_text("in the way")
-    assert not cache.put(key(1), levels(1))
+    assert not cache.put(key(1), random_image(1))
     assert cache.get(key(1)) is None
 
 
@@ -291,16 +289,16 @@ def test_once_warm_this_process_reads_alone(train_opt: Make, monkeypatch) -> Non
     assert read_here == []
 
 
-def test_the_fixed_pictures_take_no_cache(train_opt: Make, tmp_path: Path) -> None:
+def test_fixed_samples_use_no_cache(train_opt: Make, tmp_path: Path) -> None:
     opt = cached(train_opt, "disk")
     assert fixed_samples(opt, find_dataset_using_name("unaligned")(train_opt()))
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_disk_that_others_fill_is_left_some_room(tmp_path: Path, monkeypatch) -> None:
+def test_some_bytes_of_the_disk_are_left_free(tmp_path: Path, monkeypatch) -> None:
     cache = DiskCache(str(tmp_path), 10**9)
-    levels = np.zeros((3, 4, 4), np.uint8)
+    image = np.zeros((3, 4, 4), np.uint8)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
-    assert not cache.put(b"k" * 16, levels)
+    assert not cache.put(b"k" * 16, image)
     assert cache.get(b"k" * 16) is None

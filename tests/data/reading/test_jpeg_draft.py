@@ -1,4 +1,4 @@
-"""Pictures that are shrunk: hard to tell from the whole decode, at the right place, only those."""
+"""JPEG draft decoding: close to full decoding, not shifted, and only of images that shrink."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -28,35 +28,35 @@ def settings(**more: Any) -> Namespace:
 
 
 def both(path: Path, channels: int = 3, **more: Any) -> tuple[Uint8Image, Uint8Image]:
-    """The picture as training reads it, and decoded in full."""
+    """Return the image as training reads it, and decoded in full."""
     quick, full = (ImageReader(settings(full_decode=full, **more)) for full in (False, True))
     return quick.read_uint8(str(path), channels), full.read_uint8(str(path), channels)
 
 
 def decibels(a: Uint8Image, b: Uint8Image) -> float:
-    """Peak signal to noise ratio."""
+    """Return the peak signal-to-noise ratio."""
     assert a.shape == b.shape
     return float(10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2))))
 
 
 @pytest.fixture
 def fractions(monkeypatch) -> list[int]:
-    """What the decoder is asked for, as a fraction of the side."""
+    """The denominators of the fractions that the decoder is asked for."""
     asked: list[int] = []
     draft = JpegImageFile.draft
 
     def spy(self: Any, mode: Any, size: tuple[int, int]) -> Any:
         before = self.width
-        found = draft(self, mode, size)
+        result = draft(self, mode, size)
         asked.append(round(before / self.width))
-        return found
+        return result
 
     monkeypatch.setattr(JpegImageFile, "draft", spy)
     return asked
 
 
 def photo(name: str = "coffee_101x147.png", size: tuple[int, int] = (331, 257)) -> Image.Image:
-    """A photograph with noise of its own; odd sides, which a fraction rounds up."""
+    """Return a photograph with added noise and odd sides, whose fractions are rounded up."""
     enlarged = Image.open(GOLDEN / "images" / name).convert("RGB").resize(size)
     noise = np.random.default_rng(0).normal(0, 4, (size[1], size[0], 1))
     return Image.fromarray((np.asarray(enlarged) + noise).clip(0, 255).astype(np.uint8))
@@ -65,7 +65,7 @@ def photo(name: str = "coffee_101x147.png", size: tuple[int, int] = (331, 257)) 
 @pytest.mark.parametrize("quick_resize", [True, False])
 @pytest.mark.parametrize("name", ["coffee_101x147.png", "astronaut_140x90.png"])
 @pytest.mark.parametrize(("size", "fraction"), [((331, 257), 4), ((181, 133), 2), ((1023, 767), 4)])
-def test_a_shrunk_jpeg_is_at_least_40_db_from_the_whole_decode(
+def test_a_shrunk_jpeg_is_at_least_40_db_from_full_decoding(
     name: str, size: tuple[int, int], fraction: int, quick_resize: bool,
     fractions: list[int], tmp_path: Path, monkeypatch,
 ) -> None:  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_shrunk_jpeg_is_at_least_40_db_from_the_whole_decode(
 
 
 @pytest.mark.parametrize("name", ["coffee_101x147.png", "astronaut_140x90.png"])
-def test_no_fraction_is_taken_that_leaves_too_little_of_a_picture_full_of_detail(
+def test_no_fraction_is_taken_that_leaves_too_little_of_a_image_full_of_detail(
     name: str, fractions: list[int], tmp_path: Path
 ) -> None:
     Image.open(GOLDEN / "images" / name).convert("RGB").save(tmp_path / "x.jpg", quality=95)
@@ -135,7 +135,7 @@ def test_gray_and_cmyk_are_shrunk_too(
         ("png", {}),
     ],
 )
-def test_all_else_is_decoded_in_full_to_the_same_levels(
+def test_all_else_is_decoded_in_full_to_the_same_pixels(
     ending: str, more: dict[str, Any], fractions: list[int], tmp_path: Path
 ) -> None:
     photo().save(tmp_path / f"x.{ending}")
@@ -168,7 +168,7 @@ def test_halves_of_a_pair_are_decoded_in_full_and_shrunk_alike(
     assert np.array_equal(*wider)
 
 
-def test_the_crop_does_not_depend_on_how_a_picture_is_decoded(
+def test_the_crop_does_not_depend_on_how_a_image_is_decoded(
     pictures: Path, train_opt: Make
 ) -> None:
     for side in ("trainA", "trainB"):

@@ -76,9 +76,9 @@ def batches(opt: Options, epochs: int = 2) -> list[dict[str, Any]]:
     return [batch for _ in range(epochs) for batch in loader]
 
 
-def assert_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
+def assert_equal(batches: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(batches) == len(expected)
+    for a, b in zip(batches, expected, strict=True):
         assert all(torch.equal(a[k], b[k]) if torch.is_tensor(a[k]) else a[k] == b[k] for k in b)
 
 
@@ -104,15 +104,15 @@ def test_the_next_image_takes_the_place_of_one_that_cannot_be_read(
 
 def test_after_the_last_image_comes_the_first(pictures: Path, train_opt: Make) -> None:
     spoil(pictures, "trainA_3", "trainA_4", "trainB_2")
-    found = batches(train_opt("--num_threads", "0", "--serial_batches", *FORTY), 1)
+    loaded = batches(train_opt("--num_threads", "0", "--serial_batches", *FORTY), 1)
     order = ["trainA_1", "trainA_0", "trainA_2", "trainA_1", "trainA_1"]
-    assert [Path(batch["A_paths"][0]).stem for batch in found] == order
+    assert [Path(batch["A_paths"][0]).stem for batch in loaded] == order
     order = ["trainB_1", "trainB_0", "trainB_1", "trainB_1", "trainB_0"]
-    assert [Path(batch["B_paths"][0]).stem for batch in found] == order
+    assert [Path(batch["B_paths"][0]).stem for batch in loaded] == order
 
 
 @pytest.mark.parametrize("cache", ["none", "ram", "disk"])
-def test_neither_workers_nor_cache_nor_where_one_starts_change_the_batches(
+def test_workers_cache_and_first_item_do_not_change_the_batches(
     cache: str, pictures: Path, train_opt: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
@@ -143,7 +143,7 @@ def test_each_file_is_named_once_and_counted_at_the_end(
     assert "3 unreadable images were skipped in this training" in caplog.text
 
 
-def test_nothing_is_said_where_all_can_be_read(train_opt: Make, caplog) -> None:
+def test_nothing_is_logged_where_all_images_can_be_read(train_opt: Make, caplog) -> None:
     loader = create_dataset(train_opt("--num_threads", "0"))
     assert len(list(loader)) == 5
     loader.report()
@@ -151,7 +151,7 @@ def test_nothing_is_said_where_all_can_be_read(train_opt: Make, caplog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "images", "most"),
+    ("share", "images", "count"),
     [
         *((0, 1, 0), (0, 10**6, 0)),
         *((0.01, 2, 1), (0.01, 99, 1), (0.01, 199, 1), (0.01, 200, 2), (0.01, 10**6, 10**4)),
@@ -159,8 +159,8 @@ def test_nothing_is_said_where_all_can_be_read(train_opt: Make, caplog) -> None:
         *((0.01, 1, 0), (1, 1, 0)),  # nothing would be left
     ],
 )
-def test_how_many_are_allowed(share: float, images: int, most: int) -> None:
-    assert allowed(share, images) == most
+def test_how_many_are_allowed(share: float, images: int, count: int) -> None:
+    assert allowed(share, images) == count
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
@@ -183,7 +183,7 @@ def test_each_folder_is_allowed_its_own_share(pictures: Path, train_opt: Make) -
     assert len(batches(train_opt("--num_threads", "0"))) == 10
 
 
-def test_a_share_of_nought_ends_the_run_at_the_first(pictures: Path, train_opt: Make) -> None:
+def test_a_share_of_zero_ends_the_run_at_the_first(pictures: Path, train_opt: Make) -> None:
     spoil(pictures, "trainA_3")
     with pytest.raises(DataError, match=r"1 of 5 images cannot .* --max_bad_images 0 allows 0"):
         batches(train_opt("--num_threads", "0", "--max_bad_images", "0"))
@@ -265,9 +265,9 @@ def pairs(tmp_path: Path, train_opt: Make) -> Callable[..., CustomDatasetDataLoa
 def test_pairs_of_a_plugin_are_replaced_together_without_a_line_of_its_own(
     workers: str, pairs: Callable[..., CustomDatasetDataLoader], caplog
 ) -> None:
-    found = list(pairs("--num_threads", workers))
-    assert [Path(batch["A_paths"][0]).stem for batch in found] == ["0", "1", "3", "3", "4"]
-    assert all(torch.equal(batch["A"], batch["B"]) for batch in found)
+    loaded = list(pairs("--num_threads", workers))
+    assert [Path(batch["A_paths"][0]).stem for batch in loaded] == ["0", "1", "3", "3", "4"]
+    assert all(torch.equal(batch["A"], batch["B"]) for batch in loaded)
     assert caplog.text.count("skipped ") == 1
     with pytest.raises(DataError, match=r"1 of 5 images .*right.2\.png"):
         list(pairs("--num_threads", workers, "--max_bad_images", "0"))
@@ -279,8 +279,8 @@ def test_aligned_pairs_are_replaced_by_the_next(tmp_path: Path, train_opt: Make)
         picture(i, 80, 40).save(tmp_path / "data" / "train" / f"{i}.png")
     (tmp_path / "data" / "train" / "1.png").write_bytes(b"")
     words = ("--dataset_mode", "aligned", "--num_threads", "0", "--serial_batches")
-    found = batches(train_opt(*words).replace(dataroot=str(tmp_path / "data")), 1)
-    assert [Path(batch["A_paths"][0]).stem for batch in found] == ["0", "2", "2"]
+    loaded = batches(train_opt(*words).replace(dataroot=str(tmp_path / "data")), 1)
+    assert [Path(batch["A_paths"][0]).stem for batch in loaded] == ["0", "2", "2"]
 
 
 class Failing(PairsOfFolders):
@@ -293,11 +293,11 @@ def test_an_error_of_a_plugin_comes_with_its_traceback_as_an_error_of_the_data(
     workers: str, pairs: Callable[..., CustomDatasetDataLoader]
 ) -> None:
     opt = pairs("--num_threads", workers).dataset.opt
-    found = []
+    loaded = []
     with pytest.raises(DataError, match="Failing has no item 3:") as error:
         for batch in CustomDatasetDataLoader(Failing(opt), opt):
-            found.append(batch)
-    assert len(found) == 2  # and the third: its pair is replaced by the one that fails
+            loaded.append(batch)
+    assert len(loaded) == 2  # and the third: its pair is replaced by the one that fails
     assert "test_unreadable.py" in str(error.value)
     assert str(error.value).endswith("ZeroDivisionError: division by zero")
 
@@ -335,19 +335,19 @@ def test_at_inference_nothing_is_replaced(pictures: Path) -> None:
         list(create_dataset(opt))
 
 
-def test_what_looks_odd_and_can_be_read(pictures: Path, train_opt: Make, caplog) -> None:
-    """One pixel; 16 bits; and a directory that is named as an image is gone through."""
+def test_unusual_images_that_can_be_read(pictures: Path, train_opt: Make, caplog) -> None:
+    """One pixel; 16 bits; and a directory that is named as an image is searched."""
     folder = pictures / "trainA"
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     Image.fromarray(np.full((40, 40), 257 * 100, np.uint16)).save(folder / "deep.png")
     (folder / "folder.jpg").mkdir()
     picture(1, 40, 40).save(folder / "folder.jpg" / "inside.png")
-    found = {Path(batch["A_paths"][0]).name for batch in batches(train_opt("--num_threads", "0"))}
-    assert {"one.png", "deep.png", "inside.png"} < found
+    names = {Path(batch["A_paths"][0]).name for batch in batches(train_opt("--num_threads", "0"))}
+    assert {"one.png", "deep.png", "inside.png"} < names
     assert not caplog.records
 
 
-def test_the_error_of_an_image_survives_the_way_from_a_worker() -> None:
+def test_the_error_of_an_image_is_pickled_by_a_worker() -> None:
     error = pickle.loads(pickle.dumps(UnreadableImageError("/x/y.png", "not an image")))
     assert (error.path, error.reason) == ("/x/y.png", "not an image")
     assert str(error).startswith("cannot read the image /x/y.png (not an image)")
