@@ -117,7 +117,7 @@ def finished(where: Path, epochs: int, **kind: int) -> Path:
     (folder / "train_opt.json").write_text(json.dumps({"model": "cycle_gan"}))
     gallery = Gallery(folder, "run", 64)
     for epoch in range(1, epochs + 1):
-        gallery.samples(SampleRecord(epoch, epoch, sample_rows(epoch, **kind), keep=True))
+        gallery.samples(SampleRecord(epoch, epoch, sample_rows(epoch, **kind), store=True))
     gallery.close()
     return folder
 
