@@ -104,7 +104,7 @@ def test_a_run_with_unreadable_images_resumes_exactly(
 
 
 @pytest.mark.parametrize("step", [5, 6])
-def test_a_folder_that_goes_away_ends_the_run_saved_and_it_resumes_exactly(
+def test_a_folder_that_disappears_ends_the_run_saved_and_it_resumes_exactly(
     step: int, pictures: Path, at_step: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As when a disk is unplugged after the first epoch, or in the second, and plugged in again."""
@@ -132,7 +132,7 @@ def test_a_folder_that_goes_away_ends_the_run_saved_and_it_resumes_exactly(
 def test_what_was_trained_is_saved_before_any_error_of_an_item(
     workers: str, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One image is too small for the crop; the run continues bit by bit once it is mended."""
+    """One image is too small for the crop; the run resumes bit for bit once it is replaced."""
     words = ["--preprocess", "crop", "--serial_batches", "--num_threads", workers]
     assert train(pictures, "whole", *words) == 0
     path = pictures / "trainA" / "trainA_3.png"
@@ -185,7 +185,7 @@ def test_a_size_that_does_not_fit_is_an_error_before_its_step(
     )
 
 
-def test_fixed_images_whose_size_does_not_fit_are_said_and_left_out(
+def test_fixed_images_whose_size_does_not_fit_are_reported_and_left_out(
     pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for side in ("trainA", "trainB"):

@@ -1,4 +1,4 @@
-"""A run that is stopped or killed at any moment and continued is the run that never stopped."""
+"""A run that is stopped or killed at any moment and resumed equals the run that never stopped."""
 
 import json
 import multiprocessing
@@ -20,7 +20,7 @@ from conftest import PATIENCE, TINY, wait_for
 from util.checkpoints.training_state import read_state
 from util.checkpoints.weights import read_weights
 
-PICTURES = 5
+IMAGES = 5
 ACCESSES = 24
 """Files that are written or renamed until a training has saved for certain; 12 for each save."""
 FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000", "--no_html", "--num_threads", "0"]
@@ -86,7 +86,7 @@ def killer(die_at: int) -> Any:
     accesses = iter(range(1, 10**9))
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        ours = threading.current_thread() is threading.main_thread()  # not those that watch
+        ours = threading.current_thread() is threading.main_thread()  # not the threads of sinks
         writes = event == "open" and str(args[1])[:1] in ("w", "a")
         if ours and (writes or event == "os.rename") and next(accesses) == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -165,7 +165,7 @@ def assert_runs_equal(pictures: Path, one: str, other: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_stopped_run_goes_on_bit_for_bit(variant: str, pictures: Path, run: Any) -> None:
+def test_a_stopped_run_resumes_bit_for_bit(variant: str, pictures: Path, run: Any) -> None:
     """Stopped three times, in the middle of an epoch, at its last step and at its first."""
     more = VARIANTS[variant]
     assert run(words(pictures, "whole", *more)) == 0
@@ -191,10 +191,10 @@ def test_kill_at_any_moment_loses_at_most_what_came_after_the_last_save(
     argv = words(pictures, "killed", *more)
     folder = pictures.parent / "runs" / "killed"
     for round_ in range(20):
-        go_on = ["--continue_train"] if round_ else []
-        # ACCESSES: it has saved at least once, so that the run comes nearer to its end
+        resume = ["--continue_train"] if round_ else []
+        # ACCESSES: it has saved at least once, so that the run makes progress
         die_at = ACCESSES + rng.randrange(ACCESSES)
-        assert run([*argv, *go_on], 0, 0, die_at) == -signal.SIGKILL, round_
+        assert run([*argv, *resume], 0, 0, die_at) == -signal.SIGKILL, round_
         during_save += bool(list(folder.glob(".*.tmp")))
         assert _position(folder) is not None
     assert run([*argv, "--continue_train"]) == 0
@@ -226,7 +226,7 @@ def test_a_second_signal_stops_at_once_and_leaves_the_last_state(
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
 @pytest.mark.parametrize(("limit", "refused"), [(60_000, "net_G_A"), (400_000, "training_state")])
-def test_a_full_disk_is_said_and_loses_nothing(
+def test_a_full_disk_is_reported_and_loses_nothing(
     limit: int, refused: str, pictures: Path, context: Any
 ) -> None:
     argv = words(pictures, "run", "--n_epochs", "1", "--n_epochs_decay", "0")
@@ -265,7 +265,7 @@ def limited_child(argv: list[str], log: str, limit: int) -> None:
         child(argv)
 
 
-def test_continuing_says_where_and_a_finished_run_which_flag_extends_it(
+def test_resuming_logs_the_position_and_a_finished_run_which_flag_extends_it(
     pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = words(pictures, "run")
@@ -278,7 +278,7 @@ def test_continuing_says_where_and_a_finished_run_which_flag_extends_it(
     assert train([*argv, "--continue_train", "--n_epochs_decay", "2"]) == 0
     out = capsys.readouterr().out
     assert "changed since the run began: --n_epochs_decay 2, was 1" in out
-    assert f"resuming at epoch 4/4, step {3 * PICTURES}, lr 0.000067" in out
+    assert f"resuming at epoch 4/4, step {3 * IMAGES}, lr 0.000067" in out
     after = losses(pictures.parent / "runs" / "run")
     assert after[: len(before)] == before
     assert [record[:2] for record in after[len(before) :]] == [(4, i) for i in range(1, 6)]
@@ -351,7 +351,7 @@ def test_options_that_break_a_run_are_listed_with_what_to_do(
     assert "--start_from run" in str(error.value)
 
 
-def test_another_number_of_pictures_is_an_error(pictures: Path) -> None:
+def test_another_number_of_images_is_an_error(pictures: Path) -> None:
     from util.errors import UserError
 
     assert train(words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")) == 0
@@ -360,7 +360,7 @@ def test_another_number_of_pictures_is_an_error(pictures: Path) -> None:
         train(words(pictures, "run", "--continue_train"))
 
 
-def test_an_earlier_epoch_count_writes_over_nothing(pictures: Path) -> None:
+def test_an_earlier_epoch_count_overwrites_nothing(pictures: Path) -> None:
     argv = words(pictures, "run")
     assert train(argv) == 0
     assert train([*argv, "--continue_train", "--epoch_count", "2"]) == 0
@@ -371,14 +371,14 @@ def test_an_earlier_epoch_count_writes_over_nothing(pictures: Path) -> None:
         ]
 
 
-def test_a_later_epoch_count_writes_on(pictures: Path) -> None:
+def test_a_later_epoch_count_stays_in_the_folder(pictures: Path) -> None:
     argv = words(pictures, "run")
     assert train([*argv, "--n_epochs", "1"]) == 0
     assert train([*argv, "--n_epochs_decay", "3", "--continue_train", "--epoch_count", "4"]) == 0
     assert [record[0] for record in losses(pictures.parent / "runs" / "run")][::5] == [1, 2, 4, 5]
 
 
-def test_an_old_run_with_weights_alone_goes_on_as_a_warm_start(
+def test_an_old_run_with_weights_alone_starts_from_them(
     pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")

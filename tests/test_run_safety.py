@@ -1,4 +1,4 @@
-"""Nothing that exists is written over or moved by mistake; a refused command changes nothing."""
+"""No existing file is overwritten or moved by mistake; a refused command changes nothing."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ def test_a_run_of_the_first_reference_is_a_run(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [["--epoch", "1"], ["--load_iter", "2"]])
-def test_a_start_from_older_weights_writes_over_nothing(
+def test_a_start_from_older_weights_overwrites_nothing(
     start: list[str], pictures: Path, capsys
 ) -> None:
     runs = pictures.parent / "runs"

@@ -1,4 +1,4 @@
-"""Training that starts from weights of another run; architecture from files when one goes on."""
+"""Training that starts from existing weights, whose files tell the architecture."""
 
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +31,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def start(pictures: Path, *words: str) -> dict[str, dict[str, torch.Tensor]]:
-    """Train with a rate of almost zero; returns the networks afterwards."""
+    """Train with a learning rate of almost zero; returns the weights afterwards."""
     runs = pictures.parent / "runs"
     where = ["--dataroot", str(pictures), "--checkpoints_dir", str(runs), "--name", "new"]
     main = import_module("01_train").main
@@ -40,7 +40,7 @@ def start(pictures: Path, *words: str) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def same(state: dict[str, torch.Tensor], path: Path) -> bool:
-    """Whether weights are those of a file, up to the tiny steps of the training."""
+    """Return whether weights equal those of a file, up to the tiny steps of the training."""
     stored = read_weights(path)
     return state.keys() == stored.keys() and all(
         state[key].shape == stored[key].shape and torch.allclose(state[key], stored[key], atol=1e-9)

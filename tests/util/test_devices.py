@@ -24,7 +24,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 @pytest.mark.parametrize(
-    ("has", "gpu_ids", "there"),
+    ("has", "gpu_ids", "available"),
     [
         ({}, [0], "no CUDA GPU;"),
         ({"apple": True}, [0], "an Apple GPU but no CUDA GPU;"),
@@ -32,35 +32,39 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         ({"gpus": 2}, [0, 2], "GPUs 0 to 1;"),
     ],
 )
-def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(
-    has: dict[str, int], gpu_ids: list[int], there: str, machine: Machine
+def test_a_gpu_that_was_asked_for_and_does_not_exist_is_an_error(
+    has: dict[str, int], gpu_ids: list[int], available: str, machine: Machine
 ) -> None:
     machine(**has)
     with pytest.raises(UserError) as error:
         pick_device(gpu_ids, asked_by_hand=True)
     flag = ",".join(map(str, gpu_ids))
-    assert str(error.value).startswith(f"--gpu_ids {flag}: this machine has {there}")
+    assert str(error.value).startswith(f"--gpu_ids {flag}: this machine has {available}")
     assert "-1 for the CPU" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("has", "device", "said"),
+    ("has", "device", "message"),
     [
         ({}, "cpu", "computing on the CPU"),
         ({"apple": True}, "mps", "computing on the Apple GPU"),
         ({"gpus": 2}, "cuda:0", "computing on GPU 0"),
     ],
 )
-def test_without_a_wish_the_best_there_is_is_taken_and_said(
-    has: dict[str, int], device: str, said: str, machine: Machine, caplog: pytest.LogCaptureFixture
+def test_by_default_the_best_device_is_chosen_and_logged(
+    has: dict[str, int],
+    device: str,
+    message: str,
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     machine(**has)
     caplog.set_level("INFO")
     assert pick_device([0], asked_by_hand=False) == torch.device(device)
-    assert len(caplog.messages) == 1 and said in caplog.text
+    assert len(caplog.messages) == 1 and message in caplog.text
 
 
-def test_a_wish_that_is_met_needs_no_word(
+def test_a_device_that_was_asked_for_is_not_logged(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine(gpus=2)

@@ -1,4 +1,4 @@
-"""The history of generated images."""
+"""The buffer of generated images."""
 
 import random
 
@@ -45,7 +45,7 @@ def test_once_full_half_of_the_images_come_from_the_pool() -> None:
     assert abs(sum(settled) / len(settled) - 2 * size) < 15
 
 
-def test_every_place_of_the_pool_is_drawn() -> None:
+def test_every_stored_image_is_drawn() -> None:
     pool = ImagePool(4, random.Random(1))
     pool.query(numbered(0, 4))
     first = [float(image) for image in pool.images]
@@ -63,7 +63,7 @@ def test_returned_images_are_detached_and_not_aliases_of_the_stored() -> None:
     assert pool.images[0].eq(1).all()
 
 
-def test_a_restored_pool_goes_on_as_the_first_would_have() -> None:
+def test_a_restored_pool_returns_what_the_first_would_have() -> None:
     pool = ImagePool(3, random.Random(7))
     for number in range(20):
         pool.query(numbered(number, 1))

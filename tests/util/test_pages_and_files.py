@@ -1,4 +1,4 @@
-"""Pages of pictures, the training gallery, whole-or-nothing files, log rewinding."""
+"""Pages of images, the training gallery, atomic writes, rewinding logs."""
 
 import io
 import json
@@ -18,10 +18,10 @@ from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.loss_log import LogFiles, loss_line, rewind_logs
 from util.sinks.sink import ImageRecord, LossRecord
 
-PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
+IMAGE = np.zeros((4, 4, 3), dtype=np.uint8)
 
 
-def test_a_page_shows_its_pictures_with_texts_and_links(tmp_path: Path) -> None:
+def test_a_page_shows_its_images_with_texts_and_links(tmp_path: Path) -> None:
     page = HTML(tmp_path, "my <run>", refresh=7)
     page.add_header("epoch 3")
     page.add_images(["a.png", "b.png"], ["real_A", "fake_B"], ["a.png", "b.png"], width=123)
@@ -41,9 +41,9 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
     sizes = []
     for epoch in range(1, 101):
         if epoch == 50:
-            gallery = Gallery(tmp_path, "run", 64)  # a run that is continued
+            gallery = Gallery(tmp_path, "run", 64)  # a run that is resumed
         for _ in range(2):  # two updates in one epoch make one row
-            gallery.images(ImageRecord(epoch, epoch, {"real_A": PICTURE}, store=True))
+            gallery.images(ImageRecord(epoch, epoch, {"real_A": IMAGE}, store=True))
         sizes.append((tmp_path / "web" / "index.html").stat().st_size)
     pages = [tmp_path / "web" / "index.html"]
     shown: list[int] = []
@@ -60,8 +60,8 @@ def test_the_gallery_shows_every_epoch_once_newest_first_in_pages_of_bounded_siz
     assert (tmp_path / "web" / "images" / "epoch007_real_A.png").is_file()
 
 
-def test_pictures_not_to_be_kept_leave_no_trace(tmp_path: Path) -> None:
-    Gallery(tmp_path, "run", 64).images(ImageRecord(1, 1, {"real_A": PICTURE}, store=False))
+def test_images_not_to_be_stored_leave_no_file(tmp_path: Path) -> None:
+    Gallery(tmp_path, "run", 64).images(ImageRecord(1, 1, {"real_A": IMAGE}, store=False))
     assert not (tmp_path / "web").exists()
 
 

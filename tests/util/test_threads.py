@@ -30,13 +30,13 @@ def test_values_come_in_order_and_keys_are_taken_as_needed() -> None:
 
 
 def test_calls_are_bounded_and_finished() -> None:
-    running, most, done, lock = [], [], [], threading.Lock()
+    running, counts, done, lock = [], [], [], threading.Lock()
     two = threading.Barrier(2)
 
     def work(number: int) -> None:
         with lock:
             running.append(number)
-            most.append(len(running))
+            counts.append(len(running))
         if number < 2:
             two.wait(PATIENCE)  # the first two run at one time
         with lock:
@@ -47,7 +47,7 @@ def test_calls_are_bounded_and_finished() -> None:
         for number in range(12):
             threads.submit(work, number)
     assert sorted(done) == list(range(12))
-    assert max(most) == 2
+    assert max(counts) == 2
 
 
 def test_an_error_reaches_the_caller() -> None:

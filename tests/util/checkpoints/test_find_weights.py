@@ -32,13 +32,13 @@ def test_the_label_of_an_epoch_is_the_iteration_where_that_is_given() -> None:
     assert epoch_label(Namespace(epoch="7", load_iter=20)) == "iter_20"
 
 
-def test_files_that_are_not_there_are_left_out(runs: Path) -> None:
-    found = find_weights(runs / "old", "latest", ["G_A", "D_A", "D_B"])
-    assert found == {name: runs / f"old/latest_net_{name}.pth" for name in ("G_A", "D_A")}
+def test_missing_files_are_left_out(runs: Path) -> None:
+    paths = find_weights(runs / "old", "latest", ["G_A", "D_A", "D_B"])
+    assert paths == {name: runs / f"old/latest_net_{name}.pth" for name in ("G_A", "D_A")}
     assert find_weights(runs / "nowhere", "latest", ["G_A"]) == {}
 
 
-def test_an_error_names_what_was_sought_and_what_there_is(runs: Path) -> None:
+def test_an_error_names_what_is_missing_and_what_exists(runs: Path) -> None:
     text = none_found(runs / "old", "5", ["G_A", "D_A"])
     assert text.startswith("there is no 5_net_{G_A,D_A}.pth; ")
     assert text.endswith("holds: latest_net_D_A.pth, latest_net_G_A.pth, latest_net_G_B.pth")
@@ -51,7 +51,7 @@ def test_a_run_is_named_by_its_name_its_folder_or_a_file(
     by: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "old").mkdir(parents=True)  # beside the user: the run of that name is meant
+    (elsewhere / "old").mkdir(parents=True)  # in the current folder: the run of that name is meant
     monkeypatch.chdir(elsewhere)
     file = runs / "old/latest_net_G_A.pth"
     run = {"name": "old", "folder": str(file.parent), "file": str(file)}[by]
@@ -61,7 +61,7 @@ def test_a_run_is_named_by_its_name_its_folder_or_a_file(
     assert find_start_weights(opt, ["G_A", "G_B"], runs / "new")["G_A"] == file
 
 
-def test_what_is_nowhere_is_an_error(runs: Path) -> None:
+def test_missing_weights_are_an_error(runs: Path) -> None:
     with pytest.raises(UserError, match=r"there is no run .*nowhere; .*holds: old, single"):
         find_generator("nowhere", runs, "latest", None)
     with pytest.raises(UserError, match=r"there is no latest_net_\{G,G_A\}\.pth; .*iter_20_net_G"):

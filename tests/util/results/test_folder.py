@@ -1,4 +1,4 @@
-"""Translated pictures keep the metadata that matter."""
+"""Translated images have the metadata of their inputs."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def source(path: Path, profile: bytes) -> Path:
 
 @pytest.mark.parametrize("before", ["jpg", "png", "tiff", "webp"])
 @pytest.mark.parametrize("after", ["jpg", "png", "tiff", "webp"])
-def test_profile_and_exif_are_kept_without_orientation(
+def test_profile_and_exif_are_copied_without_orientation(
     before: str, after: str, tmp_path: Path
 ) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -45,13 +45,13 @@ def test_a_profile_for_other_colours_is_dropped(tmp_path: Path) -> None:
         assert "icc_profile" not in image.info
 
 
-def test_quality_counts(tmp_path: Path) -> None:
+def test_quality_changes_the_size_of_the_file(tmp_path: Path) -> None:
     for quality in (10, 95):
         write_image(picture(1, 64, 64), tmp_path / f"{quality}.jpg", quality)
     assert (tmp_path / "10.jpg").stat().st_size < (tmp_path / "95.jpg").stat().st_size
 
 
-def test_a_format_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_format_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose another with --format"):
         write_image(picture(1, 8, 8), tmp_path / "x.psd", 90)
     assert list(tmp_path.iterdir()) == []

@@ -34,7 +34,7 @@ def test_a_finite_run_passes(health: Health) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_not_finite_names_step_and_pictures(value: float, health: Health) -> None:
+def test_a_loss_that_is_not_finite_names_step_and_images(value: float, health: Health) -> None:
     health.watch({"D_A": torch.tensor(0.1)}, BATCH, at(1))
     with pytest.raises(UserError, match="not finite at step 2"):
         health.watch({"D_A": torch.tensor(value)}, {**BATCH, "A_paths": ["bad.png"]}, at(2))
@@ -76,13 +76,13 @@ def test_a_discriminator_stuck_near_zero_gives_one_warning(health: Health, caplo
     assert "--ndf" in caplog.text
 
 
-def test_a_constant_picture_gives_one_warning(health: Health, caplog) -> None:
+def test_a_constant_image_gives_one_warning(health: Health, caplog) -> None:
     noise = torch.rand(1, 3, 8, 8)
     with caplog.at_level(logging.WARNING):
         health.watch_images({"fake_B": noise, "real_A": torch.zeros(1, 3, 8, 8)})
         assert caplog.records == []
         flat = {"fake_B": torch.full((1, 3, 8, 8), 0.5)}
-        for _ in range(CONSTANT_REPORTS - 1):  # as a fresh generator's pictures are
+        for _ in range(CONSTANT_REPORTS - 1):  # as the images of a fresh generator are
             health.watch_images(flat)
         health.watch_images({"fake_B": noise})
         for _ in range(CONSTANT_REPORTS - 1):

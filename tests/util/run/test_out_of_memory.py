@@ -44,7 +44,7 @@ sys.exit(run_program(lambda: train.main(sys.argv[1:])))
 """
 
 
-def said(error: Exception, **changes: object) -> str:
+def message(error: Exception, **changes: object) -> str:
     opt = Namespace(**{**TRAINING, **changes})
     with pytest.raises(UserError) as caught, out_of_memory_advice(opt, torch.device("cpu")):
         raise error
@@ -64,7 +64,7 @@ def said(error: Exception, **changes: object) -> str:
     ],
 )
 def test_three_flags_in_the_order_of_their_cost(error: Exception) -> None:
-    text = said(error)
+    text = message(error)
     assert "GB in use at the peak, with --crop_size 512 --batch_size 4" in text
     flags = ["--precision bf16", "--batch_size 1 --accumulate 8", "--grad_checkpoint"]
     places = [text.index(flag) for flag in flags]
@@ -72,42 +72,42 @@ def test_three_flags_in_the_order_of_their_cost(error: Exception) -> None:
     assert "--ngf" not in text
 
 
-def test_what_is_in_use_already_is_not_advised() -> None:
-    text = said(MemoryError(), precision="bf16", batch_size=1, grad_checkpoint=True)
+def test_flags_already_in_use_are_not_advised() -> None:
+    text = message(MemoryError(), precision="bf16", batch_size=1, grad_checkpoint=True)
     for flag in ("--precision", "--accumulate", "--grad_checkpoint"):
         assert flag not in text
     assert text.index("--crop_size 256") < text.index("--ngf 32")
 
 
 def test_only_what_the_run_can_follow_is_advised() -> None:
-    assert "--crop_size 128" not in said(MemoryError(), netG="unet_256", crop_size=256, **USED)
-    assert "--preprocess crop" in said(MemoryError(), preprocess="none", **USED)
-    assert "(sees less" not in said(MemoryError(), crop_size=64, **USED)
+    assert "--crop_size 128" not in message(MemoryError(), netG="unet_256", crop_size=256, **USED)
+    assert "--preprocess crop" in message(MemoryError(), preprocess="none", **USED)
+    assert "(sees less" not in message(MemoryError(), crop_size=64, **USED)
 
 
 USED = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
 
 
 def test_a_resumed_run_cannot_change_its_networks_nor_its_sizes() -> None:
-    text = said(MemoryError(), resume="state", **USED)
+    text = message(MemoryError(), resume="state", **USED)
     assert text.endswith(
         "--name NEW --start_from run --crop_size 256 (sees less of an image at once)"
     )
-    whole = said(MemoryError(), resume="state", preprocess="none", **USED)
+    whole = message(MemoryError(), resume="state", preprocess="none", **USED)
     assert "cheapest first: --name NEW --start_from run --preprocess crop" in whole
     assert "--ngf" not in text + whole
-    weights = said(MemoryError(), resume="weights", **USED)
+    weights = message(MemoryError(), resume="weights", **USED)
     assert "cheapest first: --crop_size 256" in weights
     assert "--ngf" not in weights
 
 
 def test_where_no_flag_helps_no_flag_is_advised() -> None:
-    text = said(MemoryError(), resume="state", crop_size=64, **USED)
+    text = message(MemoryError(), resume="state", crop_size=64, **USED)
     assert text.endswith("cheapest first: ending other programs that use the memory")
 
 
 def test_inference_advises_tiles() -> None:
-    text = said(MemoryError(), isTrain=False, together=8)
+    text = message(MemoryError(), isTrain=False, together=8)
     assert text.index("--batch_size 1") < text.index("--precision bf16") < text.index("--tile 512")
 
 
@@ -166,7 +166,7 @@ def test_a_training_that_runs_out_of_memory(pictures: Path) -> None:
     words += ["--load_size", "512", "--crop_size", "512", "--num_threads", "0", "--gpu_ids", "-1"]
     words += ["--display_id", "0", "--no_html"]
     command = [sys.executable, "-c", RUN_OUT, *words]
-    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # the stacks of many would need the room
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # the stacks of many would need the memory
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=one)
     assert run.returncode == 1, run.stderr
     last = run.stderr.strip().splitlines()[-1]

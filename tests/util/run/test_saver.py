@@ -1,4 +1,4 @@
-"""Saving: what is said where a write fails, which depends on whether another save follows."""
+"""Saving, and what a failed write tells: that depends on whether another save follows."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -56,7 +56,7 @@ def data_error(saver: Saver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("save", "said"),
+    ("save", "ending"),
     [
         (lambda saver: saver.save_latest(), NEXT),
         (lambda saver: saver.save_epoch(2), NEXT),
@@ -65,8 +65,8 @@ def data_error(saver: Saver) -> None:
         (data_error, LOST),
     ],
 )
-def test_a_save_that_fails_says_what_follows(
-    save: Any, said: str, saver: Saver, caplog: pytest.LogCaptureFixture
+def test_a_failed_save_tells_what_follows(
+    save: Any, ending: str, saver: Saver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     saver.save_epoch(1)
@@ -76,7 +76,7 @@ def test_a_save_that_fails_says_what_follows(
     assert saver.failed
     (message,) = caplog.messages
     assert message.startswith("cannot write x: No space left on device. ")
-    assert message.endswith(said)
+    assert message.endswith(ending)
 
 
 def test_without_an_earlier_save_nothing_is_promised(

@@ -52,10 +52,10 @@ next(batches)
 worker = batches._workers[0].pid
 os.kill(worker, signal.SIGTERM)
 os.kill(worker, signal.SIGINT)
-for _ in range(20):  # more than were made ahead
+for _ in range(20):  # more than are prefetched
     next(batches)
 print(worker, flush=True)
-kept = batches  # still there when the interpreter ends
+alive = batches  # until the interpreter ends
 """
 
 
