@@ -6,16 +6,14 @@ import os
 import random
 import re
 import signal
-import sys
-import threading
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import PATIENCE, TINY, wait_for
+from training_processes import child, limited_child, train
 
 from util.checkpoints.training_state import read_state
 from util.checkpoints.weights import read_weights
@@ -50,48 +48,6 @@ VARIANTS = {
 def words(pictures: Path, name: str, *more: str) -> list[str]:
     runs = str(pictures.parent / "runs")
     return ["--dataroot", str(pictures), "--checkpoints_dir", runs, "--name", name, *FLAGS, *more]
-
-
-def train(argv: list[str]) -> int:
-    """The real program, in this process."""
-    return import_module("01_train").main(argv)
-
-
-def child(argv: list[str], stop_after: int = 0, number: int = 0, die_at: int = 0) -> None:
-    """The real program in a process of its own.
-
-    It sends itself the signal `number` after a step, or SIGKILL at its `die_at`th access to a file.
-    """
-    torch.set_num_threads(1)
-    if die_at:
-        sys.addaudithook(killer(die_at))
-    if stop_after:
-        from util.run.health import Health
-
-        watch, steps = Health.watch, iter(range(1, 10**6))
-
-        def watch_and_stop(self: Any, *args: Any) -> None:
-            watch(self, *args)
-            if next(steps) == stop_after:
-                os.kill(os.getpid(), number)
-
-        Health.watch = watch_and_stop  # type: ignore[method-assign]
-    from util.run.session import run_program
-
-    sys.exit(run_program(lambda: train(argv)))
-
-
-def killer(die_at: int) -> Any:
-    """A hook that kills this process before the nth time that it writes or renames a file."""
-    accesses = iter(range(1, 10**9))
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        ours = threading.current_thread() is threading.main_thread()  # not the threads of sinks
-        writes = event == "open" and str(args[1])[:1] in ("w", "a")
-        if ours and (writes or event == "os.rename") and next(accesses) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return hook
 
 
 @pytest.fixture(scope="module")
@@ -252,17 +208,6 @@ def test_a_full_disk_is_reported_and_loses_nothing(
     text = log.read_text()
     assert re.search(rf"warning: cannot write .*{refused}.*: .*is untouched", text), text
     assert "Traceback" not in text
-
-
-def limited_child(argv: list[str], log: str, limit: int) -> None:
-    """A training in which no file can grow beyond `limit` bytes."""
-    import resource
-
-    with Path(log).open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        child(argv)
 
 
 def test_resuming_logs_the_position_and_a_finished_run_which_flag_extends_it(
