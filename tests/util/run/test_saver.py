@@ -43,7 +43,8 @@ def saver(tmp_path: Path) -> Saver:
     opt.save_epoch_freq, opt.keep_last = 5, 0
     progress = Namespace(last_epoch=3, trained=True, state=lambda: {"epoch": 1})
     health = Namespace(check_before_save=lambda losses, weights: None)
-    return Saver(opt, Model(), progress, health)  # type: ignore[arg-type]
+    evaluator = Namespace(state=dict)
+    return Saver(opt, Model(), progress, health, evaluator)  # type: ignore[arg-type]
 
 
 def fails(saver: Saver) -> None:
