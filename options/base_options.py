@@ -154,7 +154,7 @@ def _add_run_flags(parser: argparse.ArgumentParser, training: bool) -> None:
         default="cycle_gan",
         help=f"which model: {names}, or a file models/<name>_model.py",
     )
-    add("--epoch", type=str, default="latest", help="epoch to load: latest, or a number")
+    add("--epoch", type=str, default="latest", help="epoch to load: latest, best, or a number")
     add(
         "--load_iter",
         type=int,

@@ -23,6 +23,7 @@ from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import read_gallery_state
 from util.sinks.loss_log import read_history
+from util.sinks.metrics_log import read_metrics
 from util.sinks.sink import ImageRecord, LossRecord
 
 LINE = re.compile(
@@ -52,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     dashboard = Dashboard(settings, folder, curves)
     dashboard.open()
+    for record in read_metrics(folder):
+        dashboard.metrics(record)
     add_images(dashboard, folder / "web", curves.points[-1].x)
     dashboard.close()
     if dashboard.failures:

@@ -122,6 +122,7 @@ def test_a_row_for_each_epoch_and_direction_and_the_best_weights_of_each(
     assert out.count("% of the time so far") == 2
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_script_for_the_stored_epoch(paired: Path) -> None:
     assert train(paired, "run", *EVAL, "--save_epoch_freq", "1", "--norm", "batch") == 0
     sys.path.insert(0, str(Path(__file__).parent / "scripts"))
@@ -206,6 +207,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["evaluated", "saved", "in the next epoch"])
 def test_a_killed_run_resumes_to_the_figures_of_one_never_killed(
     moment: str, paired: Path, monkeypatch: pytest.MonkeyPatch

@@ -61,6 +61,20 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
         progress.resume(state["progress"])
     if progress.epoch >= state["progress"]["epoch"]:  # else the best weights stay with the old run
         evaluator.load_state(state.get("evaluation", {}))
+    if _is_finished(progress, evaluator):
+        return True
+    log.info(
+        "resuming at epoch %d/%d, step %d, lr %.6f",
+        progress.epoch,
+        progress.last_epoch,
+        progress.total_steps,
+        model.learning_rate,
+    )
+    return progress.epoch >= state["progress"]["epoch"]
+
+
+def _is_finished(progress: Progress, evaluator: Evaluator) -> bool:
+    """Say so where nothing is left to train, and what extends the run."""
     if evaluator.out_of_patience and progress.epoch_iters == 0:
         progress.last_epoch = min(progress.last_epoch, progress.epoch - 1)
         log.info(
@@ -75,11 +89,4 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
             progress.last_epoch,
         )
         return True
-    log.info(
-        "resuming at epoch %d/%d, step %d, lr %.6f",
-        progress.epoch,
-        progress.last_epoch,
-        progress.total_steps,
-        model.learning_rate,
-    )
-    return progress.epoch >= state["progress"]["epoch"]
+    return False
