@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from util.sinks.curves_picture import CurvesPicture
 
 from util.evaluation.figures import Figure
 from util.sinks.background import Background
@@ -18,6 +17,7 @@ from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import COMPARISON, Gallery
 from util.sinks.metrics_log import MetricsLog, read_metrics, rewind_metrics
 from util.sinks.sink import MetricsRecord, Sink
+from util.sinks.svg_curves import CurvesFile
 from util.sinks.tensorboard_sink import TensorBoard
 from util.sinks.wandb_sink import WeightsAndBiases
 
@@ -79,20 +79,13 @@ def test_a_sink_in_a_thread_gets_them() -> None:
     assert sink.inner.found == [1, 2]
 
 
-def test_the_image_of_the_curves_has_a_panel_for_each_figure(tmp_path: Path, point: Any) -> None:
-    matplotlib = pytest.importorskip("matplotlib.figure")
-    titles: list[str] = []
-
-    class Figure(matplotlib.Figure):
-        def savefig(self, *args: Any, **how: Any) -> None:
-            titles.extend(axes.get_title() for axes in self.axes)
-
-    sink = CurvesPicture(tmp_path, "exp", Curves([point(1)]))
-    sink._figure = Figure
+def test_the_file_of_the_curves_has_those_of_the_metrics_too(tmp_path: Path, point: Any) -> None:
+    sink = CurvesFile(tmp_path, "exp", Curves([point(1)]))
     sink.metrics(record(1))
     sink.close()
-    assert titles[-2:] == ["KID[tiny] G", "PSNR G"]
-    assert titles[:2] == ["D", "G"]
+    text = (tmp_path / "loss_curves.svg").read_text()
+    assert 'aria-label="KID[tiny] G"' in text
+    assert 'aria-label="PSNR G"' in text
 
 
 def test_the_dashboard_has_a_window_for_each_figure(
@@ -119,11 +112,11 @@ def test_the_gallery_links_to_the_page_of_epochs_where_there_is_one(
     tmp_path: Path, frame: Any
 ) -> None:
     gallery, page = Gallery(tmp_path, "exp", 64), tmp_path / "web" / "index.html"
-    gallery.pictures(frame(1))
+    gallery.images(frame(1))
     assert COMPARISON not in page.read_text()
     page.with_name(COMPARISON).touch()
     gallery.metrics(record(1))
-    gallery.pictures(frame(2))
+    gallery.images(frame(2))
     assert f'href="{COMPARISON}"' in page.read_text()
     assert 'data-name="KID[tiny] G_A"' in page.read_text()
 
