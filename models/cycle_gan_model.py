@@ -16,6 +16,7 @@ from util.random_streams import stream
 
 from . import networks
 from .base_model import BaseModel
+from .compute.forward import processes_images_independently
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,22 @@ class CycleGANModel(BaseModel):
         self.keep(self.translate(self.real_A, self.real_B).by_name(), {})
 
     def translate(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
-        """Both translations, both reconstructions, and the identity images where they count."""
+        """Return both translations, both reconstructions and, where they count, identity images."""
+        if all(processes_images_independently(net) for net in (self.netG_A, self.netG_B)):
+            return self._translate_fused(real_A, real_B)
+        # the running statistics of batch norm depend on the order: it is that of the reference
+        (fake_B,) = self.apply(self.netG_A, real_A)
+        (rec_A,) = self.apply(self.netG_B, fake_B)
+        (fake_A,) = self.apply(self.netG_B, real_B)
+        (rec_B,) = self.apply(self.netG_A, fake_A)
+        idt_A = idt_B = None
+        if self.use_identity:
+            (idt_A,) = self.apply(self.netG_A, real_B)
+            (idt_B,) = self.apply(self.netG_B, real_A)
+        return CycleImages(real_A, fake_B, rec_A, real_B, fake_A, rec_B, idt_A, idt_B)
+
+    def _translate_fused(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
+        """As `translate`, with the batches that each generator takes first in one forward pass."""
         idt_A = idt_B = None
         if self.use_identity:
             fake_B, idt_A = self.apply(self.netG_A, real_A, real_B)

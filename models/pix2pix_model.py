@@ -74,7 +74,7 @@ class Pix2PixModel(BaseModel):
         real_pair = torch.cat([self.real_A, self.real_B], dim=1)
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
         return networks.discriminator_loss(
-            self.netD, self.gan_loss, real_pair, fake_pair, self.apply
+            self.netD, self.gan_loss, real_pair, fake_pair, self.apply, fake_first=True
         )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:

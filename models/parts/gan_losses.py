@@ -89,11 +89,19 @@ def discriminator_loss(
     real: Tensor,
     fake: Tensor,
     apply: Apply = one_by_one,
+    fake_first: bool = False,
 ) -> DiscriminatorLoss:
-    """The discriminator's loss on real and generated images (N, C, H, W); fakes are detached."""
+    """Return the discriminator's loss on real and generated images (N, C, H, W); fakes are detached.
+
+    `fake_first` says which batch goes through the network first: the running statistics of batch
+    norm depend on it.
+    """
     fake = fake.detach()
     penalty = real.new_zeros(())
     if gan_loss.gan_mode == "wgangp":
         penalty = gradient_penalty(discriminator, real, fake)
-    on_real, on_fake = apply(discriminator, real, fake)
+    if fake_first:
+        on_fake, on_real = apply(discriminator, fake, real)
+    else:
+        on_real, on_fake = apply(discriminator, real, fake)
     return DiscriminatorLoss(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)
