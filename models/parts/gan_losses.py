@@ -70,8 +70,12 @@ class DiscriminatorLoss:
 
     @property
     def total(self) -> Tensor:
-        """Half the sum over real and fake (arXiv 1703.10593, section 4), and the penalty."""
-        return 0.5 * (self.real + self.fake) + self.penalty
+        """Half the sum (arXiv 1703.10593, section 4).
+
+        The penalty is halved with the rest, so that its weight against the critic's terms is that
+        of arXiv 1704.00028, equation 3.
+        """
+        return 0.5 * (self.real + self.fake + self.penalty)
 
 
 Apply = Callable[..., tuple[Tensor, ...]]
@@ -91,10 +95,10 @@ def discriminator_loss(
     apply: Apply = one_by_one,
     fake_first: bool = False,
 ) -> DiscriminatorLoss:
-    """Return the discriminator's loss on real and generated images (N, C, H, W); fakes are detached.
+    """Return the discriminator's loss on real and generated images (N, C, H, W).
 
-    `fake_first` says which batch goes through the network first: the running statistics of batch
-    norm depend on it.
+    Gradients do not reach what generated `fake`. `fake_first` says which batch goes through the
+    network first: the running statistics of batch norm depend on it.
     """
     fake = fake.detach()
     penalty = real.new_zeros(())

@@ -51,8 +51,17 @@ def test_the_penalty_is_part_of_the_discriminator_loss_under_wgangp_alone() -> N
     for mode, expected in (("wgangp", 10.0), ("lsgan", 0.0)):
         loss_D = discriminator_loss(Slope(0.5), networks.GANLoss(mode), real, fake)
         assert float(loss_D.penalty.detach()) == pytest.approx(expected, rel=1e-5)
-        total = 0.5 * (loss_D.real + loss_D.fake) + loss_D.penalty
-        assert torch.equal(total, loss_D.total)
+        half_sum = 0.5 * (loss_D.real + loss_D.fake + loss_D.penalty)
+        assert torch.equal(half_sum, loss_D.total)
+
+
+def test_the_penalty_weighs_ten_times_the_critic_as_in_equation_3_of_wgan_gp() -> None:
+    """D(fake) - D(real) + 10 (|grad D| - 1)^2, here by hand, up to a common factor."""
+    real, fake = torch.full((2, 1, 4, 4), 0.75), torch.full((2, 1, 4, 4), 0.25)
+    critic = 0.5 * 16 * (0.25 - 0.75)  # slope * number of values * difference
+    penalty = 10 * (0.5 * 4 - 1) ** 2
+    loss_D = discriminator_loss(Slope(0.5), networks.GANLoss("wgangp"), real, fake)
+    assert float(loss_D.total.detach()) == pytest.approx(0.5 * (critic + penalty), rel=1e-5)
 
 
 def rates(epochs: int, **changes: object) -> list[float]:
