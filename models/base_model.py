@@ -139,7 +139,7 @@ class BaseModel(ABC):
         path = state_path(run_folder(self.opt))
         for name in self.model_names:
             load_into(getattr(self, f"net{name}"), state["networks"].get(name, {}), path)
-        self.optimization.load_state_dict(state, self.opt)
+        self.optimization.load_state_dict(state)
         for name, pool in self._pools().items():
             if name in state["pools"]:
                 pool.load_state_dict(state["pools"][name], self.device)
@@ -177,7 +177,7 @@ class BaseModel(ABC):
 
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each."""
-        self.optimization.end_epoch(lambda: sum(self.get_current_losses().values()))
+        self.optimization.end_epoch(self._sum_of_losses)
 
     @property
     def learning_rate(self) -> float:
@@ -291,6 +291,10 @@ class BaseModel(ABC):
             setattr(self, name, image)
         for name, loss in losses.items():
             setattr(self, f"loss_{name}", loss.detach())
+
+    def _sum_of_losses(self) -> float | None:
+        """The sum of the current losses; None before the first step of a resumed run."""
+        return sum(self.get_current_losses().values()) if self.current_loss_tensors() else None
 
     def _networks(self) -> list[nn.Module]:
         return [getattr(self, f"net{name}") for name in self.model_names]

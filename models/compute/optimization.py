@@ -3,7 +3,6 @@
 import logging
 import math
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,8 +38,11 @@ class Optimization:
     def make_optimizer(self, nets: Sequence[nn.Module], lr: float, beta1: float) -> Optimizer:
         """Adam over all weights of the networks, the last of `optimizers` from now on."""
         parameters = [parameter for net in nets for parameter in net.parameters()]
-        fused = self.device.type in ("cuda", "cpu", "mps")
-        optimizer = torch.optim.Adam(parameters, lr=lr, betas=(beta1, 0.999), fused=fused)
+        betas = (beta1, 0.999)
+        try:
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+        except RuntimeError:  # this PyTorch has no fused kernel for the device, as 2.4 on MPS
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
         self.optimizers.append(optimizer)
         return optimizer
 
@@ -72,7 +74,7 @@ class Optimization:
         self._observed_sum = self._observed_sum + metric.detach()
         self._observed_steps += 1
 
-    def epoch_metric(self, otherwise: Callable[[], float]) -> float:
+    def epoch_metric(self, otherwise: Callable[[], float | None]) -> float | None:
         """The mean of what steps observed since the last call; `otherwise()` if nothing."""
         if self._observed_steps == 0:
             return otherwise()
@@ -80,18 +82,22 @@ class Optimization:
         self._observed_sum, self._observed_steps = 0.0, 0
         return mean
 
-    def end_epoch(self, otherwise: Callable[[], float]) -> None:
+    def end_epoch(self, otherwise: Callable[[], float | None]) -> None:
         """Step with what is pending, and set the learning rates of the next epoch.
 
-        `otherwise` gives the metric of the epoch where no step observed one.
+        `otherwise` gives the metric of the epoch where no step observed one. Where it gives None
+        too, plateaus are not looked for.
         """
         self.finish()
         before, metric = self.learning_rate, self.epoch_metric(otherwise)
-        self.best_metric = min(self.best_metric, metric)
-        log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, self.best_metric)
+        if metric is not None:
+            self.best_metric = min(self.best_metric, metric)
+            lowest = self.best_metric
+            log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, lowest)
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(metric)
+                if metric is not None:
+                    scheduler.step(metric)
             else:
                 with warnings.catch_warnings():
                     # torch warns where a run goes on from the very end of an epoch
@@ -127,9 +133,12 @@ class Optimization:
             "best_metric": self.best_metric,
         }
 
-    def load_state_dict(self, state: dict[str, Any], opt: Namespace) -> None:
-        """The inverse of `state_dict`, with rates and momenta as the flags in `opt` say now."""
-        rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, but for learning rates and momenta.
+
+        They follow from the flags, which may have changed since the state was stored.
+        """
+        as_made = [[dict(group) for group in o.param_groups] for o in self.optimizers]
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
             _load_optimizer(optimizer, stored)
         if "descent" in state:  # not in states of the first version
@@ -138,19 +147,27 @@ class Optimization:
         if plateaus and len(plateaus) == len(state["plateaus"]):
             for scheduler, stored in zip(plateaus, state["plateaus"], strict=True):
                 scheduler.load_state_dict(stored)
+            self._apply_flags(as_made, plateau=True)
         else:
-            self._set_rates(rates, opt)
+            self._apply_flags(as_made, plateau=False)
         self._observed_sum, self._observed_steps = state["observed"]
         self.best_metric = state["best_metric"]
 
-    def _set_rates(self, rates: list[list[float]], opt: Namespace) -> None:
-        """Rate and momentum as the flags and the closed form of the schedule have them now."""
-        for optimizer, of_groups in zip(self.optimizers, rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, of_groups, strict=True):
-                group["lr"] = rate
-                group["initial_lr"] = opt.lr
-                if "betas" in group:
-                    group["betas"] = (opt.beta1, group["betas"][1])
+    def _apply_flags(self, as_made: list[list[dict[str, Any]]], plateau: bool) -> None:
+        """Set learning rates and momenta as the optimizers were made with by the flags of now.
+
+        `plateau`: the cuts that the schedule has made so far stay, relative to the new rate.
+        """
+        for optimizer, of_groups in zip(self.optimizers, as_made, strict=True):
+            for group, made in zip(optimizer.param_groups, of_groups, strict=True):
+                initial = made.get("initial_lr", made["lr"])
+                if plateau:  # a factor of exactly 1 where --lr is what it was
+                    group["lr"] *= initial / group.get("initial_lr", initial)
+                else:
+                    group["lr"] = made["lr"]
+                group["initial_lr"] = initial
+                if "betas" in made:
+                    group["betas"] = made["betas"]
 
     def _pending_state(self) -> list[dict[str, Any]]:
         """The scale and the gradients that wait for a step, of each optimizer."""

@@ -41,6 +41,8 @@ def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROn
     `plateau` cuts the rate to a fifth where the metric has not fallen by 1 % for 5 epochs.
     """
     if opt.lr_policy == "plateau":
+        for group in optimizer.param_groups:  # LambdaLR does so too: a resumed run reads it
+            group.setdefault("initial_lr", group["lr"])
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
     if opt.lr_policy not in CLOSED_FORMS:
         raise ValueError(f"--lr_policy {opt.lr_policy}: there are {', '.join(LR_POLICIES)}")

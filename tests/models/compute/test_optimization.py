@@ -1,5 +1,7 @@
 """models/compute/optimization.py: one holder of optimizers, and a state that stays readable."""
 
+import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +64,61 @@ def test_a_state_is_restored_whole(first_version: bool, train_opt: Make) -> None
     for mine, stored in zip(restored["optimizers"], state["optimizers"], strict=True):
         for key, values in stored["state"].items():
             assert torch.equal(mine["state"][key]["exp_avg"], values["exp_avg"])
+
+
+def resumed(state: dict[str, Any], opt: Options) -> BaseModel:
+    """A new model that takes over a state."""
+    model = create_model(opt)
+    model.setup(opt)
+    model.load_training_state(copy.deepcopy(state))
+    return model
+
+
+def test_under_plateau_a_resumed_run_takes_lr_and_beta1_and_retains_the_cuts(
+    train_opt: Make,
+) -> None:
+    """Those cut once are still cut once, in a second resumed run too."""
+    plateau = ("--lr_policy", "plateau")
+    before = stepped(train_opt(*plateau, "--lr", "0.0002"))
+    for optimizer in before.optimizers:
+        optimizer.param_groups[0]["lr"] *= 0.2
+    state = before.training_state()
+    same = resumed(state, train_opt(*plateau, "--lr", "0.0002"))
+    assert same.learning_rate == before.learning_rate
+    changed = resumed(state, train_opt(*plateau, "--lr", "0.001", "--beta1", "0.9"))
+    again = resumed(changed.training_state(), train_opt(*plateau, "--lr", "0.003"))
+    for optimizer in changed.optimizers:
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 * 0.001)
+        assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+    assert again.learning_rate == pytest.approx(0.2 * 0.003)
+
+
+@pytest.mark.parametrize("policy", ["plateau", "linear"])
+def test_an_epoch_ends_where_no_step_observed_a_metric_since_the_run_was_resumed(
+    policy: str, train_opt: Make
+) -> None:
+    """As in a plug-in that never calls `observe`, stopped after the last step of an epoch."""
+    opt = train_opt("--lr_policy", policy)
+    before = stepped(opt)
+    before.optimization.epoch_metric(lambda: None)  # takes what the step observed
+    after = resumed(before.training_state(), opt)
+    after.update_learning_rate()
+    assert after.optimization.best_metric == math.inf
+    assert after.learning_rate == opt.lr
+
+
+def test_without_a_fused_kernel_adam_is_the_plain_one(train_opt: Make, monkeypatch: Any) -> None:
+    """As on an Apple GPU in PyTorch 2.4."""
+    adam = torch.optim.Adam
+
+    def without_fused(*words: Any, fused: bool = False, **more: Any) -> torch.optim.Adam:
+        if fused:
+            raise RuntimeError("`fused=True` requires all the params to be ... supported devices")
+        return adam(*words, **more)
+
+    monkeypatch.setattr(torch.optim, "Adam", without_fused)
+    model = stepped(train_opt())
+    assert not model.optimizers[0].param_groups[0]["fused"]
 
 
 def test_without_a_metric_the_losses_are_watched(train_opt: Make) -> None:
