@@ -49,10 +49,10 @@ class BaseModel(ABC):
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.isTrain: bool = opt.isTrain
-        self.device = pick_device(opt.gpu_ids, "gpu_ids" in getattr(opt, "given", ()))
+        self.device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
         self.compute = Compute(opt, self.device)
-        accumulate = getattr(opt, "accumulate", 1)
-        self.optimization = Optimization(self.device, accumulate, self.compute.precision.scaled)
+        scaled = self.compute.precision.scaled
+        self.optimization = Optimization(self.device, opt.accumulate, scaled)
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []

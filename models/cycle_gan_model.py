@@ -11,6 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from util.errors import UsageError
 from util.image_pool import ImagePool
 from util.random_streams import stream
 
@@ -65,6 +66,12 @@ class CycleGANModel(BaseModel):
         super().__init__(opt)
         self.loss_names = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
         self.use_identity = self.isTrain and opt.lambda_identity > 0
+        if self.use_identity and opt.input_nc != opt.output_nc:
+            raise UsageError(
+                f"--lambda_identity {opt.lambda_identity:g} compares input and output, but "
+                f"--input_nc {opt.input_nc} is not --output_nc {opt.output_nc}; "
+                "use --lambda_identity 0"
+            )
         self.visual_names = ["real_A", "fake_B", "rec_A", *(["idt_B"] * self.use_identity)]
         self.visual_names += ["real_B", "fake_A", "rec_B", *(["idt_A"] * self.use_identity)]
         self.model_names = ["G_A", "G_B", *(["D_A", "D_B"] if self.isTrain else [])]

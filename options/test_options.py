@@ -28,6 +28,17 @@ HELP = {
     "num_threads": f"threads in inference; when not given, {READERS}",
 }
 """What is to be said of shared flags whose default is not what happens in inference."""
+INACTIVE = {
+    "grad_checkpoint": False,
+    "separate_passes": False,
+    "deterministic": False,
+    "accumulate": 1,
+    "cache": "none",
+    "full_decode": True,
+    "epoch_count": 1,
+    "resume": "",
+}
+"""What training alone decides, as code that both share reads it."""
 
 
 class TestOptions(BaseOptions):
@@ -91,7 +102,8 @@ class TestOptions(BaseOptions):
         if opt.dataset_mode in UNPAIRED and not opt.given & SIZE_FLAGS:
             opt = opt.replace(preprocess="keep")
         forced = {"num_threads": 0, "batch_size": 1, "serial_batches": True, "no_flip": True}
-        return opt.replace(together=together, readers=readers, **forced)
+        own = {**INACTIVE, **opt.values()}  # a plug-in may have a flag of that name
+        return opt.replace(**{**own, **forced, "together": together, "readers": readers})
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:

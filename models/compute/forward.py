@@ -32,10 +32,10 @@ class Compute:
 
     def __init__(self, opt: Namespace, device: torch.device) -> None:
         self.device = device
-        self.precision = use_precision(getattr(opt, "precision", "fp32"), device)
-        self.compile_mode: str = getattr(opt, "compile", "off") if opt.isTrain else "off"
+        self.precision = use_precision(opt.precision, device)
+        self.compile_mode: str = opt.compile if opt.isTrain else "off"
         self.graphs = self.compile_mode in CUDA_GRAPH_MODES
-        self.checkpoints: bool = getattr(opt, "grad_checkpoint", False)
+        self.checkpoints: bool = opt.grad_checkpoint
         if self.checkpoints and device.type == "mps" and not opt.no_dropout:
             raise UserError(
                 "--grad_checkpoint: on an Apple GPU dropout cannot be drawn twice alike; "
@@ -44,12 +44,12 @@ class Compute:
         if self.checkpoints:  # the checkpoint of PyTorch 2.4 warns of a call of its own
             warnings.filterwarnings("ignore", message=r"`torch\.cpu\.amp\.autocast")
         # computed together, the batches would also need their memory together
-        self.together = not (getattr(opt, "separate_passes", False) or self.checkpoints)
+        self.together = not (opt.separate_passes or self.checkpoints)
         self.fixed_shapes = "crop" in opt.preprocess
         self.memory_format = best_memory_format(
             device, self.precision.half is not None, self.compile_mode != "off"
         )
-        if device.type == "cuda" and self.fixed_shapes and not getattr(opt, "deterministic", False):
+        if device.type == "cuda" and self.fixed_shapes and not opt.deterministic:
             torch.backends.cudnn.benchmark = True  # the fastest kernels, tried at the first step
 
     def prepare(self, net: nn.Module) -> None:

@@ -98,6 +98,15 @@ def test_without_identity_loss_its_images_and_values_are_gone(train_opt: Make) -
     assert "idt_A" not in model.get_current_visuals()
 
 
+@pytest.mark.parametrize("words", [("--output_nc", "1"), ("--input_nc", "1")])
+def test_the_identity_loss_is_refused_where_input_and_output_differ_in_channels(
+    words: tuple[str, str], train_opt: Make
+) -> None:
+    with pytest.raises(UsageError, match=r"--lambda_identity 0\.5 .*; use --lambda_identity 0$"):
+        create_model(train_opt(*words))
+    create_model(train_opt(*words, "--lambda_identity", "0"))
+
+
 def test_BtoA_swaps_the_domains(train_opt: Make) -> None:
     model = create_model(train_opt("--direction", "BtoA"))
     data = batch()
