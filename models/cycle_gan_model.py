@@ -92,11 +92,11 @@ class CycleGANModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.real_A, self.real_B = self.take_pair(input)
+        self.real_A, self.real_B = self.unpack_pair(input)
 
     def forward(self) -> None:
         """Translate the current input in both directions."""
-        self.keep(self.translate(self.real_A, self.real_B).by_name(), {})
+        self.store_results(self.translate(self.real_A, self.real_B).by_name(), {})
 
     def translate(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
         """Return both translations, both reconstructions and, where they count, identity images."""
@@ -167,5 +167,5 @@ class CycleGANModel(BaseModel):
         self.set_requires_grad([self.netD_A, self.netD_B], True)
         discriminator_losses = self.discriminator_losses(images)
         self.minimize(self.optimizer_D, discriminator_losses)
-        self.keep(images.by_name(), generator_losses | discriminator_losses)
+        self.store_results(images.by_name(), generator_losses | discriminator_losses)
         self.observe(objective)

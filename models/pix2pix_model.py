@@ -49,7 +49,7 @@ class Pix2PixModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.real_A, self.real_B = self.take_pair(input)
+        self.real_A, self.real_B = self.unpack_pair(input)
 
     def forward(self) -> None:
         """fake_B = G(real_A)."""
@@ -66,7 +66,7 @@ class Pix2PixModel(BaseModel):
         generator_losses = self.generator_losses(self.fake_B)
         objective = self.minimize(self.optimizer_G, generator_losses)
         on_pairs = {"D_real": loss_D.real, "D_fake": loss_D.fake}
-        self.keep({}, generator_losses | on_pairs)
+        self.store_results({}, generator_losses | on_pairs)
         self.observe(objective)
 
     def discriminator_terms(self, fake_B: Tensor) -> networks.DiscriminatorLoss:

@@ -40,7 +40,7 @@ class TemplateModel(BaseModel):
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.data_A, self.data_B = self.take_pair(input)
+        self.data_A, self.data_B = self.unpack_pair(input)
 
     def forward(self) -> None:
         """output = G(data_A)."""
@@ -52,5 +52,5 @@ class TemplateModel(BaseModel):
         self.forward()
         regression = self.opt.lambda_regression * F.l1_loss(self.output, self.data_B)
         self.minimize(self.optimizer, {"G": regression})
-        self.keep({}, {"G": regression})
+        self.store_results({}, {"G": regression})
         self.observe(regression)

@@ -18,12 +18,12 @@ from torch.utils.checkpoint import checkpoint
 
 from util.errors import UserError
 
-from ..parts.layers import full
+from ..parts.layers import to_float32
 from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
 from .precision import autocast, use_precision
 
 
-class Compute:
+class ForwardPass:
     """Computes networks as `--precision`, `--compile`, `--grad_checkpoint` say.
 
     Batches for one network go through it together, in fewer and larger kernels, where that gives
@@ -80,7 +80,7 @@ class Compute:
             else:
                 output = net(images)
             # graphs write over their outputs, and some are shown later
-            return full(output.clone() if self.graphs else output)
+            return to_float32(output.clone() if self.graphs else output)
 
 
 def best_memory_format(

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import full
+from .layers import to_float32
 
 GAN_MODES = ("vanilla", "lsgan", "wgangp")
 
@@ -35,7 +35,7 @@ class GANLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
         """(N, 1, H', W') -> scalar."""
-        prediction = full(prediction)
+        prediction = to_float32(prediction)
         if self.gan_mode == "wgangp":
             return -prediction.mean() if target_is_real else prediction.mean()
         target = torch.full_like(prediction, self.labels[target_is_real])
@@ -82,7 +82,7 @@ Apply = Callable[..., tuple[Tensor, ...]]
 """(network, batch, batch, ...) -> the network's output of each batch."""
 
 
-def one_by_one(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+def apply_separately(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
     """`net` of each batch."""
     return tuple(net(batch) for batch in batches)
 
@@ -92,7 +92,7 @@ def discriminator_loss(
     gan_loss: GANLoss,
     real: Tensor,
     fake: Tensor,
-    apply: Apply = one_by_one,
+    apply: Apply = apply_separately,
     fake_first: bool = False,
 ) -> DiscriminatorLoss:
     """Return the discriminator's loss on real and generated images (N, C, H, W).

@@ -105,7 +105,7 @@ class OutputConv2d(nn.Conv2d):
         K, C, kh, kw = self.weight.shape
         height = input.shape[2] - kh + 1
         rows = self.weight.permute(2, 0, 1, 3).reshape(kh * K, C, 1, kw)
-        of_rows = full(nn.functional.conv2d(input, rows))  # (N, kh K, H, W')
+        of_rows = to_float32(nn.functional.conv2d(input, rows))  # (N, kh K, H, W')
         output = of_rows[:, :K, :height]
         for row in range(1, kh):
             output = output + of_rows[:, row * K : (row + 1) * K, row : row + height]
@@ -123,6 +123,6 @@ class OutputConv2d(nn.Conv2d):
         return not half or not torch.is_grad_enabled() or fast
 
 
-def full(x: Tensor) -> Tensor:
+def to_float32(x: Tensor) -> Tensor:
     """A half-precision tensor in float32; any other as it is."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
-from models.compute.forward import Compute, processes_images_independently
+from models.compute.forward import ForwardPass, processes_images_independently
 from models.networks import define_D, define_G
 from models.parts import layers
 from models.parts.layers import ReflectionPad2d
@@ -88,10 +88,10 @@ def test_fused_passes_need_fewer_operations(train_opt: Make) -> None:
 
 
 def test_pictures_of_two_sizes_go_separately(train_opt: Make) -> None:
-    compute = Compute(train_opt(), CPU)
+    forward_pass = ForwardPass(train_opt(), CPU)
     net = define_D(3, 4, "basic", norm="instance")
     small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 48, 32)
-    first, second = compute.apply(net, small, large)
+    first, second = forward_pass.apply(net, small, large)
     assert torch.equal(first, net(small))
     assert torch.equal(second, net(large))
 
@@ -180,16 +180,16 @@ def test_batches_added_up_are_one_large_batch(
 ) -> None:
     flags = ["--pool_size", "0", "--precision", precision]
     at_once = model_of(train_opt(*flags, "--batch_size", "3"))
-    one_by_one = model_of(train_opt(*flags, "--accumulate", "3"))
-    expected, found = gradients_of_steps(at_once), gradients_of_steps(one_by_one)
+    separate = model_of(train_opt(*flags, "--accumulate", "3"))
+    expected, found = gradients_of_steps(at_once), gradients_of_steps(separate)
     parts = [pictures(1, first=2 * number) for number in range(3)]
     whole = {key: torch.cat([part[key] for part in parts]) for key in ("A", "B")}
     for _ in range(2):
         at_once.set_input({**pictures(3), **whole})
         at_once.optimize_parameters()
         for part in parts:
-            one_by_one.set_input(part)
-            one_by_one.optimize_parameters()
+            separate.set_input(part)
+            separate.optimize_parameters()
     assert len(expected) == 2 * 2  # of the generators and of the discriminators
     assert_same_gradients(found, expected, dtype)
 
@@ -233,10 +233,11 @@ def test_the_compiled_network_keeps_its_keys(train_opt: Make, monkeypatch: Any) 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_outputs_outlive_the_next_call_of_a_cuda_graph(train_opt: Make, precision: str) -> None:
-    compute = Compute(train_opt("--compile", "reduce-overhead", "--precision", precision), CPU)
+    opt = train_opt("--compile", "reduce-overhead", "--precision", precision)
+    forward_pass = ForwardPass(opt, CPU)
     net = WritesOver()
-    (first,) = compute.apply(net, torch.ones(1, 3, 8, 8))
-    compute.apply(net, torch.zeros(1, 3, 8, 8))
+    (first,) = forward_pass.apply(net, torch.ones(1, 3, 8, 8))
+    forward_pass.apply(net, torch.zeros(1, 3, 8, 8))
     assert first.eq(1).all()
 
 

@@ -100,7 +100,7 @@ def test_an_epoch_ends_where_no_step_observed_a_metric_since_the_run_was_resumed
     """As in a plug-in that never calls `observe`, stopped after the last step of an epoch."""
     opt = train_opt("--lr_policy", policy)
     before = stepped(opt)
-    before.optimization.epoch_metric(lambda: None)  # takes what the step observed
+    before.optimization.epoch_metric({})  # takes what the step observed
     after = resumed(before.training_state(), opt)
     after.update_learning_rate()
     assert after.optimization.best_metric == math.inf
@@ -123,5 +123,7 @@ def test_without_a_fused_kernel_adam_is_the_plain_one(train_opt: Make, monkeypat
 
 def test_without_a_metric_the_losses_are_watched(train_opt: Make) -> None:
     optimization = stepped(train_opt()).optimization
-    assert optimization.epoch_metric(lambda: 7.0) != 7.0  # the objective that the step observed
-    assert optimization.epoch_metric(lambda: 7.0) == 7.0
+    losses = {"x": torch.tensor(3.0), "y": torch.tensor(4.0)}
+    assert optimization.epoch_metric(losses) != 7.0  # the objective that the step observed
+    assert optimization.epoch_metric(losses) == 7.0
+    assert optimization.epoch_metric({}) is None
