@@ -1,4 +1,4 @@
-"""Adversarial objectives, by the name that `--gan_mode` takes.
+"""Adversarial losses, by the names that `--gan_mode` takes.
 
 Legend: N batch, C channels, H W height and width; scores are (N, 1, H', W').
 """
@@ -47,11 +47,12 @@ class GANLoss(nn.Module):
 def gradient_penalty(
     discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
 ) -> Tensor:
-    """weight * E[(|grad D(x)| - 1)^2], x between real and fake (arXiv 1704.00028, equation 3).
+    """Return weight * E[(|grad D(x)| - 1)^2], x between real and fake, a scalar.
 
-    (N, C, H, W) twice -> scalar. The norm is over all values of one image. Outside autocast, as
-    these gradients are too small for half precision, and not compiled, as compiled networks can be
-    differentiated once only.
+    This is the penalty of arXiv 1704.00028, equation 3, where 10 is its weight. Images are
+    (N, C, H, W); the norm is over all values of one image. It is computed outside autocast, as
+    these gradients are too small for half precision, and not compiled, as compiled networks can
+    be differentiated only once.
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
@@ -62,7 +63,7 @@ def gradient_penalty(
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """The terms of a discriminator's loss; the penalty is zero unless wgangp."""
+    """The terms of a discriminator's loss; the penalty is zero except for wgangp."""
 
     real: Tensor
     fake: Tensor
@@ -79,11 +80,11 @@ class DiscriminatorLoss:
 
 
 Apply = Callable[..., tuple[Tensor, ...]]
-"""(network, batch, batch, ...) -> the network's output of each batch."""
+"""A function (network, batch, batch, ...) -> the network's output for each batch."""
 
 
 def apply_separately(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
-    """`net` of each batch."""
+    """Return the output of `net` for each batch, each in a forward pass of its own."""
     return tuple(net(batch) for batch in batches)
 
 

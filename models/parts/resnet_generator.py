@@ -32,14 +32,16 @@ class ResnetBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    """Encoder, n residual blocks at a quarter of the size, decoder.
+    """An encoder, n residual blocks at a quarter of the size, and a decoder.
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
     at least 8.
     """
 
-    multiple = 4
-    smallest = 8
+    multiple = 4  # two layers of stride 2, undone by two transposed ones
+    smallest = (
+        8  # reflection padding of 3 needs 4 pixels; that of 1 at a quarter of the size needs 2
+    )
 
     def __init__(
         self,
