@@ -71,7 +71,7 @@ def init_weights(net: nn.Module, init_type: str = "normal", init_gain: float = 0
     ValueError for an unknown `init_type`.
     """
     if init_type not in INIT_TYPES:
-        raise ValueError(f"--init_type {init_type}: there are {', '.join(INIT_TYPES)}")
+        raise ValueError(f"--init_type {init_type}: choose from {', '.join(INIT_TYPES)}")
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             INIT_TYPES[init_type](module.weight, init_gain)
@@ -113,7 +113,7 @@ def define_G(
     Raises ValueError for an unknown `netG`, `norm` or `init_type`.
     """
     if netG not in GENERATORS:
-        raise ValueError(f"--netG {netG}: there are {', '.join(GENERATORS)}")
+        raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
     net = GENERATORS[netG](
         input_nc=input_nc,
         output_nc=output_nc,
@@ -149,7 +149,7 @@ def define_D(
     elif netD == "pixel":
         net = PixelDiscriminator(input_nc, ndf, norm_layer)
     else:
-        raise ValueError(f"--netD {netD}: there are {', '.join(DISCRIMINATORS)}")
+        raise ValueError(f"--netD {netD}: choose from {', '.join(DISCRIMINATORS)}")
     return init_net(net, init_type, init_gain, gpu_ids)
 
 

@@ -29,7 +29,7 @@ class GANLoss(nn.Module):
     ) -> None:
         super().__init__()
         if gan_mode not in GAN_MODES:
-            raise ValueError(f"--gan_mode {gan_mode}: there are {', '.join(GAN_MODES)}")
+            raise ValueError(f"--gan_mode {gan_mode}: choose from {', '.join(GAN_MODES)}")
         self.gan_mode = gan_mode
         self.labels = {True: target_real_label, False: target_fake_label}
 

@@ -45,7 +45,7 @@ def get_norm_layer(norm_type: str = "instance") -> NormFactory:
     try:
         return NORMS[norm_type]
     except KeyError:
-        raise ValueError(f"--norm {norm_type}: there are {', '.join(NORMS)}") from None
+        raise ValueError(f"--norm {norm_type}: choose from {', '.join(NORMS)}") from None
 
 
 def conv_needs_bias(norm: NormFactory) -> bool:

@@ -39,9 +39,7 @@ class ResnetGenerator(nn.Module):
     """
 
     multiple = 4  # two layers of stride 2, undone by two transposed ones
-    smallest = (
-        8  # reflection padding of 3 needs 4 pixels; that of 1 at a quarter of the size needs 2
-    )
+    smallest = 8  # residual blocks see a quarter: reflection padding of 1 needs 2 pixels there
 
     def __init__(
         self,

@@ -46,6 +46,6 @@ def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROn
             group.setdefault("initial_lr", group["lr"])
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
     if opt.lr_policy not in CLOSED_FORMS:
-        raise ValueError(f"--lr_policy {opt.lr_policy}: there are {', '.join(LR_POLICIES)}")
+        raise ValueError(f"--lr_policy {opt.lr_policy}: choose from {', '.join(LR_POLICIES)}")
     share = CLOSED_FORMS[opt.lr_policy]
     return LambdaLR(optimizer, lambda steps: share(opt.epoch_count + steps, opt))

@@ -1,4 +1,4 @@
-"""models/compute/optimization.py: one holder of optimizers, and a state that stays readable."""
+"""Optimizers of a model, their learning rates, and a state that stays readable."""
 
 import copy
 import math
@@ -14,11 +14,11 @@ from util.frozen_options import Options
 
 Make = Callable[..., Options]
 KEYS = {"networks", "optimizers", "descent", "plateaus", "pools", "observed", "best_metric"}
-"""Of the model in training_state.pth: runs of every version are resumed from them."""
+"""Keys of the model in training_state.pth, from which runs of every version are resumed."""
 
 
 def stepped(opt: Options) -> BaseModel:
-    """A model after one step."""
+    """Return a model after one step."""
     model = create_model(opt)
     model.setup(opt)
     torch.manual_seed(3)
@@ -48,7 +48,7 @@ def test_the_keys_of_the_state_stay(train_opt: Make) -> None:
 
 
 @pytest.mark.parametrize("first_version", [False, True])
-def test_a_state_is_restored_whole(first_version: bool, train_opt: Make) -> None:
+def test_a_state_is_restored_completely(first_version: bool, train_opt: Make) -> None:
     opt = train_opt("--lr_policy", "plateau")
     before = stepped(opt)
     before.optimization.best_metric = 0.5
@@ -67,7 +67,7 @@ def test_a_state_is_restored_whole(first_version: bool, train_opt: Make) -> None
 
 
 def resumed(state: dict[str, Any], opt: Options) -> BaseModel:
-    """A new model that takes over a state."""
+    """Return a new model with a stored state."""
     model = create_model(opt)
     model.setup(opt)
     model.load_training_state(copy.deepcopy(state))
@@ -77,7 +77,7 @@ def resumed(state: dict[str, Any], opt: Options) -> BaseModel:
 def test_under_plateau_a_resumed_run_takes_lr_and_beta1_and_retains_the_cuts(
     train_opt: Make,
 ) -> None:
-    """Those cut once are still cut once, in a second resumed run too."""
+    """A learning rate that was cut once is still cut once, in a second resumed run too."""
     plateau = ("--lr_policy", "plateau")
     before = stepped(train_opt(*plateau, "--lr", "0.0002"))
     for optimizer in before.optimizers:

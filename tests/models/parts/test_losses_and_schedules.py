@@ -65,7 +65,7 @@ def test_the_penalty_weighs_ten_times_the_critic_as_in_equation_3_of_wgan_gp() -
 
 
 def rates(epochs: int, **changes: object) -> list[float]:
-    """The learning rate of every epoch from epoch_count on."""
+    """Return the learning rate of every epoch from epoch_count on."""
     values = {"n_epochs": 3, "n_epochs_decay": 4, "lr_decay_iters": 2, "epoch_count": 1}
     opt = Namespace(**{**values, **changes})
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -93,12 +93,14 @@ def test_learning_rate_of_every_epoch(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", TABLES)
 @pytest.mark.parametrize("first", [2, 4, 7])
-def test_a_continued_run_has_the_rates_of_the_uninterrupted_one(policy: str, first: int) -> None:
+def test_a_resumed_run_has_the_learning_rates_of_an_uninterrupted_one(
+    policy: str, first: int
+) -> None:
     resumed = rates(8 - first, lr_policy=policy, epoch_count=first)
     assert resumed == pytest.approx(TABLES[policy][first - 1 :], rel=1e-12)
 
 
-def test_plateau_cuts_the_rate_when_the_metric_stops_falling() -> None:
+def test_plateau_cuts_the_learning_rate_when_the_metric_stops_falling() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = networks.get_scheduler(optimizer, Namespace(lr_policy="plateau"))
     for metric in (5, 4, 3):
