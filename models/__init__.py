@@ -1,4 +1,4 @@
-"""Models, one per file `<name>_model.py`; `--model <name>` finds it."""
+"""The models, one per file `<name>_model.py`, and the factory behind `--model <name>`."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -27,7 +27,7 @@ OptionSetter = Callable[[ArgumentParser, bool], ArgumentParser]
 
 
 def model_names(training: bool = False) -> list[str]:
-    """What `--model` accepts, in inference or in training."""
+    """Return the names that `--model` accepts, in inference or in training."""
     names = plugin_names(sys.modules[__name__], "model")
     return [name for name in names if not (training and name in ONLY_TRANSLATE)]
 
@@ -43,10 +43,10 @@ def find_model_using_name(model_name: str, training: bool = False) -> type[BaseM
 
 
 def get_option_setter(model_name: str) -> OptionSetter:
-    """`modify_commandline_options` of the model of that name."""
+    """Return `modify_commandline_options` of a model. Raises UsageError for an unknown name."""
     return find_model_using_name(model_name).modify_commandline_options
 
 
 def create_model(opt: Namespace) -> BaseModel:
-    """The model that the flags describe, on its device; `setup(opt)` makes it ready."""
+    """Make the model that the flags describe; call `setup(opt)` before it is used."""
     return find_model_using_name(opt.model)(opt)

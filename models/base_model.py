@@ -1,10 +1,11 @@
-"""What every model shares: the protocol that the entry scripts and plug-ins rely on."""
+"""The base class of all models, whose methods the entry scripts and plug-ins rely on."""
 
 import logging
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,12 +26,15 @@ from util.checkpoints.weights import (
 from util.devices import pick_device
 from util.image_pool import ImagePool
 
-from .compute.forward import Compute
+from . import networks
+from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
-from .compute.optimization import Optimization
-from .networks import define_D, define_G, get_scheduler
+from .compute.optimization import Optimization, read_scalars
 
 log = logging.getLogger(__name__)
+
+ATTRIBUTE_PREFIXES = {"model_names": "net", "loss_names": "loss_", "visual_names": ""}
+"""Of the attribute that a name in each list stands for."""
 
 
 class BaseModel(ABC):
@@ -41,18 +45,18 @@ class BaseModel(ABC):
     `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
     """
 
-    # X of each self.netX that make_generator (A -> B first) and make_discriminator make: the
-    # options read the architecture off their weight files
+    # names X of the networks self.netX that make_generator (A -> B first) and make_discriminator
+    # make: the options read their architecture from weight files
     generators: tuple[str, ...] = ()
     discriminators: tuple[str, ...] = ()
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.isTrain: bool = opt.isTrain
-        self.device = pick_device(opt.gpu_ids, "gpu_ids" in getattr(opt, "given", ()))
-        self.compute = Compute(opt, self.device)
-        accumulate = getattr(opt, "accumulate", 1)
-        self.optimization = Optimization(self.device, accumulate, self.compute.precision.scaled)
+        self.device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+        self.forward_pass = ForwardPass(opt, self.device)
+        scaled = self.forward_pass.precision.scaled
+        self.optimization = Optimization(self.device, opt.accumulate, scaled)
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
@@ -61,7 +65,7 @@ class BaseModel(ABC):
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """Those of `optimization`; a plug-in may assign or append its own."""
+        """The optimizers of `optimization`; a plug-in may assign or append its own."""
         return self.optimization.optimizers
 
     @optimizers.setter
@@ -70,7 +74,7 @@ class BaseModel(ABC):
 
     @property
     def schedulers(self) -> list[Any]:
-        """One for each optimizer, made by `setup`; a plug-in may assign its own."""
+        """One scheduler per optimizer, made by `setup`; a plug-in may assign its own."""
         return self.optimization.schedulers
 
     @schedulers.setter
@@ -79,12 +83,12 @@ class BaseModel(ABC):
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """Add flags of this model and change defaults of others."""
+        """Add the flags of this model and change the defaults of other flags."""
         return parser
 
     @abstractmethod
     def set_input(self, input: dict[str, Any]) -> None:
-        """Take a batch from the data loader: move its images to the device."""
+        """Move the images of a batch of the data loader to the device and store them."""
 
     @abstractmethod
     def forward(self) -> None:
@@ -92,149 +96,142 @@ class BaseModel(ABC):
 
     @abstractmethod
     def optimize_parameters(self) -> None:
-        """One training step: losses, gradients, weights."""
+        """Perform one training step: compute losses and gradients, update the weights."""
 
     def compute_visuals(self) -> None:  # noqa: B027 - optional
         """Compute further images to show; called before they are shown."""
 
     def check_sizes(self, batch: Mapping[str, Any]) -> None:
-        """Raise DataError, naming the file, where an image of a batch does not fit a network.
+        """Raise DataError, naming the file, if a network cannot take the size of an image.
 
-        A plug-in whose networks do not see the images as they are in the batch overrides this.
+        A plug-in whose networks get other images than those of the batch overrides this.
         """
-        nets = {name: getattr(self, f"net{name}") for name in self.model_names}
-        check_sizes(self.opt, nets, batch)
+        check_sizes(self.opt, self._networks(), batch)
 
     def setup(self, opt: Namespace) -> None:
-        """Make the schedules (training), load the weights (inference, --continue_train)."""
-        for name in self.model_names:
-            self.compute.prepare(self._declared("net", name, "model_names"))
+        """Make the schedulers (training) and load weights (inference, --start_from).
+
+        Raises UserError if a weight file is missing or does not fit.
+        """
+        for net in self._networks().values():
+            self.forward_pass.prepare(net)
         if self.isTrain:
-            self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
-        if not self.isTrain:
+            self.optimization.make_schedulers(opt)
+        else:
             self.load_networks(epoch_label(opt))
-        elif opt.resume == "weights":
-            self._start_warm()
+        if opt.resume == "weights":
+            self._load_start_weights()
         self.print_networks(opt.verbose)
 
-    def _start_warm(self) -> None:
-        found = find_start_weights(self.opt, self.model_names, self.save_dir)
-        for name, path in found.items():
-            load_into(getattr(self, f"net{name}"), read_weights(path), path)
-        fresh = [name for name in self.model_names if name not in found]
+    def _load_start_weights(self) -> None:
+        paths = find_start_weights(self.opt, self.model_names, self.save_dir)
+        self._load_weights(paths)
+        missing = [name for name in self.model_names if name not in paths]
         log.info(
             "starting from weights alone (%s), with new optimizers%s",
-            ", ".join(path.name for path in found.values()),
-            f"; {', '.join(fresh)} start fresh" if fresh else "",
+            ", ".join(path.name for path in paths.values()),
+            f"; {', '.join(missing)} start fresh" if missing else "",
         )
 
+    def _load_weights(self, paths: Mapping[str, Path]) -> None:
+        for name, path in paths.items():
+            load_into(getattr(self, f"net{name}"), read_weights(path), path)
+
     def training_state(self) -> dict[str, Any]:
-        """Everything that going on exactly needs, as tensors and plain containers."""
-        nets = {name: bare_state_dict(getattr(self, f"net{name}")) for name in self.model_names}
+        """Return all that resuming exactly needs, as tensors and plain containers."""
+        nets = {name: bare_state_dict(net) for name, net in self._networks().items()}
         pools = {name: pool.state_dict() for name, pool in self._pools().items()}
         return {"networks": nets, "pools": pools, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `training_state`, after `setup`."""
-        path = state_path(run_folder(self.opt))
-        for name in self.model_names:
-            load_into(getattr(self, f"net{name}"), state["networks"].get(name, {}), path)
-        self.optimization.load_state_dict(state, self.opt)
+        """Restore what `training_state` returned. Raises UserError if weights do not fit."""
+        path = state_path(self.save_dir)
+        for name, net in self._networks().items():
+            load_into(net, state["networks"].get(name, {}), path)
+        self.optimization.load_state_dict(state)
         for name, pool in self._pools().items():
             if name in state["pools"]:
                 pool.load_state_dict(state["pools"][name], self.device)
 
     def check_declared_names(self) -> None:
-        """Raise AttributeError for a name in the lists that nothing stands behind.
+        """Raise AttributeError if a declared loss or image is not set.
 
-        Called after the first step, so that a misspelt name fails there and not hours later.
+        Called after the first step, so that a misspelt name fails then and not hours later.
         """
         self.compute_visuals()
-        for name in self.loss_names:
-            self._declared("loss_", name, "loss_names")
-        for name in self.visual_names:
-            self._declared("", name, "visual_names")
+        self._declared("loss_names")
+        self._declared("visual_names")
 
     def train(self) -> None:
         """Put all networks into training mode."""
-        for net in self._networks():
+        for net in self._networks().values():
             net.train()
 
     def eval(self) -> None:
-        """Put all networks into evaluation mode (dropout off, batch norm by its statistics)."""
-        for net in self._networks():
+        """Put all networks into evaluation mode: no dropout, batch norm by running statistics."""
+        for net in self._networks().values():
             net.eval()
 
     def test(self) -> None:
-        """`forward` and `compute_visuals` without gradients."""
+        """Run `forward` and `compute_visuals` without gradients."""
         with torch.no_grad():
             self.forward()
             self.compute_visuals()
 
     def get_image_paths(self) -> list[str]:
-        """Where the images of the current input came from."""
+        """Return the paths of the images of the current input."""
         return self.image_paths
 
     def update_learning_rate(self) -> None:
-        """Set the learning rate of the next epoch; called at the end of each."""
-        self.optimization.end_epoch(lambda: sum(self.get_current_losses().values()))
+        """Set the learning rate of the next epoch; called at the end of each epoch."""
+        self.optimization.end_epoch(self.current_loss_tensors())
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the first optimizer."""
+        """The learning rate of the first optimizer."""
         return self.optimization.learning_rate
 
     def observe(self, metric: Tensor) -> None:
-        """Add a step's value of what `--lr_policy plateau` watches, the lower the better."""
+        """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
         self.optimization.observe(metric)
 
     def get_current_visuals(self) -> "OrderedDict[str, Tensor]":
-        """Name -> images (N, C, H, W) in [-1, 1]."""
-        return OrderedDict(
-            (name, self._declared("", name, "visual_names")) for name in self.visual_names
-        )
+        """Return the declared images by name, (N, C, H, W) in [-1, 1]."""
+        return self._declared("visual_names")
 
     def get_current_losses(self) -> "OrderedDict[str, float]":
-        """Name -> value; waits for the device once."""
-        values = [self._declared("loss_", name, "loss_names") for name in self.loss_names]
-        if not values:
-            return OrderedDict()
-        on_device = [torch.as_tensor(value).detach().to(self.device).float() for value in values]
-        return OrderedDict(zip(self.loss_names, torch.stack(on_device).tolist(), strict=True))
+        """Return the declared losses by name; the CPU synchronises with the GPU once."""
+        return read_scalars(self._declared("loss_names"), self.device)
 
     def current_loss_tensors(self) -> dict[str, Tensor]:
-        """Name -> scalar on the device, of the losses that a step has set."""
+        """Return the losses that a step has set, by name, as scalars on the device."""
         names = [name for name in self.loss_names if hasattr(self, f"loss_{name}")]
         return {name: getattr(self, f"loss_{name}") for name in names}
 
     def weights(self) -> list[Tensor]:
-        """The weights of all networks."""
-        return [weight for net in self._networks() for weight in net.parameters()]
+        """Return the weights of all networks."""
+        return [weight for net in self._networks().values() for weight in net.parameters()]
 
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network."""
         self.save_dir.mkdir(parents=True, exist_ok=True)
-        for name in self.model_names:
-            save_weights(getattr(self, f"net{name}"), weights_path(self.save_dir, str(epoch), name))
+        for name, net in self._networks().items():
+            save_weights(net, weights_path(self.save_dir, str(epoch), name))
 
     def load_networks(self, epoch: int | str) -> None:
-        """Read `<epoch>_net_<name>.pth` for every network.
+        """Load `<epoch>_net_<name>.pth` into every network.
 
-        Raises UserError where a file is missing (with what the folder holds) or does not fit.
+        Raises UserError if a file is missing (it lists the files of the folder) or does not fit.
         """
-        found = find_all_weights(self.save_dir, str(epoch), self.model_names)
-        for name, path in found.items():
-            load_into(getattr(self, f"net{name}"), read_weights(path), path)
+        paths = find_all_weights(self.save_dir, str(epoch), self.model_names)
+        self._load_weights(paths)
+        for path in paths.values():
             log.info("loaded %s", path)
 
     def print_networks(self, verbose: bool) -> None:
-        """Log the number of parameters of each network; with `verbose` its layers too."""
-        for name in self.model_names:
-            net = getattr(self, f"net{name}")
-            if verbose:
-                log.info("%s", net)
-            millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
-            log.info("network %s: %.3f M parameters", name, millions)
+        """Log the number of parameters of each network; with `verbose` also its layers."""
+        for name, net in self._networks().items():
+            log.info("%s", networks.describe_network(name, net, verbose))
 
     def set_requires_grad(
         self, nets: nn.Module | Iterable[nn.Module], requires_grad: bool = False
@@ -243,65 +240,58 @@ class BaseModel(ABC):
         for net in [nets] if isinstance(nets, nn.Module) else nets:
             net.requires_grad_(requires_grad)
 
-    def take_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """The two domains of a batch on the device, swapped by --direction BtoA."""
-        self.compute.begin_step()
+    def unpack_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return images A and B of a batch on the device, swapped by --direction BtoA."""
+        self.forward_pass.begin_step()
         first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
         self.image_paths = input.get("image_paths") or input[f"{first}_paths"]
         return self.to_device(input[first]), self.to_device(input[second])
 
     def to_device(self, images: Tensor) -> Tensor:
-        """Images on the device; a GPU of CUDA copies pinned ones while it computes."""
+        """Move images to the device; CUDA copies pinned memory while the GPU computes."""
         return images.to(self.device, non_blocking=self.device.type == "cuda")
 
     def make_generator(self, input_nc: int, output_nc: int) -> nn.Module:
-        """The generator that the flags describe, on the device."""
-        o = self.opt
-        net = define_G(
-            input_nc, output_nc, o.ngf, o.netG, o.norm, not o.no_dropout, o.init_type, o.init_gain
-        )
-        return net.to(self.device)
+        """Make the generator that the flags describe, on the device."""
+        return networks.generator_from_options(self.opt, input_nc, output_nc).to(self.device)
 
     def make_discriminator(self, input_nc: int) -> nn.Module:
-        """The discriminator that the flags describe, on the device."""
-        o = self.opt
-        net = define_D(input_nc, o.ndf, o.netD, o.n_layers_D, o.norm, o.init_type, o.init_gain)
-        return net.to(self.device)
+        """Make the discriminator that the flags describe, on the device."""
+        return networks.discriminator_from_options(self.opt, input_nc).to(self.device)
 
     def make_optimizer(self, *nets: nn.Module) -> Optimizer:
-        """Adam over all weights of the networks; its schedule is made by `setup`."""
+        """Make an Adam optimizer of all weights of the networks; `setup` makes its scheduler."""
         return self.optimization.make_optimizer(nets, self.opt.lr, self.opt.beta1)
 
     def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
-        """`net` of each batch (N, C, H, W), in full precision, in as few passes as can be."""
-        return self.compute.apply(net, *batches)
+        """Return the float32 output of `net` for each batch (N, C, H, W), see `ForwardPass`."""
+        return self.forward_pass.apply(net, *batches)
 
     def minimize(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
-        """One step of an optimizer down the sum of the losses; returns the sum.
+        """Step an optimizer to lower the sum of the losses, see `Optimization`; return the sum."""
+        return self.optimization.minimize(optimizer, losses)
 
-        With `--accumulate N` every Nth call is a step, down the mean of N sums.
-        """
-        total = torch.stack(list(losses.values())).sum()
-        self.optimization.minimize(optimizer, total)
-        return total
-
-    def keep(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
-        """The one place where a step stores its results: `self.<image>`, `self.loss_<name>`."""
+    def store_results(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
+        """Store the results of a step as attributes `self.<image>` and `self.loss_<name>`."""
         for name, image in images.items():
             setattr(self, name, image)
         for name, loss in losses.items():
             setattr(self, f"loss_{name}", loss.detach())
 
-    def _networks(self) -> list[nn.Module]:
-        return [getattr(self, f"net{name}") for name in self.model_names]
+    def _networks(self) -> "OrderedDict[str, nn.Module]":
+        return self._declared("model_names")
 
     def _pools(self) -> dict[str, ImagePool]:
         return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
 
-    def _declared(self, prefix: str, name: str, where: str) -> Any:
-        attribute = f"{prefix}{name}"
-        if not hasattr(self, attribute):
-            raise AttributeError(
-                f"{type(self).__name__}.{where} names {name!r}, but self.{attribute} is not set"
-            )
-        return getattr(self, attribute)
+    def _declared(self, names: str) -> "OrderedDict[str, Any]":
+        """Return what a list declares, by name. Raises AttributeError if some is not set."""
+        declared: OrderedDict[str, Any] = OrderedDict()
+        for name in getattr(self, names):
+            attribute = ATTRIBUTE_PREFIXES[names] + name
+            if not hasattr(self, attribute):
+                raise AttributeError(
+                    f"{type(self).__name__}.{names} names {name!r}, but self.{attribute} is not set"
+                )
+            declared[name] = getattr(self, attribute)
+        return declared

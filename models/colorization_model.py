@@ -17,7 +17,7 @@ class ColorizationModel(Pix2PixModel):
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """As pix2pix, with the colorization data set."""
+        """Set the defaults of pix2pix and the colorization data set."""
         Pix2PixModel.modify_commandline_options(parser, is_train)
         parser.set_defaults(dataset_mode="colorization")
         return parser
@@ -27,6 +27,6 @@ class ColorizationModel(Pix2PixModel):
         self.visual_names = ["real_A", "real_B_rgb", "fake_B_rgb"]
 
     def compute_visuals(self) -> None:
-        """The true and the generated colours as RGB images, (N, 3, H, W) in [-1, 1]."""
+        """Convert the true and the generated colours to RGB, (N, 3, H, W) in [-1, 1]."""
         self.real_B_rgb: Tensor = lab_to_rgb(self.real_A, self.real_B)
         self.fake_B_rgb: Tensor = lab_to_rgb(self.real_A, self.fake_B.detach())

@@ -1,7 +1,7 @@
 """CycleGAN: translation between two domains without paired examples (arXiv 1703.10593).
 
 Legend: images are (N, C, H, W) in [-1, 1], A of input_nc and B of output_nc channels. G_A: A -> B
-and G_B: B -> A are G and F of the paper; D_A judges images of B and D_B images of A (D_Y, D_X).
+and G_B: B -> A are G and F of the paper; D_A scores images of B and D_B images of A (D_Y, D_X).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -11,16 +11,18 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from util.errors import UsageError
 from util.image_pool import ImagePool
 from util.random_streams import stream
 
 from . import networks
 from .base_model import BaseModel
+from .compute.forward import processes_images_independently
 
 
 @dataclass(frozen=True)
 class CycleImages:
-    """What both generators make of one batch; idt_A = G_A(real_B), idt_B = G_B(real_A)."""
+    """A batch and what both generators make of it; idt_A = G_A(real_B), idt_B = G_B(real_A)."""
 
     real_A: Tensor
     fake_B: Tensor
@@ -32,7 +34,7 @@ class CycleImages:
     idt_B: Tensor | None = None
 
     def by_name(self) -> dict[str, Tensor]:
-        """The images that there are, by name."""
+        """Return the images by name, without absent ones."""
         return {name: image for name, image in vars(self).items() if image is not None}
 
 
@@ -43,7 +45,7 @@ class CycleGANModel(BaseModel):
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """CycleGAN trains without dropout; three weights of losses."""
+        """Turn dropout off by default and add the weights of the losses."""
         parser.set_defaults(no_dropout=True)
         if is_train:
             parser.add_argument(
@@ -64,6 +66,12 @@ class CycleGANModel(BaseModel):
         super().__init__(opt)
         self.loss_names = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
         self.use_identity = self.isTrain and opt.lambda_identity > 0
+        if self.use_identity and opt.input_nc != opt.output_nc:
+            raise UsageError(
+                f"--lambda_identity {opt.lambda_identity:g} compares input and output, but "
+                f"--input_nc {opt.input_nc} is not --output_nc {opt.output_nc}; "
+                "use --lambda_identity 0"
+            )
         self.visual_names = ["real_A", "fake_B", "rec_A", *(["idt_B"] * self.use_identity)]
         self.visual_names += ["real_B", "fake_A", "rec_B", *(["idt_A"] * self.use_identity)]
         self.model_names = ["G_A", "G_B", *(["D_A", "D_B"] if self.isTrain else [])]
@@ -83,15 +91,30 @@ class CycleGANModel(BaseModel):
         self.optimizer_D = self.make_optimizer(self.netD_A, self.netD_B)
 
     def set_input(self, input: dict[str, Any]) -> None:
-        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.real_A, self.real_B = self.take_pair(input)
+        """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
+        self.real_A, self.real_B = self.unpack_pair(input)
 
     def forward(self) -> None:
         """Translate the current input in both directions."""
-        self.keep(self.translate(self.real_A, self.real_B).by_name(), {})
+        self.store_results(self.translate(self.real_A, self.real_B).by_name(), {})
 
     def translate(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
-        """Both translations, both reconstructions, and the identity images where they count."""
+        """Return translations, reconstructions and, if their loss counts, identity images."""
+        if all(processes_images_independently(net) for net in (self.netG_A, self.netG_B)):
+            return self._translate_fused(real_A, real_B)
+        # the running statistics of batch norm depend on the order: it is that of the reference
+        (fake_B,) = self.apply(self.netG_A, real_A)
+        (rec_A,) = self.apply(self.netG_B, fake_B)
+        (fake_A,) = self.apply(self.netG_B, real_B)
+        (rec_B,) = self.apply(self.netG_A, fake_A)
+        idt_A = idt_B = None
+        if self.use_identity:
+            (idt_A,) = self.apply(self.netG_A, real_B)
+            (idt_B,) = self.apply(self.netG_B, real_A)
+        return CycleImages(real_A, fake_B, rec_A, real_B, fake_A, rec_B, idt_A, idt_B)
+
+    def _translate_fused(self, real_A: Tensor, real_B: Tensor) -> CycleImages:
+        """Do as `translate`, with real images of both domains in one forward pass each."""
         idt_A = idt_B = None
         if self.use_identity:
             fake_B, idt_A = self.apply(self.netG_A, real_A, real_B)
@@ -104,7 +127,7 @@ class CycleGANModel(BaseModel):
         return CycleImages(real_A, fake_B, rec_A, real_B, fake_A, rec_B, idt_A, idt_B)
 
     def generator_losses(self, images: CycleImages) -> dict[str, Tensor]:
-        """The terms of equation 3 that the generators minimise, and those of section 5.2."""
+        """Return the terms of equation 3 that the generators minimise, and those of section 5.2."""
         o, i = self.opt, images
         (scores_B,), (scores_A,) = (
             self.apply(self.netD_A, i.fake_B),
@@ -127,7 +150,10 @@ class CycleGANModel(BaseModel):
         return losses
 
     def discriminator_losses(self, images: CycleImages) -> dict[str, Tensor]:
-        """Half the sum over real images and pooled fakes (equation 1, section 4)."""
+        """Return half the sum of the losses on real and on buffered fake images (equation 1).
+
+        Halving slows the discriminators down relative to the generators (section 4).
+        """
         pooled_B = self.fake_B_pool.query(images.fake_B)
         pooled_A = self.fake_A_pool.query(images.fake_A)
         loss = self.gan_loss
@@ -136,7 +162,7 @@ class CycleGANModel(BaseModel):
         return {"D_A": on_B.total, "D_B": on_A.total}
 
     def optimize_parameters(self) -> None:
-        """One step of both generators, then one of both discriminators."""
+        """Step both generators, then both discriminators."""
         images = self.translate(self.real_A, self.real_B)
         self.set_requires_grad([self.netD_A, self.netD_B], False)
         generator_losses = self.generator_losses(images)
@@ -144,5 +170,5 @@ class CycleGANModel(BaseModel):
         self.set_requires_grad([self.netD_A, self.netD_B], True)
         discriminator_losses = self.discriminator_losses(images)
         self.minimize(self.optimizer_D, discriminator_losses)
-        self.keep(images.by_name(), generator_losses | discriminator_losses)
+        self.store_results(images.by_name(), generator_losses | discriminator_losses)
         self.observe(objective)

@@ -1,5 +1,6 @@
-"""Factories of networks, and the place where the names of all of them resolve."""
+"""Factories of networks; every name of a network, norm or loss can be imported from here."""
 
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,7 +16,7 @@ from .parts.gan_losses import (
     discriminator_loss,
     gradient_penalty,
 )
-from .parts.layers import NORMS, full, get_norm_layer
+from .parts.layers import NORMS, get_norm_layer, to_float32
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
 from .parts.unet_generator import UnetGenerator
@@ -36,13 +37,16 @@ __all__ = [
     "UnetGenerator",
     "define_D",
     "define_G",
+    "describe_network",
+    "discriminator_from_options",
     "discriminator_loss",
-    "full",
+    "generator_from_options",
     "get_norm_layer",
     "get_scheduler",
     "gradient_penalty",
     "init_net",
     "init_weights",
+    "to_float32",
 ]
 
 INIT_TYPES = {
@@ -61,12 +65,13 @@ DISCRIMINATORS = ("basic", "n_layers", "pixel")
 
 
 def init_weights(net: nn.Module, init_type: str = "normal", init_gain: float = 0.02) -> None:
-    """Draw the weights of every convolution anew: `init_type` with `init_gain`, biases zero.
+    """Draw the weights of every convolution randomly and set biases to zero.
 
-    Batch norm weights are normal(1, init_gain). Kaiming has no gain.
+    `init_gain` scales all types but kaiming; batch norm weights are normal(1, init_gain). Raises
+    ValueError for an unknown `init_type`.
     """
     if init_type not in INIT_TYPES:
-        raise ValueError(f"--init_type {init_type}: there are {', '.join(INIT_TYPES)}")
+        raise ValueError(f"--init_type {init_type}: choose from {', '.join(INIT_TYPES)}")
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             INIT_TYPES[init_type](module.weight, init_gain)
@@ -84,7 +89,10 @@ def init_net(
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
 ) -> nn.Module:
-    """Initialise on the CPU, so that a seed gives the same weights anywhere, then move to GPU."""
+    """Initialise on the CPU, where a seed gives the same weights everywhere; move to a GPU.
+
+    Raises ValueError for an unknown `init_type`.
+    """
     init_weights(net, init_type, init_gain)
     return net.to(torch.device("cuda", gpu_ids[0])) if gpu_ids else net
 
@@ -100,9 +108,12 @@ def define_G(
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
 ) -> nn.Module:
-    """A generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1], initialised."""
+    """Make a generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1].
+
+    Raises ValueError for an unknown `netG`, `norm` or `init_type`.
+    """
     if netG not in GENERATORS:
-        raise ValueError(f"--netG {netG}: there are {', '.join(GENERATORS)}")
+        raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
     net = GENERATORS[netG](
         input_nc=input_nc,
         output_nc=output_nc,
@@ -123,9 +134,11 @@ def define_D(
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
 ) -> nn.Module:
-    """A discriminator, (N, input_nc, H, W) -> scores (N, 1, H', W'), initialised.
+    """Make a discriminator, (N, input_nc, H, W) -> scores (N, 1, H', W').
 
-    basic: 70x70 patches; n_layers: a PatchGAN of `n_layers_D` halvings; pixel: 1x1 patches.
+    basic: a PatchGAN of 70x70 pixels (arXiv 1611.07004, section 6.1.2); n_layers: a PatchGAN of
+    `n_layers_D` layers; pixel: 1x1 patches. Raises ValueError for an unknown `netD`, `norm` or
+    `init_type`.
     """
     norm_layer = get_norm_layer(norm)
     net: nn.Module
@@ -136,5 +149,24 @@ def define_D(
     elif netD == "pixel":
         net = PixelDiscriminator(input_nc, ndf, norm_layer)
     else:
-        raise ValueError(f"--netD {netD}: there are {', '.join(DISCRIMINATORS)}")
+        raise ValueError(f"--netD {netD}: choose from {', '.join(DISCRIMINATORS)}")
     return init_net(net, init_type, init_gain, gpu_ids)
+
+
+def generator_from_options(opt: Namespace, input_nc: int, output_nc: int) -> nn.Module:
+    """Make the generator that the flags describe, on the CPU."""
+    o, dropout = opt, not opt.no_dropout
+    return define_G(input_nc, output_nc, o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
+
+
+def discriminator_from_options(opt: Namespace, input_nc: int) -> nn.Module:
+    """Make the discriminator that the flags describe, on the CPU."""
+    o = opt
+    return define_D(input_nc, o.ndf, o.netD, o.n_layers_D, o.norm, o.init_type, o.init_gain)
+
+
+def describe_network(name: str, net: nn.Module, layers: bool) -> str:
+    """Return a line with the number of parameters of a network, after its layers if `layers`."""
+    millions = sum(parameter.numel() for parameter in net.parameters()) / 1e6
+    line = f"network {name}: {millions:.3f} M parameters"
+    return f"{net}\n{line}" if layers else line

@@ -1,7 +1,7 @@
-"""pix2pix: translation learnt from pairs (arXiv 1611.07004).
+"""pix2pix: translation learnt from paired images (arXiv 1611.07004).
 
 Legend: images are (N, C, H, W) in [-1, 1], A of input_nc and B of output_nc channels. G: A -> B;
-D judges the pair (A, B), (N, input_nc + output_nc, H, W).
+D scores the pair (A, B), (N, input_nc + output_nc, H, W).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -25,7 +25,7 @@ class Pix2PixModel(BaseModel):
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """Batch norm, a U-Net of 256 and aligned data; vanilla GAN without a pool."""
+        """Set the defaults of the paper: batch norm, U-Net, aligned data, vanilla GAN."""
         parser.set_defaults(norm="batch", netG="unet_256", dataset_mode="aligned")
         if is_train:
             parser.set_defaults(pool_size=0, gan_mode="vanilla")
@@ -48,16 +48,16 @@ class Pix2PixModel(BaseModel):
             self.optimizer_D = self.make_optimizer(self.netD)
 
     def set_input(self, input: dict[str, Any]) -> None:
-        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.real_A, self.real_B = self.take_pair(input)
+        """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
+        self.real_A, self.real_B = self.unpack_pair(input)
 
     def forward(self) -> None:
-        """fake_B = G(real_A)."""
+        """Compute fake_B = G(real_A)."""
         (fake_B,) = self.apply(self.netG, self.real_A)
         self.fake_B: Tensor = fake_B
 
     def optimize_parameters(self) -> None:
-        """One step of the discriminator, then one of the generator."""
+        """Step the discriminator, then the generator."""
         self.forward()
         self.set_requires_grad(self.netD, True)
         loss_D = self.discriminator_terms(self.fake_B)
@@ -65,20 +65,21 @@ class Pix2PixModel(BaseModel):
         self.set_requires_grad(self.netD, False)
         generator_losses = self.generator_losses(self.fake_B)
         objective = self.minimize(self.optimizer_G, generator_losses)
-        on_pairs = {"D_real": loss_D.real, "D_fake": loss_D.fake}
-        self.keep({}, generator_losses | on_pairs)
+        discriminator_losses = {"D_real": loss_D.real, "D_fake": loss_D.fake}
+        self.store_results({}, generator_losses | discriminator_losses)
         self.observe(objective)
 
     def discriminator_terms(self, fake_B: Tensor) -> networks.DiscriminatorLoss:
-        """The discriminator on true pairs and on pooled generated pairs (equation 1)."""
+        """Return the loss of the discriminator on real and on buffered fake pairs (equation 1)."""
         real_pair = torch.cat([self.real_A, self.real_B], dim=1)
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
+        # fakes first, as in the reference: the running statistics of batch norm depend on it
         return networks.discriminator_loss(
-            self.netD, self.gan_loss, real_pair, fake_pair, self.apply
+            self.netD, self.gan_loss, real_pair, fake_pair, self.apply, fake_first=True
         )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
-        """GAN(D(A, G(A)), real) + lambda_L1 E|G(A) - B|_1 (equation 4)."""
+        """Return GAN(D(A, G(A)), real) and lambda_L1 E|G(A) - B|_1 (equation 4)."""
         (scores,) = self.apply(self.netD, torch.cat([self.real_A, fake_B], dim=1))
         return {
             "G_GAN": self.gan_loss(scores, True),

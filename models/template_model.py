@@ -1,4 +1,4 @@
-"""A model to copy: `--model template` learns A -> B from pairs by regression alone.
+"""A model to copy: `--model template` learns A -> B from pairs, by regression alone.
 
 Copy this file to `models/<name>_model.py`, rename the class to match (`foo_bar` is
 `FooBarModel`), and `--model <name>` finds it.
@@ -16,11 +16,11 @@ from .base_model import BaseModel
 class TemplateModel(BaseModel):
     """A generator trained with lambda |G(A) - B|_1."""
 
-    generators = ("G",)  # made by `make_generator`: its architecture is read off a weight file
+    generators = ("G",)  # made by `make_generator`: weight files tell its architecture
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """New flags, and new defaults of existing ones."""
+        """Add flags and change defaults of existing ones."""
         parser.set_defaults(dataset_mode="aligned")
         if is_train:
             parser.add_argument(
@@ -30,7 +30,7 @@ class TemplateModel(BaseModel):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        # `self.loss_G`, `self.data_A` ... and `self.netG` are what these names stand for.
+        # these names declare `self.loss_G`, `self.data_A`, ..., and `self.netG`
         self.loss_names = ["G"]
         self.visual_names = ["data_A", "data_B", "output"]
         self.model_names = ["G"]
@@ -39,18 +39,18 @@ class TemplateModel(BaseModel):
             self.optimizer = self.make_optimizer(self.netG)
 
     def set_input(self, input: dict[str, Any]) -> None:
-        """Take `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps the domains."""
-        self.data_A, self.data_B = self.take_pair(input)
+        """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
+        self.data_A, self.data_B = self.unpack_pair(input)
 
     def forward(self) -> None:
-        """output = G(data_A)."""
+        """Compute output = G(data_A)."""
         (output,) = self.apply(self.netG, self.data_A)
         self.output: Tensor = output
 
     def optimize_parameters(self) -> None:
-        """One step of the generator."""
+        """Step the generator."""
         self.forward()
         regression = self.opt.lambda_regression * F.l1_loss(self.output, self.data_B)
         self.minimize(self.optimizer, {"G": regression})
-        self.keep({}, {"G": regression})
+        self.store_results({}, {"G": regression})
         self.observe(regression)

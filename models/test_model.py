@@ -17,7 +17,7 @@ class TestModel(BaseModel):
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
-        """Single images in; the suffix chooses the generator."""
+        """Set single images as the default data set and add the flag that chooses the generator."""
         if is_train:
             raise UsageError("--model test only translates: use it with 02_inference.py")
         parser.set_defaults(dataset_mode="single")
@@ -40,14 +40,14 @@ class TestModel(BaseModel):
         setattr(self, f"net{self.model_names[0]}", self.netG)
 
     def set_input(self, input: dict[str, Any]) -> None:
-        """Take `A` (N, C, H, W) and `A_paths`."""
+        """Store images `A` (N, C, H, W) and their paths."""
         self.real: Tensor = self.to_device(input["A"])
         self.image_paths = input["A_paths"]
 
     def forward(self) -> None:
-        """fake = G(real)."""
+        """Compute fake = G(real)."""
         self.fake: Tensor = self.netG(self.real)
 
     def optimize_parameters(self) -> None:
-        """There is nothing to train."""
+        """Raise NotImplementedError: this model does not train."""
         raise NotImplementedError("--model test does not train")

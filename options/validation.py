@@ -69,11 +69,6 @@ def validate(opt: Namespace) -> None:
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
             f"{opt.accumulate} sums; use --compile default"
         )
-    if getattr(opt, "lambda_identity", 0) > 0 and opt.input_nc != opt.output_nc:
-        raise UsageError(
-            f"--lambda_identity {opt.lambda_identity:g} compares input and output, but --input_nc "
-            f"{opt.input_nc} is not --output_nc {opt.output_nc}; use --lambda_identity 0"
-        )
 
 
 def _check_ranges(opt: Namespace) -> None:

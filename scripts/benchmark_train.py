@@ -202,7 +202,7 @@ class Steps:
         from util.memory import peak_bytes
 
         facts: dict[str, Any] = {"first": self.one(), "batch": self.opt.batch_size}
-        facts["half"] = self.model.compute.precision.half is not None
+        facts["half"] = self.model.forward_pass.precision.half is not None
         self.one()
         facts["peak"] = peak_bytes(self.model.device) or 0  # before the counters need memory too
         facts["operations"] = count_operations(self.one)

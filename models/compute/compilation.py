@@ -9,30 +9,33 @@ from util.errors import UserError
 
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
 CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
-"""On GPUs these give their results in memory that the next call writes over."""
+"""Modes that use CUDA graphs: a call overwrites the outputs of the call before."""
 
 
 def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:
-    """Have calls of `net` compiled; its class, keys and weights stay as they are."""
+    """Compile the calls of `net` in place, so that its class, keys and weights stay.
+
+    `fixed_shapes`: all images have one size, so the compiler need not provide for others.
+    """
     if mode == "off":
         return
     import torch._dynamo.config  # slow to import
     import torch._inductor.config
 
-    # the networks share code, and each size, each number of images and each mode is compiled
+    # 64, not 8: networks share code, of which each size, batch size and mode is compiled anew
     torch._dynamo.config.cache_size_limit = max(64, torch._dynamo.config.cache_size_limit)
-    if not fixed_shapes:  # a graph of its own for every size would fill the memory of a GPU
+    if not fixed_shapes:  # one CUDA graph per size would fill the memory of a GPU
         torch._inductor.config.triton.cudagraph_skip_dynamic_graphs = True
     net.compile(mode=mode, dynamic=False if fixed_shapes else None)
 
 
 @contextmanager
 def compiler_errors_for_users(mode: str) -> Iterator[None]:
-    """Raise UserError where torch.compile fails inside, as it does without a C++ compiler."""
+    """Raise UserError if torch.compile fails inside, as it does without a C++ compiler."""
     try:
         yield
     except RuntimeError as error:
-        if mode == "off" or not _is_of_the_compiler(error):
+        if mode == "off" or not _is_compiler_error(error):
             raise
         first, *more = str(error).strip().splitlines()
         reason = f"{first} {more[0]}" if first.endswith("raised:") and more else first
@@ -41,7 +44,7 @@ def compiler_errors_for_users(mode: str) -> Iterator[None]:
         ) from error
 
 
-def _is_of_the_compiler(error: Exception) -> bool:
+def _is_compiler_error(error: Exception) -> bool:
     from torch._dynamo.exc import TorchDynamoException  # slow to import
 
     return isinstance(error, TorchDynamoException)

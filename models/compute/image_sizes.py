@@ -1,4 +1,4 @@
-"""Which sizes of images the networks of a model can be trained on."""
+"""Checks that images have sizes that the networks of a model can be trained on."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from util.errors import DataError
 
 
 def check_sizes(opt: Namespace, nets: Mapping[str, nn.Module], batch: Mapping[str, Any]) -> None:
-    """Raise DataError, naming the file, where images `A` or `B` of a batch do not fit a network.
+    """Raise DataError, naming the file, if a network cannot take images `A` or `B` of a batch.
 
-    `nets` are the networks by their names without `net`. A network says what it takes by its
-    attributes `multiple` and `smallest`, in pixels a side.
+    `nets` holds the networks by name (G_A). A network states the sides that it takes, in pixels, by
+    its attributes `multiple` and `smallest`.
     """
     for side in ("A", "B"):
         images = batch.get(side)
@@ -21,12 +21,12 @@ def check_sizes(opt: Namespace, nets: Mapping[str, nn.Module], batch: Mapping[st
             continue
         height, width = images.shape[-2:]
         for name, net in nets.items():
-            needs = _unmet(net, height, width)
-            if needs:
+            requirement = _unmet(net, height, width)
+            if requirement:
                 path = batch.get(f"{side}_paths", [f"image {side}"])[0]
                 raise DataError(
                     f"{path} has {width}x{height} pixels with --preprocess {opt.preprocess}, but "
-                    f"{_flag(opt, name)} takes {needs}: scale the image, or train with "
+                    f"{_flag(opt, name)} takes {requirement}: scale the image, or train with "
                     "--preprocess resize_and_crop --load_size --crop_size"
                 )
 
@@ -37,7 +37,7 @@ def _flag(opt: Namespace, name: str) -> str:
 
 
 def _unmet(net: nn.Module, height: int, width: int) -> str:
-    """What a network asks of the sides and does not find, in words; empty where they fit."""
+    """Describe what a network requires of the sides and they do not meet; empty if they fit."""
     multiple: int = getattr(net, "multiple", 1)
     smallest: int = getattr(net, "smallest", multiple)
     if height % multiple or width % multiple:

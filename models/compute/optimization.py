@@ -1,10 +1,11 @@
-"""Optimizers and how they step: accumulation, loss scaling, learning rates, and their state."""
+"""Optimizers: gradient accumulation, loss scaling, learning rates, and their state."""
 
 import logging
 import math
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,18 +13,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from ..parts.schedules import get_scheduler
+
 log = logging.getLogger(__name__)
 
 FIRST_SCALE = 2.0**10
-"""PyTorch's, 2^16, overflows with the weights of the cycle loss: the first steps would be lost."""
+"""PyTorch's default, 2^16, overflows with the weights of the cycle loss: first steps are lost."""
 
 
 class Optimization:
-    """The optimizers of a model, their schedules, and the metric that plateaus are found in.
+    """The optimizers of a model, their schedulers, and the metric of `--lr_policy plateau`.
 
-    Every `accumulate` calls of `descend` are one step, down the mean of their losses. `scaled`:
-    losses are scaled for half-precision gradients (arXiv 1710.03740, section 3.2), with
-    a scale for each optimizer.
+    Gradient accumulation: every `accumulate` calls of `minimize` are one step, with the gradients
+    of the mean of their losses. `scaled`: losses are scaled so that gradients in half precision do
+    not underflow (arXiv 1710.03740, section 3.2), by a factor for each optimizer.
     """
 
     def __init__(self, device: torch.device, accumulate: int = 1, scaled: bool = False) -> None:
@@ -37,30 +40,42 @@ class Optimization:
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
 
     def make_optimizer(self, nets: Sequence[nn.Module], lr: float, beta1: float) -> Optimizer:
-        """Adam over all weights of the networks, the last of `optimizers` from now on."""
+        """Make an Adam optimizer of all weights of the networks and append it to `optimizers`."""
         parameters = [parameter for net in nets for parameter in net.parameters()]
-        fused = self.device.type in ("cuda", "cpu", "mps")
-        optimizer = torch.optim.Adam(parameters, lr=lr, betas=(beta1, 0.999), fused=fused)
+        betas = (beta1, 0.999)
+        try:
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+        except RuntimeError:  # this PyTorch has no fused kernel for the device, as 2.4 on MPS
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
         self.optimizers.append(optimizer)
         return optimizer
 
+    def make_schedulers(self, opt: Namespace) -> None:
+        """Make the scheduler of each optimizer, as `--lr_policy` says."""
+        self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+
     @property
     def learning_rate(self) -> float:
-        """The rate of the first optimizer."""
+        """The learning rate of the first optimizer."""
         return self.optimizers[0].param_groups[0]["lr"]
 
-    def minimize(self, optimizer: Optimizer, loss: Tensor) -> None:
-        """Add the gradients of a loss, and step where it is the last of `accumulate`."""
+    def minimize(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+        """Add the gradients of the sum of the losses; every `accumulate`-th call steps.
+
+        Returns the sum.
+        """
+        total = torch.stack(list(losses.values())).sum()
         pending = self._pending.get(optimizer, 0)
         if pending == 0:
             optimizer.zero_grad()
-        self._scaler(optimizer).scale(loss / self.accumulate).backward()
+        self._scaler(optimizer).scale(total / self.accumulate).backward()
         self._pending[optimizer] = pending + 1
         if pending + 1 == self.accumulate:
             self._step(optimizer)
+        return total
 
     def finish(self) -> None:
-        """Step with the gradients that there are, though they be of fewer batches."""
+        """Step with pending gradients, though they are of fewer than `accumulate` batches."""
         for optimizer, pending in self._pending.items():
             if pending:
                 for gradient in _gradients(optimizer):
@@ -68,33 +83,40 @@ class Optimization:
                 self._step(optimizer)
 
     def observe(self, metric: Tensor) -> None:
-        """Add a step's value of what `--lr_policy plateau` watches, the lower the better."""
+        """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
         self._observed_sum = self._observed_sum + metric.detach()
         self._observed_steps += 1
 
-    def epoch_metric(self, otherwise: Callable[[], float]) -> float:
-        """The mean of what steps observed since the last call; `otherwise()` if nothing."""
+    def epoch_metric(self, losses: Mapping[str, Tensor]) -> float | None:
+        """Return the mean of what steps observed since the last call.
+
+        If they observed nothing, the sum of `losses`, those of the last step; None without any.
+        """
         if self._observed_steps == 0:
-            return otherwise()
+            return sum(read_scalars(losses, self.device).values()) if losses else None
         mean = float(self._observed_sum) / self._observed_steps
         self._observed_sum, self._observed_steps = 0.0, 0
         return mean
 
-    def end_epoch(self, otherwise: Callable[[], float]) -> None:
-        """Step with what is pending, and set the learning rates of the next epoch.
+    def end_epoch(self, losses: Mapping[str, Tensor]) -> None:
+        """Step with pending gradients, and set the learning rates of the next epoch.
 
-        `otherwise` gives the metric of the epoch where no step observed one.
+        `losses` of the last step are the metric of the epoch if no step observed one. A run that
+        is resumed after the last step of an epoch may have neither: then `plateau` skips the epoch.
         """
         self.finish()
-        before, metric = self.learning_rate, self.epoch_metric(otherwise)
-        self.best_metric = min(self.best_metric, metric)
-        log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, self.best_metric)
+        before, metric = self.learning_rate, self.epoch_metric(losses)
+        if metric is not None:
+            self.best_metric = min(self.best_metric, metric)
+            lowest = self.best_metric
+            log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, lowest)
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(metric)
+                if metric is not None:
+                    scheduler.step(metric)
             else:
                 with warnings.catch_warnings():
-                    # torch warns where a run goes on from the very end of an epoch
+                    # torch warns if a run was resumed at the very end of an epoch, without a step
                     warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
                     scheduler.step()
         if self.learning_rate not in (before, 0):  # 0: after the last epoch
@@ -102,7 +124,7 @@ class Optimization:
 
     def _step(self, optimizer: Optimizer) -> None:
         scaler = self._scaler(optimizer)
-        if self.scaled:  # a restored scaler needs a first call
+        if self.scaled:  # a restored scaler makes its factor, a tensor, at its first call
             scaler.scale(torch.zeros((), device=self.device))
         scaler.step(optimizer)
         scaler.update()
@@ -117,7 +139,7 @@ class Optimization:
         return self._scalers[optimizer]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that going on exactly needs, as tensors and plain containers."""
+        """Return all that resuming exactly needs, as tensors and plain containers."""
         plateaus = [s.state_dict() for s in self.schedulers if isinstance(s, ReduceLROnPlateau)]
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -127,9 +149,12 @@ class Optimization:
             "best_metric": self.best_metric,
         }
 
-    def load_state_dict(self, state: dict[str, Any], opt: Namespace) -> None:
-        """The inverse of `state_dict`, with rates and momenta as the flags in `opt` say now."""
-        rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, but for learning rates and momenta.
+
+        They follow from the flags, which may have changed since the state was stored.
+        """
+        as_made = [[dict(group) for group in o.param_groups] for o in self.optimizers]
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
             _load_optimizer(optimizer, stored)
         if "descent" in state:  # not in states of the first version
@@ -138,22 +163,30 @@ class Optimization:
         if plateaus and len(plateaus) == len(state["plateaus"]):
             for scheduler, stored in zip(plateaus, state["plateaus"], strict=True):
                 scheduler.load_state_dict(stored)
+            self._apply_flags(as_made, plateau=True)
         else:
-            self._set_rates(rates, opt)
+            self._apply_flags(as_made, plateau=False)
         self._observed_sum, self._observed_steps = state["observed"]
         self.best_metric = state["best_metric"]
 
-    def _set_rates(self, rates: list[list[float]], opt: Namespace) -> None:
-        """Rate and momentum as the flags and the closed form of the schedule have them now."""
-        for optimizer, of_groups in zip(self.optimizers, rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, of_groups, strict=True):
-                group["lr"] = rate
-                group["initial_lr"] = opt.lr
-                if "betas" in group:
-                    group["betas"] = (opt.beta1, group["betas"][1])
+    def _apply_flags(self, as_made: list[list[dict[str, Any]]], plateau: bool) -> None:
+        """Set learning rates and momenta as the optimizers were made with by the flags of now.
+
+        `plateau`: the cuts that the schedule has made so far stay, relative to the new rate.
+        """
+        for optimizer, of_groups in zip(self.optimizers, as_made, strict=True):
+            for group, made in zip(optimizer.param_groups, of_groups, strict=True):
+                initial = made.get("initial_lr", made["lr"])
+                if plateau:  # a factor of exactly 1 where --lr is what it was
+                    group["lr"] *= initial / group.get("initial_lr", initial)
+                else:
+                    group["lr"] = made["lr"]
+                group["initial_lr"] = initial
+                if "betas" in made:
+                    group["betas"] = made["betas"]
 
     def _pending_state(self) -> list[dict[str, Any]]:
-        """The scale and the gradients that wait for a step, of each optimizer."""
+        """Return the loss scale and the pending gradients of each optimizer."""
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
@@ -167,10 +200,9 @@ class Optimization:
         ]
 
     def _load_pending(self, state: Sequence[dict[str, Any]]) -> None:
-        """The inverse of `_pending_state`.
+        """Restore what `_pending_state` returned.
 
-        With another `accumulate` or scale the gradients that waited no longer fit: the window
-        begins anew.
+        With another `accumulate` or scaling pending gradients no longer fit and are dropped.
         """
         for optimizer, stored in zip(self.optimizers, state, strict=True):
             if self.scaled and stored["scaler"]:
@@ -183,19 +215,30 @@ class Optimization:
                     )
 
     def _window(self) -> list[int | bool]:
-        """What gradients that wait depend on."""
+        """Return the settings that pending gradients depend on."""
         return [self.accumulate, self.scaled]
 
 
+def read_scalars(
+    scalars: Mapping[str, Tensor | float], device: torch.device
+) -> "OrderedDict[str, float]":
+    """Return scalars as numbers by name; the CPU synchronises with the GPU once for all of them."""
+    if not scalars:
+        return OrderedDict()
+    values = [torch.as_tensor(value).detach().to(device).float() for value in scalars.values()]
+    return OrderedDict(zip(scalars, torch.stack(values).tolist(), strict=True))
+
+
 def with_memory_layout_of(weight: Tensor, value: Tensor) -> Tensor:
-    """The value in the memory layout, on the device and in the type of a weight of its shape."""
+    """Return the value in the memory layout, on the device and in the type of a weight."""
     return torch.empty_like(weight, requires_grad=False).copy_(value)
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Restore it as it computes now: fused or not, its moments in the layout of the weights.
+    """Restore an optimizer, fused as it is now, with moments in the layout of the weights.
 
-    A fused step takes both as they lie in memory, and the run may go on in another layout.
+    A fused step reads weights and moments as they lie in memory, and a run may be resumed in
+    another memory layout.
     """
     fused = [group.get("fused") for group in optimizer.param_groups]
     optimizer.load_state_dict(stored)

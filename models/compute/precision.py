@@ -1,4 +1,4 @@
-"""The precision that networks are computed in, by the name that `--precision` takes."""
+"""The numeric precision of networks, by the names that `--precision` takes."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from util.errors import UserError
 
 @dataclass(frozen=True)
 class Precision:
-    """What convolutions compute in; weights, losses and statistics of norms stay float32."""
+    """The precision of convolutions; weights, losses and statistics of norms stay float32."""
 
     half: torch.dtype | None = None
     """The type of autocast; None: float32."""
@@ -31,9 +31,9 @@ PRECISIONS = {
 
 
 def use_precision(name: str, device: torch.device) -> Precision:
-    """The precision of that name, with PyTorch's switches for TensorFloat-32 set by it.
+    """Return the precision of that name, and set PyTorch's switches for TensorFloat-32 by it.
 
-    Raises UserError where the device computes it by detours only.
+    Raises UserError if the device has no units for bfloat16 and would emulate it slowly.
     """
     precision = PRECISIONS[name]
     if precision.half == torch.bfloat16 and lacks_bfloat16(device):
@@ -48,16 +48,16 @@ def use_precision(name: str, device: torch.device) -> Precision:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The context that networks compute in; what they return is to be taken `full`."""
+    """Return the context to call networks in; convert their outputs with `to_float32`."""
     if precision.half is None:
         return nullcontext()
     return torch.autocast(device.type, precision.half)
 
 
 def round_weights(net: nn.Module, precision: Precision) -> None:
-    """Round the weights of convolutions once, which autocast would do at each call.
+    """Round the weights of convolutions to half precision once; autocast does it at each call.
 
-    For inference: what trains needs them in float32.
+    For inference only: training needs weights in float32.
     """
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and precision.half is not None:

@@ -1,4 +1,4 @@
-"""A trained generator for Python programs: a picture in, a picture out."""
+"""A trained generator for Python programs, which translates single images."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ from .translator import InferenceSettings, Translator
 
 
 class ImageTranslator:
-    """Translates pictures as 02_inference.py does, pixel by pixel."""
+    """Translates images with the same result as 02_inference.py."""
 
     def __init__(self, translator: Translator, input_nc: int) -> None:
         self.translator, self.input_nc = translator, input_nc
 
-    def __call__(self, picture: Image.Image) -> Image.Image:
-        """A picture of any mode and size -> its translation, RGB, upright, of the same size."""
-        picture = upright_rgb(picture)
-        images = to_tensor(picture.convert("L") if self.input_nc == 1 else picture).unsqueeze(0)
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Translate an image of any mode and size; the result is RGB, upright, of the same size."""
+        image = upright_rgb(image)
+        images = to_tensor(image.convert("L") if self.input_nc == 1 else image).unsqueeze(0)
         return Image.fromarray(to_image_array(self.translator(images)[0]))
 
 
@@ -39,30 +39,31 @@ def load_generator(
     eval: bool = False,
     settings: InferenceSettings | None = None,
 ) -> ImageTranslator:
-    """The generator of a weight file, of a run's folder or of the run of that name.
+    """Load the generator of a weight file, of the folder of a run, or of the run of that name.
 
-    `model_suffix` chooses among the files of a run (by default none, else _A). Without `device`
-    the first GPU is taken where there is one. Raises UserError where there is no such file.
+    `model_suffix` chooses among the weight files of a run: by default none, else _A. By default
+    the device is the first GPU, or the CPU without one. `eval` turns dropout off and has batch norm
+    use its running statistics. Raises UserError if there is no such file or it cannot be loaded.
     """
     path = find_generator(run, checkpoints_dir, epoch, model_suffix)
-    net, found = build_generator(path)
-    where = torch.device(device) if device is not None else pick_device([0], False)
-    net = net.to(where).train(not eval)
-    return ImageTranslator(Translator(net, where, settings or InferenceSettings()), found.input_nc)
+    net, architecture = build_generator(path)
+    target = torch.device(device) if device is not None else pick_device([0], False)
+    net = net.to(target).train(not eval)
+    translator = Translator(net, target, settings or InferenceSettings())
+    return ImageTranslator(translator, architecture.input_nc)
 
 
 def build_generator(path: Path) -> tuple[nn.Module, Generator]:
-    """The network of a weight file, in training mode, and what its weights tell of it.
+    """Return the network of a weight file, in training mode, and its architecture.
 
-    Whether a U-Net has dropout its weights do not tell: the options stored with the run do.
+    The weights of a U-Net do not tell whether it has dropout: the options stored with the run do.
+    Raises UserError if the file cannot be read or holds no generator.
     """
     weights = read_weights(path)
-    found = read_generator(weights, path)
-    no_dropout = found.no_dropout
+    a = read_generator(weights, path)
+    no_dropout = a.no_dropout
     if no_dropout is None:
         no_dropout = bool(read_training_options(path.parent).get("no_dropout", False))
-    net = define_G(
-        found.input_nc, found.output_nc, found.ngf, found.netG, found.norm, not no_dropout
-    )
+    net = define_G(a.input_nc, a.output_nc, a.ngf, a.netG, a.norm, not no_dropout)
     load_into(net, weights, path)
-    return net, found
+    return net, a

@@ -1,4 +1,4 @@
-"""What a forward pass costs, found without computing it (on PyTorch's meta device)."""
+"""Estimates memory and work of a forward pass without computing it (on the meta device)."""
 
 import copy
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-BYTES = 4
+BYTES = 4  # of a float32
 COPIES = 2
-"""Convolutions and norms hold about as much again in other layouts while they compute."""
+"""Convolutions and norms hold about as much again, in other memory layouts, as they compute."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one forward pass in float32."""
+    """The cost of one forward pass in float32."""
 
     peak_bytes: int
-    """Memory for activations, about."""
+    """Estimated memory for activations."""
     multiply_adds: int
 
 
 def measure(net: nn.Module, shape: tuple[int, ...]) -> Cost:
-    """The cost of images of that shape, (N, C, H, W)."""
+    """Return the cost of images of that shape, (N, C, H, W)."""
     net = copy.deepcopy(net).to("meta", torch.float32)
     largest, total, work = 0, 0, 0
 
@@ -38,12 +38,13 @@ def measure(net: nn.Module, shape: tuple[int, ...]) -> Cost:
             layer.register_forward_hook(note)
     with torch.no_grad():
         net(torch.empty(shape, device="meta"))
-    kept = total // 4 if _has_skips(net) else 0
-    return Cost(BYTES * (COPIES * largest + kept), work)
+    # a U-Net stores the outputs of its encoder for the skip connections, about a quarter of all
+    stored = total // 4 if _has_skips(net) else 0
+    return Cost(BYTES * (COPIES * largest + stored), work)
 
 
 def multiply_adds(layer: Any, output: Tensor) -> int:
-    """Of a convolution that gave `output`, (N, C, H, W)."""
+    """Return the multiply-adds of a convolution that gave `output`, (N, C, H, W)."""
     taps = layer.kernel_size[0] * layer.kernel_size[1]
     if isinstance(layer, nn.ConvTranspose2d):
         taps //= layer.stride[0] * layer.stride[1]

@@ -1,4 +1,4 @@
-"""Activations too large to compute on at once: kept in blocks, read by regions.
+"""Activations too large for the memory: stored in blocks, read by regions.
 
 Legend: C channels, H W height and width of the whole activation, h w of a region.
 """
@@ -16,11 +16,12 @@ from torch import Tensor
 from util.errors import UserError
 
 SMALLEST_SIDE = 32
+"""Of a block, in pixels: with smaller ones the borders that neighbours share cost more."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Rows top to bottom and columns left to right, the ends not included."""
+    """A rectangle of an activation: rows top to bottom, columns left to right, ends excluded."""
 
     top: int
     bottom: int
@@ -29,19 +30,19 @@ class Region:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(h, w)."""
+        """Height and width, (h, w)."""
         return self.bottom - self.top, self.right - self.left
 
     def within(self, top: int = 0, left: int = 0) -> tuple[Any, slice, slice]:
-        """The index of the region in a tensor (..., H, W) whose corner is (top, left)."""
+        """Return the index of the region in a tensor (..., H, W) whose corner is at (top, left)."""
         rows = slice(self.top - top, self.bottom - top)
         return ..., rows, slice(self.left - left, self.right - left)
 
 
 class Statistics:
-    """Mean and variance of each channel, gathered tile by tile in float64.
+    """Mean and variance of each channel, accumulated tile by tile in float64.
 
-    Combined as by Chan, Golub and LeVeque (1979), so that nothing cancels.
+    They are combined as by Chan, Golub and LeVeque (1979), without cancellation.
     """
 
     def __init__(self, channels: int) -> None:
@@ -51,38 +52,42 @@ class Statistics:
         """Sum of squared differences from the mean."""
 
     def add(self, tile: Tensor) -> None:
-        """Take in (1, C, h, w)."""
-        new = tile.shape[-2] * tile.shape[-1]
+        """Add a tile (1, C, h, w)."""
+        added = tile.shape[-2] * tile.shape[-1]
         var, mean = torch.var_mean(tile.float(), dim=(0, 2, 3), correction=0)
         var, difference = var.cpu().double(), mean.cpu().double() - self.mean
-        both = self.count + new
-        self.squares += new * var + difference**2 * (self.count * new / both)
-        self.mean += difference * (new / both)
+        both = self.count + added
+        self.squares += added * var + difference**2 * (self.count * added / both)
+        self.mean += difference * (added / both)
         self.count = both
 
     @property
     def variance(self) -> Tensor:
-        """(C,) float64, the mean of the squared differences."""
+        """The mean of the squared differences, (C,) float64."""
         return self.squares / self.count
 
 
 @dataclass(frozen=True)
 class Value:
-    """An activation that is computed where it is read."""
+    """The output of a layer for the whole image, of which only the regions that are read exist.
+
+    Reading a region computes it from the inputs of the layer, or loads it from a `Canvas`.
+    """
 
     shape: tuple[int, int, int]
-    """(C, H, W)."""
+    """Channels, height and width, (C, H, W)."""
     read: Callable[[Region], Tensor]
-    """-> (1, C, h, w), a tensor of its own."""
+    """Returns the values of a region, a new tensor (1, C, h, w)."""
     statistics: Statistics | None = None
+    """Of the whole activation, if it was computed completely."""
     reflected: int = 0
-    """Rows and columns of reflection around it, which `read` does not give."""
+    """Width of reflection padding around it, which `read` does not include."""
 
 
 class Store:
-    """Makes canvases for one picture: blocks of `tile` pixels of the picture a side.
+    """Makes the canvases for one image of `height` rows, whose blocks have `tile` pixels a side.
 
-    They lie in host memory, or as files in `folder` where it is given.
+    Canvases are stored in host memory, or as files in `folder` if it is given.
     """
 
     def __init__(self, tile: int, height: int, folder: Path | None) -> None:
@@ -90,14 +95,14 @@ class Store:
         self._numbers = itertools.count()
 
     def canvas(self, shape: tuple[int, int, int]) -> "Canvas":
-        """An empty canvas (C, H, W); fewer rows than the picture has make smaller blocks."""
+        """Make an empty canvas (C, H, W); at a lower resolution its blocks are smaller too."""
         side = max(SMALLEST_SIDE, -(-self.tile * shape[1] // self.height))
         prefix = self.folder / str(next(self._numbers)) if self.folder else None
         return Canvas(shape, side, prefix)
 
 
 class Canvas:
-    """(C, H, W) float32 in square blocks. The blocks go when the canvas does."""
+    """A stored activation, (C, H, W) float32 in square blocks, deleted with this object."""
 
     def __init__(self, shape: tuple[int, int, int], side: int, prefix: Path | None) -> None:
         self.shape, self.side, self.prefix = shape, side, prefix
@@ -105,14 +110,14 @@ class Canvas:
         self.files: dict[tuple[int, int], Path] = {}
 
     def regions(self) -> Iterator[Region]:
-        """The blocks."""
+        """Iterate over the regions of the blocks."""
         _, H, W = self.shape
         for top in range(0, H, self.side):
             for left in range(0, W, self.side):
                 yield Region(top, min(top + self.side, H), left, min(left + self.side, W))
 
     def write(self, region: Region, tile: Tensor) -> None:
-        """Store (1, C, h, w) as the block `region`. Raises UserError where the disk is full."""
+        """Store (1, C, h, w) as the block `region`. Raises UserError if the disk is full."""
         key = (region.top // self.side, region.left // self.side)
         block = tile[0].to("cpu", torch.float32).contiguous()
         if self.prefix is None:
@@ -125,11 +130,11 @@ class Canvas:
         except OSError as error:
             raise UserError(
                 f"--tile: cannot write activations to {path.parent} ({error.strerror or error}); "
-                "point TMPDIR to a folder on a disk with more room"
+                "point TMPDIR to a folder on a disk with more space"
             ) from error
 
     def read(self, region: Region) -> Tensor:
-        """(1, C, h, w)."""
+        """Return the values of any region, a new tensor (1, C, h, w)."""
         gathered = torch.empty(1, self.shape[0], *region.size)
         for i in range(region.top // self.side, (region.bottom - 1) // self.side + 1):
             for j in range(region.left // self.side, (region.right - 1) // self.side + 1):
@@ -140,16 +145,16 @@ class Canvas:
                     max(region.left, left),
                     min(region.right, left + self.side),
                 )
-                place = part.within(region.top, region.left)
-                gathered[0][place] = self._part(i, j, part.within(top, left))
+                index = part.within(region.top, region.left)
+                gathered[0][index] = self._part(i, j, part.within(top, left))
         return gathered
 
-    def _part(self, i: int, j: int, place: tuple[Any, slice, slice]) -> Tensor:
+    def _part(self, i: int, j: int, index: tuple[Any, slice, slice]) -> Tensor:
         if self.prefix is None:
-            return self.blocks[i, j][place]
-        # mapped only while it is read: what stays mapped counts as resident memory
+            return self.blocks[i, j][index]
+        # mapped only while it is read: mapped files count as resident memory
         block = np.load(self.files[i, j], mmap_mode="r")
-        return torch.from_numpy(np.array(block[place]))
+        return torch.from_numpy(np.array(block[index]))
 
     def __del__(self) -> None:
         for path in self.files.values():

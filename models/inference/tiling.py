@@ -1,9 +1,10 @@
-"""A generator on a picture of any size, layer by layer over tiles, with the result of the whole.
+"""Applies a generator to an image of any size, layer by layer in tiles, with the same result.
 
 Every convolution reads a tile of its input with the border that it needs (the halo) and writes a
-tile of its output. Norm layers get the statistics of the whole picture, gathered while the
-convolution before them writes. What acts on single pixels (norm, ReLU, skips) is computed on the
-tiles as they are read. Activations lie in host memory, or in files of a temporary folder.
+tile of its output. Norm layers get the statistics of the whole image, accumulated while the
+convolution before them writes. Layers that act on single pixels (norm, ReLU, skip connections) are
+computed on tiles when these are read. Activations are stored in host memory, or in files of a
+temporary folder.
 
 Legend: C channels, H W height and width of a whole activation, h w of a tile.
 """
@@ -32,7 +33,7 @@ from .tile_store import Region, Statistics, Store, Value
 log = logging.getLogger(__name__)
 
 CHAINS = (nn.Sequential, ResnetGenerator, UnetGenerator, UnetBlock)
-"""Modules that apply their children one after the other."""
+"""Modules that apply their children in order."""
 
 POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Identity, nn.Dropout)
 NORMS = (nn.InstanceNorm2d, _BatchNorm)
@@ -41,20 +42,20 @@ KNOWN = (*CHAINS, ResnetBlock, *POINTWISE, *NORMS, *CONVOLUTIONS)
 
 
 def can_be_tiled(net: nn.Module) -> bool:
-    """Whether every layer is one that `run_in_tiles` knows."""
+    """Return whether `run_in_tiles` supports every layer."""
     return all(isinstance(layer, KNOWN) for layer in net.modules())
 
 
 def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device) -> Tensor:
-    """(N, C, H, W) -> (N, C', H, W) on the CPU, as `net` gives for each image alone.
+    """Apply `net` to each image alone, (N, C, H, W) -> (N, C', H, W) on the CPU.
 
-    `tile` is the side of a tile in pixels of the image. Activations go to files where they would
-    fill half of the free memory. Raises UserError for a network that cannot be tiled.
+    `tile` is the side of a tile in pixels of the image. Activations are stored in files if they
+    would fill half of the free memory. Raises UserError for a network that cannot be tiled.
     """
     if not can_be_tiled(net):
         raise UserError(
             f"--tile {tile}: {type(net).__name__} has layers of its own that cannot be computed in "
-            "tiles; use --tile 0, and --max_size for pictures that are too large"
+            "tiles; use --tile 0, and --max_size for images that are too large"
         )
     cost = measure(net, (1, *images.shape[1:]))
     free = available_bytes(torch.device("cpu"))
@@ -73,9 +74,9 @@ def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device
 
 
 def _disk_folder() -> str | None:
-    """A folder for large temporary files. /tmp may lie in memory; /var/tmp does not (FHS 3.0)."""
-    named = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
-    return None if named or not os.access("/var/tmp", os.W_OK) else "/var/tmp"
+    """Return a folder for large files; /tmp may be in memory, /var/tmp is not (FHS 3.0)."""
+    chosen = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
+    return None if chosen or not os.access("/var/tmp", os.W_OK) else "/var/tmp"
 
 
 def _bar(multiply_adds: int) -> Any:
@@ -89,26 +90,26 @@ def _bar(multiply_adds: int) -> Any:
 
 
 class _Runner:
-    """One image through one network."""
+    """Applies a network to one image, layer by layer."""
 
     def __init__(self, store: Store, device: torch.device, report: Callable[[int], object]) -> None:
         self.store, self.device, self.report = store, device, report
 
     def run(self, net: nn.Module, image: Tensor) -> Tensor:
-        """(C, H, W) -> (C', H, W)."""
+        """Translate an image, (C, H, W) -> (C', H, W)."""
         source = Value(
             (image.shape[0], image.shape[1], image.shape[2]),
             lambda region: image[region.within()].unsqueeze(0).to(self.device),
         )
         result = self.apply(net, source)
         output = torch.empty(result.shape)
-        canvas = self.store.canvas(result.shape)  # for its regions alone
+        canvas = self.store.canvas(result.shape)  # only its regions are used: nothing is written
         for region in canvas.regions():
             output[region.within()] = result.read(region)[0].cpu().float()
         return output
 
     def apply(self, layer: Any, value: Value) -> Value:
-        """The value behind a layer."""
+        """Return the output of a layer for the input `value`."""
         if isinstance(layer, ResnetBlock):
             inside = self.apply(layer.conv_block, value)
             return self.stored(_joined(value, inside, torch.add, value.shape[0]))
@@ -129,13 +130,13 @@ class _Runner:
         return self.convolved(layer, value)
 
     def pointwise(self, layer: nn.Module, value: Value) -> Value:
-        """A layer that acts on single pixels; what it draws by chance is drawn once."""
+        """Return the output of a layer that acts on single pixels; dropout draws once per pixel."""
         mapped = Value(value.shape, lambda region: layer(value.read(region)))
         random = isinstance(layer, nn.Dropout) and layer.training
         return self.stored(mapped) if random else mapped
 
     def normed(self, layer: Any, value: Value) -> Value:
-        """Instance or batch norm, by the statistics that the whole image would give it."""
+        """Return the output of instance or batch norm, by the statistics of the whole image."""
         if not layer.training and layer.running_mean is not None:
             mean, variance = layer.running_mean.cpu().double(), layer.running_var.cpu().double()
         else:
@@ -152,7 +153,7 @@ class _Runner:
         return Value(value.shape, lambda region: torch.addcmul(b, value.read(region), a))
 
     def convolved(self, layer: Any, value: Value) -> Value:
-        """A convolution or transposed convolution, computed and stored."""
+        """Compute and store the output of a convolution or transposed convolution."""
         transposed = isinstance(layer, nn.ConvTranspose2d)
         side = _doubled_side if transposed else _side
         H, W = (side(layer, value, axis) for axis in (0, 1))
@@ -166,7 +167,7 @@ class _Runner:
         return self.stored(Value((layer.out_channels, H, W), read))
 
     def stored(self, value: Value) -> Value:
-        """The same value computed, with its statistics."""
+        """Compute the whole value, store it, and return it with its statistics."""
         canvas = self.store.canvas(value.shape)
         statistics = Statistics(value.shape[0])
         for region in canvas.regions():
@@ -195,7 +196,7 @@ def _doubled_side(layer: nn.ConvTranspose2d, value: Value, axis: int) -> int:
 
 
 def _tile(layer: nn.Conv2d, value: Value, region: Region) -> Tensor:
-    """The outputs (1, C', h, w) of a convolution in `region`: out[o] = sum w[t] in[o s - p + t]."""
+    """Convolve to the outputs (1, C', h, w) of `region`: out[o] = sum_t w[t] in[o s - p + t]."""
     p, k, s = value.reflected + int(layer.padding[0]), layer.kernel_size[0], layer.stride[0]
     H, W = value.shape[1:]
     top, bottom = region.top * s - p, (region.bottom - 1) * s - p + k
@@ -208,7 +209,7 @@ def _tile(layer: nn.Conv2d, value: Value, region: Region) -> Tensor:
 
 
 def _transposed_tile(layer: nn.ConvTranspose2d, value: Value, region: Region) -> Tensor:
-    """The outputs (1, C', h, w) of a transposed one: in[i] w[t] adds to out[i s - p + t]."""
+    """Do the same for a transposed convolution: in[i] w[t] is added to out[i s - p + t]."""
     p, k, s = int(layer.padding[0]), layer.kernel_size[0], layer.stride[0]
     H, W = value.shape[1:]
     top, left = (max(-(-(start + p - k + 1) // s), 0) for start in (region.top, region.left))

@@ -1,4 +1,4 @@
-"""A trained generator at work: any size in, the same size out; whole or in tiles."""
+"""Applies a trained generator to images of any size, as a whole or in tiles."""
 
 import logging
 import time
@@ -23,32 +23,33 @@ from .tiling import can_be_tiled, run_in_tiles
 
 log = logging.getLogger(__name__)
 
-USUAL_TILE = 512
+DEFAULT_TILE = 512
+"""Side in pixels; a tile and its borders fit into small memories."""
 NEVER_TOO_LARGE = 512 * 512
-"""Pixels; below it the memory that is needed is not even estimated."""
+"""Pixels of a batch for which memory always suffices, so that it need not be estimated."""
 MIN_SECONDS_LEFT = 300.0
-"""Seconds of work left: compiling takes 10 to 60 s and saves 2 % of them on CPUs, more on GPUs."""
+"""Work that must be left: compiling takes 10 to 60 s and saves 2 % of it on CPUs, more on GPUs."""
 MIN_SECONDS_MEASURED = 2.0
-"""Seconds of work before the speed counts as known."""
+"""Seconds of work after which the measured speed is reliable."""
 
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """How a generator computes; the flags of inference of the same names."""
+    """How a generator computes, by the flags of inference of the same names."""
 
     precision: str = "tf32"
     tile: int | None = None
-    """Side of a tile in pixels; 0: never in tiles; None: where the memory is too small."""
+    """Side of a tile in pixels; 0: without tiling; None: only if the memory is too small."""
     compile: str = "off"
     images: int | None = None
-    """How many are to come, which decides whether compiling pays; None: it is done at once."""
+    """Number of images to come, which decides whether compiling pays; None: compile at once."""
 
 
 class Translator(nn.Module):
-    """Images through the network `module`, in inference mode.
+    """Applies the network `module` in inference mode.
 
-    (N, C, H, W) in [-1, 1] -> (N, C', H, W) float32 in [-1, 1], for any H and W: the network sees
-    them padded to the next size that it takes.
+    (N, C, H, W) in [-1, 1] -> (N, C', H, W) float32 in [-1, 1] for any H and W: images are padded
+    to the next size that the network takes, and results are cropped.
     """
 
     def __init__(self, net: nn.Module, device: torch.device, settings: InferenceSettings) -> None:
@@ -63,52 +64,52 @@ class Translator(nn.Module):
         self.smallest: int = getattr(net, "smallest", self.multiple)
         self.compilation = DeferredCompilation(net, settings.compile, settings.images)
         self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
-        self._said = False
+        self._logged_tiling = False
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H, W)."""
+        """Translate images, (N, C, H, W) -> (N, C', H, W)."""
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
         with (
             autocast(self.precision, self.device),
             compiler_errors_for_users(self.settings.compile),
         ):
-            together = self._together(padded)
-            if self.settings.tile or not together:
-                tile = self.settings.tile or USUAL_TILE
+            batch_size = self._batch_size(padded)
+            if self.settings.tile or not batch_size:
+                tile = self.settings.tile or DEFAULT_TILE
                 output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
             else:
-                outputs = [self._whole(part) for part in padded.split(together)]
+                outputs = [self._whole(part) for part in padded.split(batch_size)]
                 output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return output[..., top : top + height, left : left + width]
 
     def _whole(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H, W) float32, a copy: CUDA graphs write over their outputs."""
+        """Apply the network; the result is a copy, as CUDA graphs overwrite their outputs."""
         self.compilation.before_call(len(images))
         output = self.module(images.to(self.device, memory_format=self.layout))
         return output.to(torch.float32, copy=True)
 
-    def _together(self, images: Tensor) -> int:
-        """How many of the images are computed at once; 0: not even one fits into the memory."""
+    def _batch_size(self, images: Tensor) -> int:
+        """Return how many of the images to compute at once; 0: not one fits into the memory."""
         if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
-            together = 1  # what a picture becomes must not depend on those beside it
+            batch_size = 1  # the result of an image must not depend on the others of its batch
         else:
-            together = len(images)
-        there = available_bytes(self.device)
-        small = together * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
-        if small or there is None or self.settings.tile == 0 or not can_be_tiled(self.module):
-            return together
+            batch_size = len(images)
+        available = available_bytes(self.device)
+        small = batch_size * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
+        if small or available is None or self.settings.tile == 0 or not can_be_tiled(self.module):
+            return batch_size
         needed = self._needed((1, *images.shape[1:]))
-        if needed <= there:
-            return min(together, there // needed)
-        if not self._said and self.settings.tile is None:
+        if needed <= available:
+            return min(batch_size, available // needed)
+        if not self._logged_tiling and self.settings.tile is None:
             log.info(
                 "%d x %d pixels need about %.1f GB of memory at once and %.1f GB are free: "
                 "computing in tiles of %d (--tile)",
-                *(images.shape[-1], images.shape[-2], needed / 1e9, there / 1e9, USUAL_TILE),
+                *(images.shape[-1], images.shape[-2], needed / 1e9, available / 1e9, DEFAULT_TILE),
             )
-            self._said = True
+            self._logged_tiling = True
         return 0
 
 
@@ -126,9 +127,9 @@ def on_rgb(translator: Callable[[Tensor], Tensor], input_nc: int) -> Callable[[T
 
 
 class DeferredCompilation:
-    """Compiles a network once the images that are to come would take long enough without.
+    """Compiles a network once enough work is left for compiling to pay.
 
-    `images` is their number; None where it is not known: then the first call is compiled.
+    `images` is the number of images to come; None, unknown: then the first call is compiled.
     """
 
     def __init__(self, net: nn.Module, mode: str, images: int | None) -> None:
@@ -137,10 +138,10 @@ class DeferredCompilation:
         self._calls, self._since = 0, 0.0
 
     def before_call(self, images: int) -> None:
-        """Take note that so many go through the network next, and compile it where that pays."""
+        """Count the images of the next call, and compile the network if that pays now."""
         now = time.perf_counter()
         if self._calls <= 1:
-            self._since = now  # the first call warms up: it tells nothing
+            self._since = now  # the first call is a warm-up and not measured
         if self.pending and self._pays(now - self._since, images):
             self.pending = False
             compile_network(self.net, self.mode, fixed_shapes=False)
@@ -158,10 +159,10 @@ class DeferredCompilation:
 
 
 def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:
-    """(N, C, H, W) padded on all sides to multiples of `multiple`, at least `smallest`.
+    """Pad images (N, C, H, W) on all sides to multiples of `multiple`, at least `smallest` pixels.
 
-    By reflection; by repeating the edge where the picture is not larger than the padding. Returns
-    the images and how many rows and columns were put before them.
+    Padding is by reflection, or repeats the edge if the image is not larger than the padding.
+    Returns the images and the numbers of rows above and columns left that were added.
     """
     height, width = images.shape[-2:]
     top, bottom = _before_and_after(height, multiple, smallest)
@@ -181,9 +182,9 @@ def _before_and_after(side: int, multiple: int, smallest: int) -> tuple[int, int
 
 
 def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> None:
-    """Replace every network of a model by a Translator, and say in one line how they compute.
+    """Replace every network of a model by a Translator, and log in one line how they compute.
 
-    `images` are to come, None: it is not known how many.
+    `images` is the number of images to come, None if it is unknown.
     """
     settings = InferenceSettings(opt.precision, opt.tile, opt.compile, images)
     nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
@@ -202,7 +203,7 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
 
 
 def describe(nets: list[nn.Module]) -> str:
-    """What decides the output beside the weights: dropout and the statistics of norm layers."""
+    """Describe what affects the output beside the weights: dropout and norm statistics."""
     layers = [layer for net in nets for layer in net.modules()]
     dropout = [layer for layer in layers if isinstance(layer, nn.Dropout)]
     batch_norm = [layer for layer in layers if isinstance(layer, _BatchNorm)]
@@ -213,10 +214,10 @@ def describe(nets: list[nn.Module]) -> str:
     if batch_norm:
         own = any(layer.training for layer in batch_norm)
         parts.append(
-            "batch norm by the picture's own statistics (--eval: by those of the training)"
+            "batch norm by the image's own statistics (--eval: by those of the training)"
             if own
             else "batch norm by the statistics of the training (--eval)"
         )
     elif any(isinstance(layer, nn.InstanceNorm2d) for layer in layers):
-        parts.append("instance norm by the picture's own statistics")
+        parts.append("instance norm by the image's own statistics")
     return f"generator: {', '.join(parts)}"

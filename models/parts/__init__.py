@@ -1,1 +1,1 @@
-"""What `models/networks.py` is made of; nothing here imports anything else of models."""
+"""Networks, losses and schedules; they import no other part of models."""

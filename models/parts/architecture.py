@@ -1,4 +1,4 @@
-"""Reading the architecture of a network off the keys and shapes of its state dict."""
+"""Reads the architecture of a network from the keys and shapes of its state dict."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ UNET_DOWNS = {7: "unet_128", 8: "unet_256"}
 
 @dataclass(frozen=True)
 class Generator:
-    """What the weights of a generator tell; `no_dropout` is None where they do not (U-Net)."""
+    """The options of a generator; `no_dropout` is None for a U-Net, whose weights do not tell."""
 
     netG: str
     input_nc: int
@@ -25,13 +25,13 @@ class Generator:
     no_dropout: bool | None
 
     def flags(self) -> dict[str, Any]:
-        """The options that the weights decide, by name."""
+        """Return the options that the weights decide, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Discriminator:
-    """What the weights of a discriminator tell; `n_layers_D` is None for netD pixel."""
+    """The options of a discriminator; `n_layers_D` is None for netD pixel."""
 
     netD: str
     input_nc: int
@@ -40,14 +40,14 @@ class Discriminator:
     n_layers_D: int | None
 
     def flags(self) -> dict[str, Any]:
-        """The options that the weights decide, by name; not input_nc, which is the generator's."""
+        """Return the options that the weights decide; input_nc is not, it is the generator's."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         del values["input_nc"]
         return values
 
 
 def read_generator(state: Mapping[str, Tensor], path: Path) -> Generator:
-    """The generator that a state dict belongs to. Raises UserError where it is none of ours."""
+    """Return the generator of a state dict. Raises UserError if it is none of this toolkit."""
     if "model.model.0.weight" in state:
         return _unet(state, path)
     if "model.1.weight" in state and any(".conv_block." in key for key in state):
@@ -56,7 +56,7 @@ def read_generator(state: Mapping[str, Tensor], path: Path) -> Generator:
 
 
 def read_discriminator(state: Mapping[str, Tensor], path: Path) -> Discriminator:
-    """The discriminator that a state dict belongs to. Raises UserError where it is none of ours."""
+    """Return the discriminator of a state dict. Raises UserError if it is none of this toolkit."""
     if "net.0.weight" in state:
         ndf, input_nc = state["net.0.weight"].shape[:2]
         norm = _norm_of(state, conv="net.2", norm="net.3")
@@ -111,7 +111,7 @@ def _unet(state: Mapping[str, Tensor], path: Path) -> Generator:
 
 
 def _norm_of(state: Mapping[str, Tensor], conv: str, norm: str) -> str:
-    """Batch norm has weights; instance norm none, but the convolution before it has a bias."""
+    """Tell the norm: batch norm has weights; before instance norm convolutions have biases."""
     if f"{norm}.weight" in state and state[f"{norm}.weight"].dim() == 1:
         return "batch"
     return "instance" if f"{conv}.bias" in state else "none"

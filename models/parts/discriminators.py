@@ -9,7 +9,7 @@ from .layers import NormFactory, conv_needs_bias
 
 
 class NLayerDiscriminator(nn.Module):
-    """A PatchGAN: each score judges one patch of the image, 70x70 pixels at n_layers = 3.
+    """A PatchGAN: each score is for one patch of the image, 70x70 pixels at n_layers = 3.
 
     (N, input_nc, H, W) -> (N, 1, H', W'), scores without a sigmoid.
     """
@@ -19,6 +19,7 @@ class NLayerDiscriminator(nn.Module):
         self.smallest = smallest_image(n_layers)
         bias = conv_needs_bias(norm)
         layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2, bias=True), nn.LeakyReLU(0.2)]
+        # channels of each layer, at most 8 ndf
         widths = [ndf * min(2**layer, 8) for layer in range(n_layers + 1)]
         for layer in range(1, n_layers + 1):
             stride = 2 if layer < n_layers else 1
@@ -35,7 +36,7 @@ class NLayerDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """1x1 convolutions only: every pixel is judged by its colour alone.
+    """1x1 convolutions only: each pixel has a score, which depends on its colour alone.
 
     (N, input_nc, H, W) -> (N, 1, H, W), scores without a sigmoid.
     """
@@ -58,14 +59,17 @@ class PixelDiscriminator(nn.Module):
 
 
 def patch_map_size(size: int, n_layers: int) -> int:
-    """Side of the map of scores of a PatchGAN for an image of side `size`; below 1: too small."""
+    """Return the side of the score map of a PatchGAN for an image of side `size`, in pixels.
+
+    Below 1 the image is too small.
+    """
     for _ in range(n_layers):
         size = size // 2
-    return size - 2
+    return size - 2  # two convolutions of kernel 4, stride 1 and padding 1 take a pixel each
 
 
 def smallest_image(n_layers: int) -> int:
-    """The least side of an image for which `patch_map_size` is not below 1."""
+    """Return the smallest side of an image, in pixels, for which `patch_map_size` is 1."""
     return 3 * 2**n_layers
 
 

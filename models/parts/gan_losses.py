@@ -1,4 +1,4 @@
-"""Adversarial objectives, by the name that `--gan_mode` takes.
+"""Adversarial losses, by the names that `--gan_mode` takes.
 
 Legend: N batch, C channels, H W height and width; scores are (N, 1, H', W').
 """
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import full
+from .layers import to_float32
 
 GAN_MODES = ("vanilla", "lsgan", "wgangp")
 
@@ -29,13 +29,13 @@ class GANLoss(nn.Module):
     ) -> None:
         super().__init__()
         if gan_mode not in GAN_MODES:
-            raise ValueError(f"--gan_mode {gan_mode}: there are {', '.join(GAN_MODES)}")
+            raise ValueError(f"--gan_mode {gan_mode}: choose from {', '.join(GAN_MODES)}")
         self.gan_mode = gan_mode
         self.labels = {True: target_real_label, False: target_fake_label}
 
     def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
         """(N, 1, H', W') -> scalar."""
-        prediction = full(prediction)
+        prediction = to_float32(prediction)
         if self.gan_mode == "wgangp":
             return -prediction.mean() if target_is_real else prediction.mean()
         target = torch.full_like(prediction, self.labels[target_is_real])
@@ -47,11 +47,12 @@ class GANLoss(nn.Module):
 def gradient_penalty(
     discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
 ) -> Tensor:
-    """weight * E[(|grad D(x)| - 1)^2], x between real and fake (arXiv 1704.00028, equation 3).
+    """Return weight * E[(|grad D(x)| - 1)^2], x between real and fake, a scalar.
 
-    (N, C, H, W) twice -> scalar. The norm is over all values of one image. Outside autocast, as
-    these gradients are too small for half precision, and not compiled, as compiled networks can be
-    differentiated once only.
+    This is the penalty of arXiv 1704.00028, equation 3, where 10 is its weight. Images are
+    (N, C, H, W); the norm is over all values of one image. It is computed outside autocast, as
+    these gradients are too small for half precision, and not compiled, as compiled networks can
+    be differentiated only once.
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
@@ -62,7 +63,7 @@ def gradient_penalty(
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """The terms of a discriminator's loss; the penalty is zero unless wgangp."""
+    """The terms of a discriminator's loss; the penalty is zero except for wgangp."""
 
     real: Tensor
     fake: Tensor
@@ -70,16 +71,20 @@ class DiscriminatorLoss:
 
     @property
     def total(self) -> Tensor:
-        """Half the sum over real and fake (arXiv 1703.10593, section 4), and the penalty."""
-        return 0.5 * (self.real + self.fake) + self.penalty
+        """Half the sum (arXiv 1703.10593, section 4).
+
+        The penalty is halved with the rest, so that its weight against the critic's terms is that
+        of arXiv 1704.00028, equation 3.
+        """
+        return 0.5 * (self.real + self.fake + self.penalty)
 
 
 Apply = Callable[..., tuple[Tensor, ...]]
-"""(network, batch, batch, ...) -> the network's output of each batch."""
+"""A function (network, batch, batch, ...) -> the network's output for each batch."""
 
 
-def one_by_one(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
-    """`net` of each batch."""
+def apply_separately(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+    """Return the output of `net` for each batch, each in a forward pass of its own."""
     return tuple(net(batch) for batch in batches)
 
 
@@ -88,12 +93,20 @@ def discriminator_loss(
     gan_loss: GANLoss,
     real: Tensor,
     fake: Tensor,
-    apply: Apply = one_by_one,
+    apply: Apply = apply_separately,
+    fake_first: bool = False,
 ) -> DiscriminatorLoss:
-    """The discriminator's loss on real and generated images (N, C, H, W); fakes are detached."""
+    """Return the discriminator's loss on real and generated images (N, C, H, W).
+
+    Gradients do not reach what generated `fake`. `fake_first` says which batch goes through the
+    network first: the running statistics of batch norm depend on it.
+    """
     fake = fake.detach()
     penalty = real.new_zeros(())
     if gan_loss.gan_mode == "wgangp":
         penalty = gradient_penalty(discriminator, real, fake)
-    on_real, on_fake = apply(discriminator, real, fake)
+    if fake_first:
+        on_fake, on_real = apply(discriminator, fake, real)
+    else:
+        on_real, on_fake = apply(discriminator, real, fake)
     return DiscriminatorLoss(gan_loss(on_real, True), gan_loss(on_fake, False), penalty)

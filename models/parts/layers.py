@@ -1,4 +1,4 @@
-"""Layers that are faster on CPUs than PyTorch's, with the same numbers; norms by their names."""
+"""Layers that are faster on CPUs than PyTorch's, with the same results; norms by their names."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NormFactory = Callable[[int], nn.Module]
-"""Number of channels -> a norm layer on (N, C, H, W) of the same shape."""
+"""A function: number of channels -> norm layer, (N, C, H, W) -> (N, C, H, W)."""
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
     """Instance norm (arXiv 1607.08022), (N, C, H, W) -> (N, C, H, W).
 
-    On the CPU it is computed as a group norm with one channel in a group: the same numbers, and
-    several times faster with PyTorch's kernels.
+    On the CPU it is computed as a group norm with one channel per group, which has the same result
+    and is several times faster with PyTorch's kernels.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -38,17 +38,20 @@ NORMS: dict[str, NormFactory] = {
 
 
 def get_norm_layer(norm_type: str = "instance") -> NormFactory:
-    """The norm of that name. Instance norm has no weights and no running statistics."""
+    """Return the norm of that name. Raises ValueError for an unknown one.
+
+    Instance norm has no weights and no running statistics.
+    """
     try:
         return NORMS[norm_type]
     except KeyError:
-        raise ValueError(f"--norm {norm_type}: there are {', '.join(NORMS)}") from None
+        raise ValueError(f"--norm {norm_type}: choose from {', '.join(NORMS)}") from None
 
 
 def conv_needs_bias(norm: NormFactory) -> bool:
-    """Whether a convolution that `norm` follows has a bias: with instance norm only.
+    """Return whether convolutions before `norm` have a bias: only before instance norm.
 
-    It is without effect there; the stored weights of ten years have it.
+    Instance norm removes its effect, but existing weight files contain it.
     """
     return isinstance(norm(1), nn.InstanceNorm2d)
 
@@ -56,8 +59,8 @@ def conv_needs_bias(norm: NormFactory) -> bool:
 class ReflectionPad2d(nn.ReflectionPad2d):
     """Reflection padding in the precision of its input, (N, C, H, W) -> (N, C, H + 2 p, W + 2 p).
 
-    Autocast on the CPU would turn half-precision images into float32 ones and the padded ones back,
-    which takes several times as long as the padding and changes no value.
+    Autocast on the CPU would convert half-precision images to float32 and the padded ones back,
+    which takes several times as long as padding and changes no value.
     """
 
     def __init__(self, padding: int) -> None:
@@ -76,7 +79,7 @@ class ReflectionPad2d(nn.ReflectionPad2d):
 
 @lru_cache
 def pads_float16() -> bool:
-    """Whether this PyTorch pads float16 by reflection on the CPU, with gradients; 2.4 does not."""
+    """Return whether PyTorch pads float16 by reflection on the CPU, with gradients; 2.4 cannot."""
     try:
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.zeros(1, 1, 2, 2, dtype=torch.float16, requires_grad=True)
@@ -87,34 +90,34 @@ def pads_float16() -> bool:
 
 
 class OutputConv2d(nn.Conv2d):
-    """The last convolution of a generator, from many channels to the few of a picture.
+    """The last convolution of a generator, from many channels to the few of an image.
 
     Without padding, stride or groups, (N, C, H, W) -> (N, K, H', W').
 
-    On the CPU its rows are computed as channels of one convolution that is 1 high, and then added,
-    each at its height: the same sums, three times faster than PyTorch's kernels, which fill their
-    vectors with output channels and leave most of them empty where K is 3.
+    On the CPU the rows of the kernel become output channels of one convolution of height 1, whose
+    outputs are added, each shifted by its row. The sums are the same, computed three times faster:
+    PyTorch's kernels fill vector registers with output channels, and 3 leave most lanes empty.
     """
 
     by_rows = True
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, K, H', W')."""
-        if not (self.by_rows and input.device.type == "cpu" and self._gains(input)):
+        if not (self.by_rows and input.device.type == "cpu" and self._is_faster(input)):
             return super().forward(input)
         K, C, kh, kw = self.weight.shape
-        height = input.shape[2] - kh + 1
+        height = input.shape[2] - kh + 1  # H'
         rows = self.weight.permute(2, 0, 1, 3).reshape(kh * K, C, 1, kw)
-        of_rows = full(nn.functional.conv2d(input, rows))  # (N, kh K, H, W')
+        of_rows = to_float32(nn.functional.conv2d(input, rows))  # (N, kh K, H, W')
         output = of_rows[:, :K, :height]
         for row in range(1, kh):
             output = output + of_rows[:, row * K : (row + 1) * K, row : row + height]
         return output if self.bias is None else output + self.bias.view(1, -1, 1, 1)
 
-    def _gains(self, input: Tensor) -> bool:
-        """Not in half precision with a backward pass in the contiguous layout, as was measured.
+    def _is_faster(self, input: Tensor) -> bool:
+        """Return False for half precision with a backward pass in the contiguous layout (measured).
 
-        What is compiled is in channels_last, though it does not look so while it is traced.
+        Compiled networks are in channels_last, though tensors do not show it while being traced.
         """
         half = torch.is_autocast_enabled("cpu") or input.dtype in (torch.bfloat16, torch.float16)
         fast = torch.compiler.is_compiling() or input.is_contiguous(
@@ -123,6 +126,6 @@ class OutputConv2d(nn.Conv2d):
         return not half or not torch.is_grad_enabled() or fast
 
 
-def full(x: Tensor) -> Tensor:
-    """A half-precision tensor in float32; any other as it is."""
+def to_float32(x: Tensor) -> Tensor:
+    """Convert a half-precision tensor to float32; return any other unchanged."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -32,14 +32,14 @@ class ResnetBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    """Encoder, n residual blocks at a quarter of the size, decoder.
+    """An encoder, n residual blocks at a quarter of the size, and a decoder.
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
     at least 8.
     """
 
-    multiple = 4
-    smallest = 8
+    multiple = 4  # two layers of stride 2, undone by two transposed ones
+    smallest = 8  # residual blocks see a quarter: reflection padding of 1 needs 2 pixels there
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Learning rates over the epochs, by the name that `--lr_policy` takes.
+"""Learning rate schedules, by the names that `--lr_policy` takes.
 
-Epochs k count from 1. Every policy but plateau is a closed form of k, so a run that is continued
-has the rates of the run that never stopped.
+Epochs k count from 1. Every policy but plateau is a closed form of k, so a resumed run has the
+learning rates of an uninterrupted one. The functions return the share of `--lr`, in [0, 1].
 """
 
 import math
@@ -13,17 +13,17 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 
 def linear(k: int, opt: Namespace) -> float:
-    """Full for n_epochs epochs, then linearly down, never zero."""
+    """Return 1 for n_epochs epochs, then a share that falls linearly and stays above zero."""
     return 1.0 - max(0, k - opt.n_epochs) / (opt.n_epochs_decay + 1)
 
 
 def step(k: int, opt: Namespace) -> float:
-    """A tenth after every lr_decay_iters epochs."""
+    """Return a share that falls to a tenth after every lr_decay_iters epochs."""
     return 0.1 ** ((k - 1) // opt.lr_decay_iters)
 
 
 def cosine(k: int, opt: Namespace) -> float:
-    """Half a cosine over the whole run (arXiv 1608.03983, equation 5, without restarts)."""
+    """Return half a cosine over the whole run (arXiv 1608.03983, equation 5, no restarts)."""
     return 0.5 * (1 + math.cos(math.pi * (k - 1) / (opt.n_epochs + opt.n_epochs_decay)))
 
 
@@ -36,13 +36,16 @@ LR_POLICIES = ("linear", "step", "plateau", "cosine")
 
 
 def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROnPlateau:
-    """A scheduler that sets the rate of epoch `opt.epoch_count` now, of the next at each step.
+    """Make a scheduler that sets the learning rate of epoch `opt.epoch_count` and of later ones.
 
-    `plateau` cuts the rate to a fifth where the metric has not fallen by 1 % for 5 epochs.
+    `plateau` cuts the learning rate to a fifth when the metric has not fallen by 1 % for 5 epochs.
+    Raises ValueError for an unknown policy.
     """
     if opt.lr_policy == "plateau":
+        for group in optimizer.param_groups:  # LambdaLR does so too: a resumed run reads it
+            group.setdefault("initial_lr", group["lr"])
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
     if opt.lr_policy not in CLOSED_FORMS:
-        raise ValueError(f"--lr_policy {opt.lr_policy}: there are {', '.join(LR_POLICIES)}")
+        raise ValueError(f"--lr_policy {opt.lr_policy}: choose from {', '.join(LR_POLICIES)}")
     share = CLOSED_FORMS[opt.lr_policy]
     return LambdaLR(optimizer, lambda steps: share(opt.epoch_count + steps, opt))

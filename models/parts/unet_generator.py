@@ -10,7 +10,7 @@ from .layers import NormFactory, conv_needs_bias
 
 
 class UnetBlock(nn.Module):
-    """One level: halve, the next level inside, double, and the input beside the result.
+    """One level: halve, apply the next level, double, and concatenate with the input.
 
     (N, c, H, W) -> (N, 2c, H, W), outermost (N, input_nc, H, W) -> (N, output_nc, H, W).
     """
@@ -26,7 +26,7 @@ class UnetBlock(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    """`num_downs` halvings and as many doublings, with a skip at every level.
+    """`num_downs` halvings and as many doublings, with a skip connection at every level.
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of
     2 ** num_downs.
@@ -43,10 +43,11 @@ class UnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple = 2**num_downs
+        # channels of each level, at most 8 ngf
         widths = [ngf * min(2**level, 8) for level in range(num_downs)]
         block = _innermost(widths[-2], widths[-1], norm)
         for level in reversed(range(1, num_downs - 1)):
-            dropout = use_dropout and level >= 4
+            dropout = use_dropout and level >= 4  # in the levels of full width, 8 ngf
             block = _middle(widths[level - 1], widths[level], block, norm, dropout)
         self.model = _outermost(input_nc, output_nc, ngf, block, norm)
 

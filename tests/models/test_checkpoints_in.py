@@ -1,4 +1,4 @@
-"""Weight files from anywhere load; what is none is refused with its name and the reason."""
+"""Weight files of every origin load; other files are refused with their name and the reason."""
 
 import pickle
 from pathlib import Path
@@ -20,19 +20,25 @@ FOLDER = GOLDEN / "checkpoints"
 def test_every_golden_file_loads_and_gives_its_output(case: dict[str, Any]) -> None:
     path = FOLDER / case["file"]
     weights = read_weights(path)
-    found = read_generator(weights, path)
-    assert (found.netG, found.norm, found.ngf) == (case["netG"], case["norm"], case["ngf"])
-    assert found.no_dropout in (None, not case["dropout"])
+    generator = read_generator(weights, path)
+    assert (generator.netG, generator.norm, generator.ngf) == (
+        case["netG"],
+        case["norm"],
+        case["ngf"],
+    )
+    assert generator.no_dropout in (None, not case["dropout"])
     net = networks.define_G(
-        found.input_nc, found.output_nc, found.ngf, found.netG, found.norm, case["dropout"]
+        *(generator.input_nc, generator.output_nc, generator.ngf, generator.netG),
+        generator.norm,
+        case["dropout"],
     )
     load_into(net, weights, path)
-    output = net.eval()(image(case["input_seed"], 1, found.input_nc, case["size"]))
+    output = net.eval()(image(case["input_seed"], 1, generator.input_nc, case["size"]))
     assert_like(output, case)
 
 
 @pytest.mark.parametrize("case", load("state_dicts"), ids=str)
-def test_architecture_is_read_off_every_reference_state_dict(case: dict[str, Any]) -> None:
+def test_architecture_is_read_from_every_reference_state_dict(case: dict[str, Any]) -> None:
     state = {key: torch.empty(shape) for key, shape in case["keys"].items()}
     if "ngf" in case:
         generator = read_generator(state, Path("x.pth"))
@@ -47,7 +53,7 @@ def test_architecture_is_read_off_every_reference_state_dict(case: dict[str, Any
 
 
 class Touch:
-    """Unpickling it would make a file."""
+    """An object whose unpickling would create a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -33,7 +33,7 @@ def model_after_step(opt: Options) -> Any:
     return model
 
 
-def test_the_eight_losses_and_the_images_in_their_order(train_opt: Make) -> None:
+def test_the_eight_losses_and_the_images_are_in_order(train_opt: Make) -> None:
     model = model_after_step(train_opt())
     model.check_declared_names()
     assert list(model.get_current_losses()) == NAMES
@@ -91,11 +91,20 @@ def test_losses_are_their_formulas(train_opt: Make) -> None:
         assert_near(model.discriminator_losses(i)[name], half_sum)
 
 
-def test_without_identity_loss_its_images_and_values_are_gone(train_opt: Make) -> None:
+def test_without_identity_loss_its_images_are_absent_and_its_values_zero(train_opt: Make) -> None:
     model = model_after_step(train_opt("--lambda_identity", "0"))
     losses = model.get_current_losses()
     assert (losses["idt_A"], losses["idt_B"]) == (0, 0)
     assert "idt_A" not in model.get_current_visuals()
+
+
+@pytest.mark.parametrize("words", [("--output_nc", "1"), ("--input_nc", "1")])
+def test_the_identity_loss_is_refused_where_input_and_output_differ_in_channels(
+    words: tuple[str, str], train_opt: Make
+) -> None:
+    with pytest.raises(UsageError, match=r"--lambda_identity 0\.5 .*; use --lambda_identity 0$"):
+        create_model(train_opt(*words))
+    create_model(train_opt(*words, "--lambda_identity", "0"))
 
 
 def test_BtoA_swaps_the_domains(train_opt: Make) -> None:
@@ -106,7 +115,7 @@ def test_BtoA_swaps_the_domains(train_opt: Make) -> None:
     assert model.get_image_paths() == ["b.png"]
 
 
-def test_a_step_moves_generators_and_discriminators_and_keeps_them_trainable(
+def test_a_step_changes_generators_and_discriminators_which_stay_trainable(
     train_opt: Make,
 ) -> None:
     opt = train_opt()
@@ -195,7 +204,7 @@ def test_a_misspelt_name_fails_at_once_naming_it(train_opt: Make) -> None:
         model.check_declared_names()
 
 
-def test_missing_weights_list_what_the_folder_holds(train_opt: Make) -> None:
+def test_missing_weights_are_an_error_that_lists_the_files_of_the_folder(train_opt: Make) -> None:
     model = model_after_step(train_opt())
     model.save_networks(5)
     with pytest.raises(UserError, match=r"no 6_net_G_A\.pth; .*holds: 5_net_D_A\.pth"):
@@ -205,11 +214,11 @@ def test_missing_weights_list_what_the_folder_holds(train_opt: Make) -> None:
 def test_factories_find_every_model_by_its_name() -> None:
     assert model_names() == ["colorization", "cycle_gan", "pix2pix", "template", "test"]
     for name in model_names():
-        found = find_model_using_name(name)
-        assert found.__name__.lower() == name.replace("_", "") + "model"
-        assert get_option_setter(name) is found.modify_commandline_options
+        model_class = find_model_using_name(name)
+        assert model_class.__name__.lower() == name.replace("_", "") + "model"
+        assert get_option_setter(name) is model_class.modify_commandline_options
 
 
-def test_an_unknown_model_lists_those_that_there_are() -> None:
+def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"did you mean cycle_gan\?.*pix2pix"):
         find_model_using_name("cyclegan")

@@ -1,4 +1,4 @@
-"""Properties of every network."""
+"""Properties of every network: shapes, gradients, receptive field, initial weights."""
 
 import math
 from itertools import product
@@ -16,7 +16,7 @@ MULTIPLE = {"unet_256": 256, "unet_128": 128}
 
 
 @pytest.mark.parametrize(("netG", "norm", "dropout"), CONFIGURATIONS)
-def test_generator_keeps_the_size_and_every_parameter_gets_a_gradient(
+def test_generator_has_outputs_of_the_input_size_and_every_parameter_gets_a_gradient(
     netG: str, norm: str, dropout: bool
 ) -> None:
     net = networks.define_G(2, 5, 4, netG, norm, dropout)
@@ -107,14 +107,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("factory", ["G", "D", "norm", "init"])
-def test_an_unknown_name_lists_those_that_there_are(factory: str) -> None:
+def test_an_unknown_name_lists_the_known_ones(factory: str) -> None:
     calls = {
         "G": lambda: networks.define_G(3, 3, 4, "vgg"),
         "D": lambda: networks.define_D(3, 4, "vgg"),
         "norm": lambda: networks.get_norm_layer("layer"),
         "init": lambda: networks.init_weights(nn.Conv2d(1, 1, 1), "zeros"),
     }
-    with pytest.raises(ValueError, match=r"there are .*(resnet_9blocks|basic|instance|xavier)"):
+    with pytest.raises(ValueError, match=r"choose from .*(resnet_9blocks|basic|instance|xavier)"):
         calls[factory]()
 
 

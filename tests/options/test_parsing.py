@@ -122,7 +122,6 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
         (["--preprocess", "scale_width", "--load_size", "16"], "--load_size 16 is too small for"),
         (["--max_bad_images", "5"], "--max_bad_images 5: must be a share, at most 1; 0.05 is 5 %"),
         (["--max_bad_images", "-0.1"], "--max_bad_images -0.1: must not be negative"),
-        (["--output_nc", "1"], "--lambda_identity 0"),
         (["--batch_size", "0"], "--batch_size 0"),
         (["--lr", "nan"], "--lr nan"),
         (["--lr", "two"], "--lr"),

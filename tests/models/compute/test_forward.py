@@ -1,4 +1,4 @@
-"""How a step is computed does not change what is computed."""
+"""The options of forward passes do not change the results of a step."""
 
 import copy
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
-from models.compute.forward import Compute, processes_images_independently
+from models.compute.forward import ForwardPass, processes_images_independently
 from models.networks import define_D, define_G
 from models.parts import layers
 from models.parts.layers import ReflectionPad2d
@@ -27,7 +27,7 @@ BACKWARD = "convolution_backward"
 
 
 class Calls(TorchDispatchMode):
-    """Counts the operations that PyTorch dispatches."""
+    """A context that counts the operations that PyTorch dispatches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def pictures(number: int, first: int = 0) -> dict[str, Any]:
+def batch_of(number: int, first: int = 0) -> dict[str, Any]:
     images = {"A": image(first, number, 3, 32), "B": image(first + 1, number, 3, 32)}
     return {**images, "A_paths": ["a.png"] * number, "B_paths": ["b.png"] * number}
 
@@ -56,17 +56,17 @@ def model_of(opt: Options) -> Any:
 
 
 def operations(opt: Options) -> dict[str, int]:
-    """Of the second step."""
+    """Return the operations of the second step by name."""
     model = model_of(opt)
     for _ in range(2):
-        model.set_input(pictures(1))
+        model.set_input(batch_of(1))
         with Calls() as calls:
             model.optimize_parameters()
     return calls.count
 
 
 @pytest.mark.parametrize(
-    ("norm", "dropout", "alone"),
+    ("norm", "dropout", "expected"),
     [
         ("instance", False, True),
         ("none", False, True),
@@ -74,67 +74,69 @@ def operations(opt: Options) -> dict[str, int]:
         ("instance", True, False),
     ],
 )
-def test_what_may_go_through_a_network_together(norm: str, dropout: bool, alone: bool) -> None:
+def test_which_networks_process_images_independently(
+    norm: str, dropout: bool, expected: bool
+) -> None:
     net = define_G(3, 3, 4, "resnet_6blocks", norm, dropout)
-    assert processes_images_independently(net) is alone
+    assert processes_images_independently(net) is expected
     assert processes_images_independently(net.eval())  # batch norm by its statistics, no dropout
 
 
 def test_fused_passes_need_fewer_operations(train_opt: Make) -> None:
     separate = operations(train_opt("--separate_passes"))
-    together = operations(train_opt())
-    assert together[BACKWARD] < 0.7 * separate[BACKWARD]  # 4 of 6 generator passes, 4 of 6 of D
-    assert sum(together.values()) <= 0.75 * sum(separate.values())
+    fused = operations(train_opt())
+    assert fused[BACKWARD] < 0.7 * separate[BACKWARD]  # 4 of 6 generator passes, 4 of 6 of D
+    assert sum(fused.values()) <= 0.75 * sum(separate.values())
 
 
-def test_pictures_of_two_sizes_go_separately(train_opt: Make) -> None:
-    compute = Compute(train_opt(), CPU)
+def test_images_of_two_sizes_go_separately(train_opt: Make) -> None:
+    forward_pass = ForwardPass(train_opt(), CPU)
     net = define_D(3, 4, "basic", norm="instance")
     small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 48, 32)
-    first, second = compute.apply(net, small, large)
+    first, second = forward_pass.apply(net, small, large)
     assert torch.equal(first, net(small))
     assert torch.equal(second, net(large))
 
 
-def test_a_step_never_waits_for_the_device(train_opt: Make) -> None:
+def test_a_step_never_synchronises_with_the_device(train_opt: Make) -> None:
     """Reading a value (`item`, `float`, `tolist`) would."""
     opt = train_opt()
     model, health = model_of(opt), Health(opt)
-    progress = Progress(opt, [pictures(1)])  # type: ignore[arg-type]
+    progress = Progress(opt, [batch_of(1)])  # type: ignore[arg-type]
     health.check = lambda losses: None  # type: ignore[method-assign] # on the CPU it reads at once
     with Calls() as calls:
         for _ in range(2):
-            model.set_input(pictures(1))
+            model.set_input(batch_of(1))
             model.optimize_parameters()
-            health.watch(model.current_loss_tensors(), pictures(1), progress)
+            health.watch(model.current_loss_tensors(), batch_of(1), progress)
     assert "_fused_adam_" in calls.count
     assert not {"_local_scalar_dense", "is_nonzero", "equal"} & calls.count.keys()
 
 
-def kept_for_the_gradients(opt: Options) -> int:
-    """Bytes of the activations that the images of a step hold until the backward pass."""
-    kept: dict[int, int] = {}
+def bytes_of_activations(opt: Options) -> int:
+    """Return the bytes of activations that are stored for the backward pass of a step."""
+    stored: dict[int, int] = {}
 
     def note(x: Tensor) -> Tensor:
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        stored[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
         return x
 
     model = model_of(opt)
     weights = {w.untyped_storage().data_ptr() for w in model.weights()}
-    model.set_input(pictures(1))
+    model.set_input(batch_of(1))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
         images = model.translate(model.real_A, model.real_B)
     assert images.fake_B.requires_grad
-    return sum(size for place, size in kept.items() if place not in weights)
+    return sum(size for address, size in stored.items() if address not in weights)
 
 
-def test_checkpointing_keeps_the_inputs_of_networks_only(train_opt: Make) -> None:
-    whole = kept_for_the_gradients(train_opt())
-    assert kept_for_the_gradients(train_opt("--grad_checkpoint")) < 0.1 * whole
+def test_checkpointing_stores_the_inputs_of_networks_only(train_opt: Make) -> None:
+    without = bytes_of_activations(train_opt())
+    assert bytes_of_activations(train_opt("--grad_checkpoint")) < 0.1 * without
 
 
 def assert_same_weights(one: Any, other: Any, bound: float) -> None:
-    """Of the convolutions by the mean; a bias before instance norm has no gradient."""
+    """Compare convolutions by the mean; biases before instance norm have no gradient."""
     for a, b in zip(one.weights(), other.weights(), strict=True):
         if a.dim() == 4:
             assert float((a - b).detach().abs().mean()) < bound
@@ -144,27 +146,29 @@ Gradients = list[list[Tensor]]
 
 
 def gradients_of_steps(model: Any) -> Gradients:
-    """Fills with what each step of an optimizer takes, from now on; the weights stay as they are.
+    """Return a list to which later steps of the optimizers append their gradients.
 
-    What Adam makes of gradients says little of them: it moves a weight by the learning rate in
-    the direction of a gradient however small, which may be that of a rounding.
+    Learning rates become 0. Updates of Adam say little about gradients: it moves a weight by the
+    learning rate in the direction of a gradient however small, even of a rounding error.
     """
-    taken: Gradients = []
+    gradients: Gradients = []
 
     def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        taken.append([weight.grad.clone() for weight in weights if weight.dim() == 4])
+        gradients.append([weight.grad.clone() for weight in weights if weight.dim() == 4])
 
     for optimizer in model.optimizers:
         optimizer.register_step_pre_hook(note)
         for group in optimizer.param_groups:
             group["lr"] = 0.0
-    return taken
+    return gradients
 
 
 def assert_same_gradients(one: Gradients, other: Gradients, dtype: torch.dtype) -> None:
-    """Of each convolution, by the norm: within 100 epsilons, for some 40 roundings up to a loss
-    and back. One batch of three that is left out or counted twice is a third.
+    """Compare the gradients of each convolution, by their norm, within 100 epsilons.
+
+    There are some 40 roundings up to a loss and back. A batch of three that is left out or counted
+    twice would be a difference of a third.
     """
     assert len(one) == len(other) > 0
     for step, like in zip(one, other, strict=True):
@@ -175,42 +179,42 @@ def assert_same_gradients(one: Gradients, other: Gradients, dtype: torch.dtype) 
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("tf32", torch.float32), ("fp16", torch.float16)], ids=str
 )
-def test_batches_added_up_are_one_large_batch(
+def test_accumulated_batches_are_one_large_batch(
     train_opt: Make, precision: str, dtype: torch.dtype
 ) -> None:
     flags = ["--pool_size", "0", "--precision", precision]
     at_once = model_of(train_opt(*flags, "--batch_size", "3"))
-    one_by_one = model_of(train_opt(*flags, "--accumulate", "3"))
-    expected, found = gradients_of_steps(at_once), gradients_of_steps(one_by_one)
-    parts = [pictures(1, first=2 * number) for number in range(3)]
+    separate = model_of(train_opt(*flags, "--accumulate", "3"))
+    expected, accumulated = gradients_of_steps(at_once), gradients_of_steps(separate)
+    parts = [batch_of(1, first=2 * number) for number in range(3)]
     whole = {key: torch.cat([part[key] for part in parts]) for key in ("A", "B")}
     for _ in range(2):
-        at_once.set_input({**pictures(3), **whole})
+        at_once.set_input({**batch_of(3), **whole})
         at_once.optimize_parameters()
         for part in parts:
-            one_by_one.set_input(part)
-            one_by_one.optimize_parameters()
+            separate.set_input(part)
+            separate.optimize_parameters()
     assert len(expected) == 2 * 2  # of the generators and of the discriminators
-    assert_same_gradients(found, expected, dtype)
+    assert_same_gradients(accumulated, expected, dtype)
 
 
-def test_batches_left_over_at_the_end_of_an_epoch_are_a_step_too(train_opt: Make) -> None:
+def test_pending_gradients_at_the_end_of_an_epoch_are_a_step_too(train_opt: Make) -> None:
     flags = ["--pool_size", "0", "--accumulate"]
     window, plain = model_of(train_opt(*flags, "3")), model_of(train_opt(*flags, "1"))
-    found, expected = gradients_of_steps(window), gradients_of_steps(plain)
+    pending, expected = gradients_of_steps(window), gradients_of_steps(plain)
     for model in (window, plain):
-        model.set_input(pictures(1))
+        model.set_input(batch_of(1))
         model.optimize_parameters()
-    assert found == []
+    assert pending == []
     window.update_learning_rate()
-    assert_same_gradients(found, expected, torch.float32)
+    assert_same_gradients(pending, expected, torch.float32)
 
 
 def test_batch_norm_counts_a_checkpointed_batch_once(train_opt: Make) -> None:
     states = []
     for words in ([], ["--grad_checkpoint"]):
         model = model_of(train_opt("--norm", "batch", *words))
-        model.set_input(pictures(2))
+        model.set_input(batch_of(2))
         model.optimize_parameters()
         states.append(model.netG_A.state_dict())
     assert states[0].keys() == states[1].keys()
@@ -222,27 +226,28 @@ def test_batch_norm_counts_a_checkpointed_batch_once(train_opt: Make) -> None:
     assert all(int(count) == 3 for count in counts)  # real_A, fake_A, real_B for the identity
 
 
-def test_the_compiled_network_keeps_its_keys(train_opt: Make, monkeypatch: Any) -> None:
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: asked.append(how))
+def test_the_keys_of_a_compiled_network_stay(train_opt: Make, monkeypatch: Any) -> None:
+    requests: list[dict[str, Any]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: requests.append(how))
     model = model_of(train_opt("--compile", "reduce-overhead"))
-    assert asked == 4 * [{"mode": "reduce-overhead", "dynamic": False}]
+    assert requests == 4 * [{"mode": "reduce-overhead", "dynamic": False}]
     assert not any("_orig_mod" in key for key in model.netG_A.state_dict())
     assert model.netG_A.model[1].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_outputs_outlive_the_next_call_of_a_cuda_graph(train_opt: Make, precision: str) -> None:
-    compute = Compute(train_opt("--compile", "reduce-overhead", "--precision", precision), CPU)
+    opt = train_opt("--compile", "reduce-overhead", "--precision", precision)
+    forward_pass = ForwardPass(opt, CPU)
     net = WritesOver()
-    (first,) = compute.apply(net, torch.ones(1, 3, 8, 8))
-    compute.apply(net, torch.zeros(1, 3, 8, 8))
+    (first,) = forward_pass.apply(net, torch.ones(1, 3, 8, 8))
+    forward_pass.apply(net, torch.zeros(1, 3, 8, 8))
     assert first.eq(1).all()
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["", "not by PyTorch"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_padding_keeps_the_type_under_autocast(
+def test_padding_does_not_change_the_type_under_autocast(
     dtype: torch.dtype, own: bool, monkeypatch: Any
 ) -> None:
     if not own:  # as before PyTorch could pad float16 on the CPU
@@ -257,16 +262,17 @@ def test_padding_keeps_the_type_under_autocast(
     assert x.grad is not None and float(x.grad.float().sum()) == 2 * 7 * 8
 
 
-def test_a_run_goes_on_in_another_memory_layout(train_opt: Make) -> None:
-    """Fused Adam takes weights and moments as they lie in memory. In float64, where roundings
-    decide no step.
+def test_a_run_is_resumed_in_another_memory_layout(train_opt: Make) -> None:
+    """Fused Adam reads weights and moments as they lie in memory.
+
+    The comparison is in float64, where rounding decides the direction of no step.
     """
     first, straight, later = (model_of(train_opt("--pool_size", "0")) for _ in range(3))
     for model in (first, straight, later):
         for net in ("netG_A", "netG_B", "netD_A", "netD_B"):
             getattr(model, net).double()
     for model in (first, straight):
-        model.set_input(doubles(pictures(1)))
+        model.set_input(doubles(batch_of(1)))
         model.optimize_parameters()
     for net in ("netG_A", "netG_B", "netD_A", "netD_B"):
         getattr(later, net).to(memory_format=torch.channels_last)
@@ -274,15 +280,17 @@ def test_a_run_goes_on_in_another_memory_layout(train_opt: Make) -> None:
     moment = later.optimizer_G.state[later.netG_A.model[4].weight]["exp_avg"]
     assert moment.stride() == later.netG_A.model[4].weight.stride()
     for model in (straight, later):
-        model.set_input(doubles(pictures(1, first=5)))
+        model.set_input(doubles(batch_of(1, first=5)))
         model.optimize_parameters()
     assert_same_weights(straight, later, 1e-9)  # a step is about 2e-4
 
 
 @pytest.mark.parametrize("words", [["--accumulate", "4"], ["--precision", "fp16"]])
-def test_gradients_that_no_longer_fit_are_not_taken_over(train_opt: Make, words: list[str]) -> None:
+def test_pending_gradients_that_no_longer_fit_are_dropped(
+    train_opt: Make, words: list[str]
+) -> None:
     first = model_of(train_opt("--accumulate", "3"))
-    first.set_input(pictures(1))
+    first.set_input(batch_of(1))
     first.optimize_parameters()
     state = copy.deepcopy(first.training_state())
     same, other = (model_of(train_opt("--accumulate", "3", *more)) for more in ([], words))

@@ -1,4 +1,4 @@
-"""Which sizes a model takes in training; at inference any."""
+"""Which sizes of images a model can be trained on; inference takes any."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Make = Callable[..., Options]
 
 
 def batch(width: int, height: int, side: str = "A") -> dict[str, Any]:
-    """Images of 256x256, that of one side of another size."""
+    """Return images of 256x256, with that of one side of another size."""
     images = {"A": torch.zeros(1, 3, 256, 256), "B": torch.zeros(1, 3, 256, 256)}
     images[side] = torch.zeros(1, 3, height, width)
     return {**images, "A_paths": ["a.png"], "B_paths": ["b.png"]}
@@ -47,7 +47,7 @@ UNET = ("--netG", "unet_128", "--preprocess", "none")
 def test_a_size_that_a_network_does_not_take_is_named(
     side: str, words: tuple[str, ...], width: int, height: int, message: str, train_opt: Make
 ) -> None:
-    """What passes can be trained on, which the second half of this test tries."""
+    """Sizes that pass can be trained on, which the second half of this test tries."""
     model = create_model(train_opt(*words))
     images = batch(width, height, side)
     if message:
@@ -68,7 +68,7 @@ def test_the_smallest_image_is_the_first_with_a_score(layers: int) -> None:
     assert patch_map_size(side - 1, layers) < 1
 
 
-def test_what_is_no_image_and_what_a_plugin_names_otherwise_is_let_through() -> None:
+def test_entries_that_are_no_images_are_ignored() -> None:
     opt, net = Namespace(preprocess="none"), torch.nn.Linear(2, 1)
     check_sizes(opt, {"X": net}, {"A": torch.zeros(3, 2), "label": torch.zeros(1, 3, 1, 1)})
     images = {"A": torch.zeros(1, 3, 1, 1), "A_paths": ["a.png"]}

@@ -1,5 +1,7 @@
-"""models/compute/optimization.py: one holder of optimizers, and a state that stays readable."""
+"""Optimizers of a model, their learning rates, and a state that stays readable."""
 
+import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +14,11 @@ from util.frozen_options import Options
 
 Make = Callable[..., Options]
 KEYS = {"networks", "optimizers", "descent", "plateaus", "pools", "observed", "best_metric"}
-"""Of the model in training_state.pth: runs of every version are resumed from them."""
+"""Keys of the model in training_state.pth, from which runs of every version are resumed."""
 
 
 def stepped(opt: Options) -> BaseModel:
-    """A model after one step."""
+    """Return a model after one step."""
     model = create_model(opt)
     model.setup(opt)
     torch.manual_seed(3)
@@ -46,7 +48,7 @@ def test_the_keys_of_the_state_stay(train_opt: Make) -> None:
 
 
 @pytest.mark.parametrize("first_version", [False, True])
-def test_a_state_is_restored_whole(first_version: bool, train_opt: Make) -> None:
+def test_a_state_is_restored_completely(first_version: bool, train_opt: Make) -> None:
     opt = train_opt("--lr_policy", "plateau")
     before = stepped(opt)
     before.optimization.best_metric = 0.5
@@ -64,7 +66,64 @@ def test_a_state_is_restored_whole(first_version: bool, train_opt: Make) -> None
             assert torch.equal(mine["state"][key]["exp_avg"], values["exp_avg"])
 
 
+def resumed(state: dict[str, Any], opt: Options) -> BaseModel:
+    """Return a new model with a stored state."""
+    model = create_model(opt)
+    model.setup(opt)
+    model.load_training_state(copy.deepcopy(state))
+    return model
+
+
+def test_under_plateau_a_resumed_run_takes_lr_and_beta1_and_retains_the_cuts(
+    train_opt: Make,
+) -> None:
+    """A learning rate that was cut once is still cut once, in a second resumed run too."""
+    plateau = ("--lr_policy", "plateau")
+    before = stepped(train_opt(*plateau, "--lr", "0.0002"))
+    for optimizer in before.optimizers:
+        optimizer.param_groups[0]["lr"] *= 0.2
+    state = before.training_state()
+    same = resumed(state, train_opt(*plateau, "--lr", "0.0002"))
+    assert same.learning_rate == before.learning_rate
+    changed = resumed(state, train_opt(*plateau, "--lr", "0.001", "--beta1", "0.9"))
+    again = resumed(changed.training_state(), train_opt(*plateau, "--lr", "0.003"))
+    for optimizer in changed.optimizers:
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 * 0.001)
+        assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+    assert again.learning_rate == pytest.approx(0.2 * 0.003)
+
+
+@pytest.mark.parametrize("policy", ["plateau", "linear"])
+def test_an_epoch_ends_where_no_step_observed_a_metric_since_the_run_was_resumed(
+    policy: str, train_opt: Make
+) -> None:
+    """As in a plug-in that never calls `observe`, stopped after the last step of an epoch."""
+    opt = train_opt("--lr_policy", policy)
+    before = stepped(opt)
+    before.optimization.epoch_metric({})  # takes what the step observed
+    after = resumed(before.training_state(), opt)
+    after.update_learning_rate()
+    assert after.optimization.best_metric == math.inf
+    assert after.learning_rate == opt.lr
+
+
+def test_without_a_fused_kernel_adam_is_the_plain_one(train_opt: Make, monkeypatch: Any) -> None:
+    """As on an Apple GPU in PyTorch 2.4."""
+    adam = torch.optim.Adam
+
+    def without_fused(*words: Any, fused: bool = False, **more: Any) -> torch.optim.Adam:
+        if fused:
+            raise RuntimeError("`fused=True` requires all the params to be ... supported devices")
+        return adam(*words, **more)
+
+    monkeypatch.setattr(torch.optim, "Adam", without_fused)
+    model = stepped(train_opt())
+    assert not model.optimizers[0].param_groups[0]["fused"]
+
+
 def test_without_a_metric_the_losses_are_watched(train_opt: Make) -> None:
     optimization = stepped(train_opt()).optimization
-    assert optimization.epoch_metric(lambda: 7.0) != 7.0  # the objective that the step observed
-    assert optimization.epoch_metric(lambda: 7.0) == 7.0
+    losses = {"x": torch.tensor(3.0), "y": torch.tensor(4.0)}
+    assert optimization.epoch_metric(losses) != 7.0  # the objective that the step observed
+    assert optimization.epoch_metric(losses) == 7.0
+    assert optimization.epoch_metric({}) is None

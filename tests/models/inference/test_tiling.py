@@ -1,4 +1,4 @@
-"""In tiles a generator gives what it gives for the whole picture."""
+"""Tiling does not change the result of a generator."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def image(height: int, width: int) -> Tensor:
 @pytest.mark.parametrize(
     ("netG", "height", "width"), [("resnet_6blocks", 100, 172), ("unet_128", 256, 128)]
 )
-def test_tiles_give_the_whole_picture(
+def test_tiling_gives_the_result_of_the_whole_image(
     netG: str, height: int, width: int, norm: str, training: bool, in_files: bool, monkeypatch
 ) -> None:
     if in_files:
@@ -41,33 +41,33 @@ def test_tiles_give_the_whole_picture(
     assert float((tiles - whole).abs().max()) <= 2e-3 * min(1, float(whole.std()) * 10)
 
 
-def test_files_of_activations_go_when_they_are_done(tmp_path: Path, monkeypatch) -> None:
+def test_files_of_activations_are_deleted_after_use(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tiling, "available_bytes", lambda device: 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    most = []
+    counts = []
     save = torch.Tensor.numpy
 
     def count(self: Tensor) -> object:
-        most.append(len(list(tmp_path.rglob("*.npy"))))
+        counts.append(len(list(tmp_path.rglob("*.npy"))))
         return save(self)
 
     monkeypatch.setattr(torch.Tensor, "numpy", count)
     with torch.inference_mode():
         tiling.run_in_tiles(tiny_generator(), image(96, 96), 32, CPU)
     layers = 6 + 3 * 6
-    assert 9 < max(most) < layers * 9 / 2  # written, and not all kept
+    assert 9 < max(counts) < layers * 9 / 2  # written, and not all at once
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dropout_is_drawn_once_for_a_pixel() -> None:
+def test_dropout_is_drawn_once_per_pixel() -> None:
     net = tiny_generator(use_dropout=True)
     with torch.inference_mode():
         output = tiling.run_in_tiles(net, image(64, 64), 32, CPU)
     assert output.isfinite().all()
 
 
-def test_statistics_of_tiles_are_those_of_the_whole() -> None:
+def test_statistics_of_tiles_are_those_of_the_whole_image() -> None:
     values = torch.rand(1, 5, 40, 30, generator=torch.Generator().manual_seed(0)) + 1000
     statistics = Statistics(5)
     for rows in values.split(7, dim=2):
@@ -78,7 +78,7 @@ def test_statistics_of_tiles_are_those_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("in_files", [False, True])
-def test_a_canvas_gives_back_any_region(tmp_path: Path, in_files: bool) -> None:
+def test_a_canvas_returns_any_region(tmp_path: Path, in_files: bool) -> None:
     values = torch.rand(1, 2, 70, 101)
     canvas = Store(32, 70, tmp_path if in_files else None).canvas((2, 70, 101))
     for region in canvas.regions():
@@ -89,7 +89,7 @@ def test_a_canvas_gives_back_any_region(tmp_path: Path, in_files: bool) -> None:
     assert torch.equal(canvas.read(Region(0, 5, 0, 5)), values[..., :5, :5])
 
 
-def test_too_large_a_picture_is_tiled_and_that_is_said(monkeypatch, caplog) -> None:
+def test_an_image_that_is_too_large_is_tiled_and_that_is_logged(monkeypatch, caplog) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(translator, "NEVER_TOO_LARGE", 0)
     net, x = tiny_generator(), image(72, 80)
@@ -116,7 +116,7 @@ def test_the_estimated_work_is_that_of_the_convolutions() -> None:
     assert cost.peak_bytes == 4 * 2 * 200 * (8 + 8)
 
 
-def test_a_network_of_ones_own_is_refused_with_the_remedy() -> None:
+def test_an_unknown_layer_is_refused_with_the_remedy() -> None:
     class Own(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x

@@ -1,4 +1,4 @@
-"""Any size in, the same size out; pictures do not depend on those beside them."""
+"""Results have the size of the input and do not depend on other images of the batch."""
 
 import copy
 
@@ -31,7 +31,7 @@ def test_what_fits_is_not_padded() -> None:
         assert_near(Translator(net, CPU, InferenceSettings())(x), net(x))
 
 
-def test_padding_is_reflection_and_for_tiny_pictures_the_edge() -> None:
+def test_padding_is_reflection_and_for_tiny_images_the_edge() -> None:
     row = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 2, 6)
     padded, top, left = pad_to_size(row, 8, 8)
     assert padded[0, 0, 0].tolist() == [1, 0, 1, 2, 3, 4, 5, 4]
@@ -40,18 +40,18 @@ def test_padding_is_reflection_and_for_tiny_pictures_the_edge() -> None:
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_picture_does_not_depend_on_those_beside_it(norm: str) -> None:
+def test_an_image_does_not_depend_on_others_of_its_batch(norm: str) -> None:
     translate = Translator(tiny_generator(norm=norm), CPU, InferenceSettings())
     x = torch.rand(3, 3, 32, 32) * 2 - 1
     x[1] = -1
-    together = translate(x)
-    assert_near(together[0], translate(x[:1])[0])
+    batch = translate(x)
+    assert_near(batch[0], translate(x[:1])[0])
 
 
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)], ids=str
 )
-def test_precision_is_near_to_float32(precision: str, dtype: torch.dtype) -> None:
+def test_half_precision_is_close_to_float32(precision: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
     exact = Translator(net, CPU, InferenceSettings())(x)
@@ -61,7 +61,7 @@ def test_precision_is_near_to_float32(precision: str, dtype: torch.dtype) -> Non
     assert 0 < difference <= tolerance(dtype) * float(exact.abs().max())
 
 
-def test_what_decides_the_output_is_said() -> None:
+def test_dropout_and_norm_statistics_are_described() -> None:
     net = tiny_generator(norm="batch", use_dropout=True)
     assert describe([net]).startswith("generator: dropout on, as in training (--eval: off), batch")
     assert "own statistics" in describe([net])
@@ -71,7 +71,7 @@ def test_what_decides_the_output_is_said() -> None:
     assert describe([tiny_generator()]).startswith("generator: no dropout, instance norm")
 
 
-def test_weights_are_rounded_once_and_give_what_autocast_gives() -> None:
+def test_weights_are_rounded_once_with_the_result_of_autocast() -> None:
     net, x = tiny_generator(), torch.rand(1, 3, 32, 32) * 2 - 1
     layout = {"memory_format": torch.channels_last}
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -81,8 +81,8 @@ def test_weights_are_rounded_once_and_give_what_autocast_gives() -> None:
     assert net.model[1].bias.dtype == torch.float32
 
 
-def test_what_a_call_gave_outlives_the_next() -> None:
-    """Networks compiled into CUDA graphs write over their outputs."""
+def test_results_outlive_the_next_call() -> None:
+    """Networks compiled into CUDA graphs overwrite their outputs."""
     translate = Translator(WritesOver(), CPU, InferenceSettings())
     first = translate(torch.ones(1, 3, 8, 8))
     translate(torch.zeros(1, 3, 8, 8))
@@ -93,15 +93,15 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts(monkeypatch) -> None:
     monkeypatch.setattr(translator, "NEVER_TOO_LARGE", 0)
     net, x = tiny_generator(), torch.rand(5, 3, 32, 32) * 2 - 1
     expected = Translator(net, CPU, InferenceSettings())(x)
-    room = 2 * measure(net, (1, 3, 32, 32)).peak_bytes
-    monkeypatch.setattr(translator, "available_bytes", lambda device: room)
+    available = 2 * measure(net, (1, 3, 32, 32)).peak_bytes
+    monkeypatch.setattr(translator, "available_bytes", lambda device: available)
     sizes: list[int] = []
     net.register_forward_pre_hook(lambda _net, images: sizes.append(len(images[0])))
     assert_near(Translator(net, CPU, InferenceSettings())(x), expected)
     assert sizes == [1, 2, 2, 1]  # the first measures
 
 
-def test_pictures_with_their_own_statistics_outlive_each_other() -> None:
+def test_images_with_their_own_statistics_outlive_each_other() -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), WritesOver())
     x = torch.stack([torch.linspace(0, number, 192).view(3, 8, 8) for number in (1, 2)])
     first, second = Translator(net, CPU, InferenceSettings())(x)

@@ -51,12 +51,21 @@ def test_the_penalty_is_part_of_the_discriminator_loss_under_wgangp_alone() -> N
     for mode, expected in (("wgangp", 10.0), ("lsgan", 0.0)):
         loss_D = discriminator_loss(Slope(0.5), networks.GANLoss(mode), real, fake)
         assert float(loss_D.penalty.detach()) == pytest.approx(expected, rel=1e-5)
-        total = 0.5 * (loss_D.real + loss_D.fake) + loss_D.penalty
-        assert torch.equal(total, loss_D.total)
+        half_sum = 0.5 * (loss_D.real + loss_D.fake + loss_D.penalty)
+        assert torch.equal(half_sum, loss_D.total)
+
+
+def test_the_penalty_weighs_ten_times_the_critic_as_in_equation_3_of_wgan_gp() -> None:
+    """D(fake) - D(real) + 10 (|grad D| - 1)^2, here by hand, up to a common factor."""
+    real, fake = torch.full((2, 1, 4, 4), 0.75), torch.full((2, 1, 4, 4), 0.25)
+    critic = 0.5 * 16 * (0.25 - 0.75)  # slope * number of values * difference
+    penalty = 10 * (0.5 * 4 - 1) ** 2
+    loss_D = discriminator_loss(Slope(0.5), networks.GANLoss("wgangp"), real, fake)
+    assert float(loss_D.total.detach()) == pytest.approx(0.5 * (critic + penalty), rel=1e-5)
 
 
 def rates(epochs: int, **changes: object) -> list[float]:
-    """The learning rate of every epoch from epoch_count on."""
+    """Return the learning rate of every epoch from epoch_count on."""
     values = {"n_epochs": 3, "n_epochs_decay": 4, "lr_decay_iters": 2, "epoch_count": 1}
     opt = Namespace(**{**values, **changes})
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -84,12 +93,14 @@ def test_learning_rate_of_every_epoch(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", TABLES)
 @pytest.mark.parametrize("first", [2, 4, 7])
-def test_a_continued_run_has_the_rates_of_the_uninterrupted_one(policy: str, first: int) -> None:
+def test_a_resumed_run_has_the_learning_rates_of_an_uninterrupted_one(
+    policy: str, first: int
+) -> None:
     resumed = rates(8 - first, lr_policy=policy, epoch_count=first)
     assert resumed == pytest.approx(TABLES[policy][first - 1 :], rel=1e-12)
 
 
-def test_plateau_cuts_the_rate_when_the_metric_stops_falling() -> None:
+def test_plateau_cuts_the_learning_rate_when_the_metric_stops_falling() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = networks.get_scheduler(optimizer, Namespace(lr_policy="plateau"))
     for metric in (5, 4, 3):
