@@ -6,7 +6,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .transforms import check_channels
 
 
 class AlignedDataset(BaseDataset):
@@ -17,7 +16,7 @@ class AlignedDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        check_channels(opt, "input_nc", "output_nc")
+        self.check_channels("input_nc", "output_nc")
         self.AB_paths = make_dataset(Path(opt.dataroot) / opt.phase, opt.max_dataset_size)
         forward = opt.direction == "AtoB"
         self.A_nc = opt.input_nc if forward else opt.output_nc

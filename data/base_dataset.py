@@ -13,7 +13,7 @@ from util.images import Uint8Image
 from util.random_streams import stream
 
 from .reading.image_reader import ImageReader, crop_and_flip, size_of
-from .transforms import draw_crop_flip, get_params, get_transform
+from .transforms import check_channels, draw_crop_flip, get_params, get_transform
 
 __all__ = ["BaseDataset", "get_params", "get_transform"]
 
@@ -37,6 +37,10 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """Add flags of this data set and change the defaults of others."""
         return parser
+
+    def check_channels(self, *flags: str) -> None:
+        """Raise UsageError naming the first of `flags` whose number of channels cannot be read."""
+        check_channels(self.opt, *flags)
 
     def random(self, index: int) -> Random:
         """Return the random stream of one item in this epoch, the same in every worker process."""

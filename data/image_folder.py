@@ -11,7 +11,7 @@ from typing import Any
 import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
-from util.errors import UserError
+from util.errors import UnreadableImageError, UserError
 from util.images import upright_rgb
 
 # scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
@@ -63,20 +63,6 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
             f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
         )
     return paths
-
-
-class UnreadableImageError(UserError):
-    """An image file that cannot be read: `path` is its path, `reason` the decoder's message."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)  # the arguments with which pickle makes it again
-        self.path, self.reason = path, reason
-
-    def __str__(self) -> str:
-        return (
-            f"cannot read the image {self.path} ({self.reason}): repair it or remove it from the "
-            "folder"
-        )
 
 
 def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:

@@ -11,14 +11,13 @@ import numpy as np
 import torch.utils.data
 from torch import Tensor
 
-from util.errors import DataError, UserError
+from util.errors import DataError, UnreadableImageError, UserError
 from util.images import Uint8Image, to_float_tensor
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
-from .image_folder import UnreadableImageError
 from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
 from .transforms import batch_of

@@ -10,7 +10,6 @@ from util.files import list_folder
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .transforms import check_channels
 
 
 def without_results(paths: list[str], opt: Namespace) -> list[str]:
@@ -29,7 +28,7 @@ class SingleDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        check_channels(opt, "input_nc")
+        self.check_channels("input_nc")
         root = opt.dataroot
         if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
             parent = Path(root).parent

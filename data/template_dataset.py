@@ -9,7 +9,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .transforms import check_channels
 
 
 class TemplateDataset(BaseDataset):
@@ -26,7 +25,7 @@ class TemplateDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        check_channels(opt, "input_nc")
+        self.check_channels("input_nc")
         self.image_paths = make_dataset(opt.dataroot, opt.max_dataset_size)
 
     def __len__(self) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 from .base_dataset import BaseDataset
 from .image_folder import make_dataset
-from .transforms import check_channels
 
 
 class UnalignedDataset(BaseDataset):
@@ -19,7 +18,7 @@ class UnalignedDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        check_channels(opt, "input_nc", "output_nc")
+        self.check_channels("input_nc", "output_nc")
         self.A_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}A", opt.max_dataset_size)
         self.B_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}B", opt.max_dataset_size)
         forward = opt.direction == "AtoB"

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from util.checkpoints.run_folder import read_training_options
 from util.errors import UsageError
 from util.evaluation import METRICS, Figure
+from util.evaluation.epochs_page import EpochsPage, Side
 from util.evaluation.evaluation import own_random_streams
 from util.evaluation.figures import check_metrics, in_order
 from util.evaluation.translated import Translated
-from util.results.epochs_page import EpochsPage, Side
 from util.run.session import run_program, start_logging
 from util.sinks.curves import Curves, MetricCurves
 from util.sinks.gallery import Gallery

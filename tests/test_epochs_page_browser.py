@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_dashboard_browser import browser, wait  # noqa: F401 - a fixture
 
+from util.evaluation.epochs_page import EpochsPage, Side
 from util.evaluation.figures import Figure
-from util.results.epochs_page import EpochsPage, Side
 
 pytestmark = pytest.mark.slow
 

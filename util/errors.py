@@ -15,6 +15,20 @@ class DataError(UserError):
     """A mistake in the data, raised between two training steps, so that the state can be saved."""
 
 
+class UnreadableImageError(UserError):
+    """An image file that cannot be read: `path` is its path, `reason` the decoder's message."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)  # the arguments with which pickle makes it again
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"cannot read the image {self.path} ({self.reason}): repair it or remove it from the "
+            "folder"
+        )
+
+
 class UsageError(UserError):
     """A wrong command line, for which the entry scripts exit with 2."""
 

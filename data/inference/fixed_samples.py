@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from util.errors import UnreadableImageError
 from util.frozen_options import Options
 
 from ..base_dataset import BaseDataset
-from ..image_folder import UnreadableImageError
 from ..reading.image_reader import ImageReader
 from ..transforms import batch_of
 

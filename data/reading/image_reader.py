@@ -17,10 +17,10 @@ import PIL
 import torch
 from torch import Tensor
 
-from util.errors import DataError, UserError
+from util.errors import DataError, UnreadableImageError, UserError
 from util.images import Uint8Image, to_float_tensor, to_uint8
 
-from ..image_folder import UnreadableImageError, read_image
+from ..image_folder import read_image
 from ..transforms import CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft

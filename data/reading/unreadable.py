@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch.utils.data
 
-from util.errors import DataError
-
-from ..image_folder import UnreadableImageError
+from util.errors import DataError, UnreadableImageError
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from script_modules import script
 from tiny_runs import infer, make_run, pixels, tiny_generator
 
 from util.checkpoints.weights import save_weights
+from util.evaluation.epochs_page import SHEET_COLUMNS, EpochsPage, Side, sheet_epochs
 from util.evaluation.figures import Figure
-from util.results.epochs_page import SHEET_COLUMNS, EpochsPage, Side, sheet_epochs
 from util.run.session import run_program
 from util.sinks.gallery import Gallery
 from util.sinks.metrics_log import MetricsLog

@@ -15,14 +15,14 @@ from PIL import Image
 
 from data import create_dataset
 from data.base_dataset import BaseDataset
-from data.image_folder import UnreadableImageError, make_dataset, read_image
+from data.image_folder import make_dataset, read_image
 from data.loader import CustomDatasetDataLoader
 from data.reading.image_reader import crop_and_flip, size_of
 from data.reading.unreadable import NAMED, allowed
 from data.transforms import draw_crop_flip
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
-from util.errors import DataError, UserError
+from util.errors import DataError, UnreadableImageError, UserError
 from util.frozen_options import Options
 
 Make = Callable[..., Options]

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..evaluation.figures import Figure, best
-from ..evaluation.report import number
 from ..files import make_folder, write_atomically, write_text_atomically
 from ..images import ImageArray, save_image
+from .figures import Figure, best
+from .report import number
 
 PAGE, SHEET, IMAGES = "epochs.html", "epochs.png", "epochs"
 TEMPLATE = Path(__file__).with_name(PAGE)
