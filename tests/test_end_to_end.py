@@ -285,6 +285,6 @@ def test_help_imports_little_beside_torch(script: str) -> None:
     ours = {script, "data", "models", "options", "util"}
     assert imported > ours
     others = imported - ours - set(sys.stdlib_module_names)
-    assert others <= {"PIL", "dominate", "numpy", "torch", "torchvision", "tqdm"}
+    assert others <= {"PIL", "dominate", "numpy", "torch", "torchvision", "psutil", "tqdm"}
     slow = ("torch._dynamo", "torch._inductor", "torch.onnx", "torch.utils.tensorboard")
     assert not [name for name in done.stderr.split() if name.startswith(slow)]

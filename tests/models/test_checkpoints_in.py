@@ -94,7 +94,7 @@ def broken(kind: str, path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("truncated", "cut short or damaged"),
+        ("truncated", "truncated or damaged"),
         ("empty", "is empty"),
         ("text", "not a file that torch.save wrote"),
         ("list", "is not a state dict: it holds a list"),
