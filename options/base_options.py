@@ -220,11 +220,7 @@ def _add_data_flags(parser: argparse.ArgumentParser) -> None:
         choices=("AtoB", "BtoA"),
         help="direction of translation; BtoA swaps the two domains",
     )
-    add(
-        "--serial_batches",
-        action="store_true",
-        help="take images in order instead of randomly",
-    )
+    add("--serial_batches", action="store_true", help="take images in order instead of randomly")
     add(
         "--num_threads",
         type=int,
