@@ -307,7 +307,8 @@ def test_an_image_that_was_not_written_is_not_shown(folder: Path) -> None:
 
 
 STOPPED = """
-import os, runpy, sys, time
+import os, runpy, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start jobs without it
 from pathlib import Path
 from util.results import make_results
 from util.results.folder import OutputFolder
