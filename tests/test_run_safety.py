@@ -79,6 +79,11 @@ def test_a_group_of_runs_is_no_run_and_runs_do_not_nest(pictures: Path) -> None:
     (runs / "group" / "train_opt.txt").write_text("of an older toolkit")
     with pytest.raises(UserError, match=r"holds another run, .*one, which would be moved"):
         train(words(pictures, "group"))
+    (runs / "group" / "1_net_G_A.pth").write_bytes(
+        (runs / "group" / "one" / "latest_net_G_A.pth").read_bytes()
+    )
+    with pytest.raises(UserError, match=r"holds another run, .*one, which would be moved"):
+        train(words(pictures, "group", "--continue_train", "--epoch", "1"))
     assert (runs / "group" / "one" / "latest_net_G_A.pth").is_file()
 
 

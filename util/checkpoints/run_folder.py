@@ -46,19 +46,14 @@ def check_run_folder(opt: Options) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--name {opt.name}: {folder} is a file; choose another --name")
-    if opt.continue_train or not folder.is_dir() or not any(folder.iterdir()):
+    if opt.resume == "state" or not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not is_run(folder):
+    if not opt.continue_train and not is_run(folder):  # --continue_train says that it is one
         raise UserError(
             f"--name {opt.name}: {folder} is not a run (it holds no {OPTION_FILES[1]}), so nothing "
             "is written there; choose another --name, or move that folder away"
         )
-    inner_runs = [path.parent for path in folder.glob("*/**/train_opt.txt")]
-    if inner_runs:
-        raise UserError(
-            f"--name {opt.name}: {folder} holds another run, {inner_runs[0]}, which would be moved "
-            "with it; choose another --name"
-        )
+    _refuse_inner_runs(folder, opt.name)
 
 
 def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
@@ -73,8 +68,19 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -
     if resumes:
         remove_half_written(folder)
     elif folder.is_dir() and any(folder.iterdir()):
+        _refuse_inner_runs(folder, opt.name)  # also of a run that resumes at an earlier epoch
         _move_aside(folder)
     store_options(folder, opt, defaults)
+
+
+def _refuse_inner_runs(folder: Path, name: str) -> None:
+    """Raise UserError where moving a run aside would move others with it."""
+    inner_runs = [path.parent for path in folder.glob("*/**/train_opt.txt")]
+    if inner_runs:
+        raise UserError(
+            f"--name {name}: {folder} holds another run, {inner_runs[0]}, which would be moved "
+            "with it; choose another --name"
+        )
 
 
 def _move_aside(folder: Path) -> None:
