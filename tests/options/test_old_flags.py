@@ -8,6 +8,7 @@ import pytest
 from models.template_model import TemplateModel
 from options.base_options import BaseOptions, option_defaults
 from options.inference_run import adopt_from_run
+from options.old_flags import UNUSED, UNUSED_IN_INFERENCE
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from options.training_run import complete_training
@@ -283,3 +284,14 @@ def test_a_suffix_without_a_file_is_explained(
     with pytest.raises(ValueError, match="there is no latest_net_") as raised:
         adopt_from_run(opt)
     assert str(raised.value).endswith(message)
+
+
+def test_the_table_for_owners_of_forks_names_every_old_flag() -> None:
+    page = Path(__file__).parents[2] / "docs/migrating.md"
+    table = page.read_text(encoding="utf-8").split("## Flags")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    successors = {**RENAMED, **{old: f"{new} {value}" for old, (new, value) in SWITCHES.items()}}
+    for old, new in successors.items():
+        assert any(f"`--{old}`" in row[0] and f"`--{new}`" in row[1] for row in rows), old
+    for old in ("use_dropout", *UNUSED, *UNUSED_IN_INFERENCE):
+        assert any(f"`--{old}`" in row[0] for row in rows), old
