@@ -36,6 +36,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser that reports a mistake in one line and exits with 2."""
 
     training = False
+    typed: list[str] = []
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake, with the owner of a flag or the nearest flag, and exit with 2."""
@@ -45,6 +46,10 @@ class Parser(argparse.ArgumentParser):
             hint = owner_hint(word, self.training)
             if not hint and message.startswith("unrecognized"):
                 hint = near_flag(word, self)
+        elif message.startswith("argument --"):  # --input is --input_nc in training
+            flag = message.split()[1].rstrip(":")
+            words = {word.split("=")[0] for word in self.typed} - set(self._option_string_actions)
+            hint = "".join(owner_hint(w, self.training) for w in words if flag.startswith(w))
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
     def set_required(self, name: str, required: bool) -> None:
@@ -73,7 +78,7 @@ class BaseOptions:
     def parser(self, argv: list[str]) -> Parser:
         """Return the parser with the flags and defaults of the model and data set named in argv."""
         parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
-        parser.training = self.isTrain
+        parser.training, parser.typed = self.isTrain, argv
         self.initialize(parser)
         first = known_flags(parser, argv)
         model = models.find_model_using_name(first.model, self.isTrain)

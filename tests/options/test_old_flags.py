@@ -165,6 +165,8 @@ def test_a_flag_of_a_plugin_wins_over_an_old_one(monkeypatch) -> None:
     [
         (TrainOptions, ["--results_dir", "x"], "--results_dir is a flag of 02_inference.py"),
         (TrainOptions, ["--eval"], "--eval is a flag of 02_inference.py"),
+        (TrainOptions, ["--input", "photos"], "--input is a flag of 02_inference.py"),
+        (TrainOptions, ["--output=x"], "--output is a flag of 02_inference.py"),
         (TrainOptions, ["--how_many", "3"], "is now --num_test, a flag of 02_inference.py"),
         (TrainOptions, ["--model_suffix", "_A"], "--model_suffix is a flag of 02_inference.py"),
         (
@@ -295,3 +297,8 @@ def test_the_table_for_owners_of_forks_names_every_old_flag() -> None:
         assert any(f"`--{old}`" in row[0] and f"`--{new}`" in row[1] for row in rows), old
     for old in ("use_dropout", *UNUSED, *UNUSED_IN_INFERENCE):
         assert any(f"`--{old}`" in row[0] for row in rows), old
+
+
+def test_a_flag_of_this_program_without_its_value_has_no_hint(capsys) -> None:
+    line = error(TestOptions, ["--dataroot"], capsys)
+    assert "argument --dataroot/--input: expected one argument (--help" in line
