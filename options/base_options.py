@@ -10,10 +10,12 @@ from data.transforms import PREPROCESS
 from models.compute.compilation import COMPILE_MODES
 from models.compute.precision import PRECISIONS
 from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
-from util.errors import UsageError, did_you_mean
+from util.errors import UsageError
 from util.frozen_options import Options
 
+from .flag_hints import near_flag, owner_hint
 from .naming import run_name, suffixed_name
+from .old_flags import add_use_dropout, with_current_flags, with_current_values
 from .validation import validate
 
 _NOT_GIVEN = object()
@@ -33,12 +35,21 @@ PRECISION_HELP = (
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that reports a mistake in one line and exits with 2."""
 
+    training = False
+    typed: list[str] = []
+
     def error(self, message: str) -> NoReturn:
-        """Print the mistake, with the nearest flag for a misspelt one, and exit with 2."""
+        """Print the mistake, with the owner of a flag or the nearest flag, and exit with 2."""
         hint = ""
-        if message.startswith("unrecognized arguments: "):
+        if message.startswith(("unrecognized arguments: ", "ambiguous option: ")):
             word = message.split()[2].split("=")[0]
-            hint = did_you_mean(word, self._option_string_actions)
+            hint = owner_hint(word, self.training)
+            if not hint and message.startswith("unrecognized"):
+                hint = near_flag(word, self)
+        elif message.startswith("argument --"):  # --input is --input_nc in training
+            flag = message.split()[1].rstrip(":")
+            words = {word.split("=")[0] for word in self.typed} - set(self._option_string_actions)
+            hint = "".join(owner_hint(w, self.training) for w in words if flag.startswith(w))
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
     def set_required(self, name: str, required: bool) -> None:
@@ -51,7 +62,8 @@ class Parser(argparse.ArgumentParser):
 class BaseOptions:
     """The shared flags, and `parse` = `gather` (pure, repeatable), `finish`, `validate`.
 
-    Parsing touches no disk and no device, and prints nothing but errors and --help.
+    Parsing touches no disk and no device, and prints nothing but errors, --help and the new
+    names of old flags.
     """
 
     isTrain = False
@@ -66,6 +78,7 @@ class BaseOptions:
     def parser(self, argv: list[str]) -> Parser:
         """Return the parser with the flags and defaults of the model and data set named in argv."""
         parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
+        parser.training, parser.typed = self.isTrain, argv
         self.initialize(parser)
         first = known_flags(parser, argv)
         model = models.find_model_using_name(first.model, self.isTrain)
@@ -76,7 +89,10 @@ class BaseOptions:
 
     def gather(self, argv: list[str]) -> Options:
         """Return the options of the command line; `given` holds the names of those in it."""
+        argv = with_current_values(argv)
+        argv = with_current_flags(argv, self.parser(argv), self.isTrain)
         parser = self.parser(argv)
+        add_use_dropout(parser)
         marks = {action.dest: _NOT_GIVEN for action in parser._actions if action.dest != "help"}
         typed = vars(parser.parse_args(argv, argparse.Namespace(**marks)))
         given = frozenset(name for name, value in typed.items() if value is not _NOT_GIVEN)

@@ -81,11 +81,17 @@ def _typed_flags(opt: Options) -> str:
 
 
 def _hint(opt: Options, folder: Path) -> str:
-    """Return a hint at `_A` for --model_suffix A, G_A or the like, empty where it has no file."""
-    meant = f"_{opt.model_suffix.removeprefix('G').lstrip('_')}"
-    if opt.model_suffix and meant != opt.model_suffix and _exists(folder, epoch_label(opt), meant):
+    """Return a hint at the suffix that has a file: `_A` for A or G_A, none for `_A` of pix2pix."""
+    if not opt.model_suffix:
+        return ""
+    epoch, meant = epoch_label(opt), f"_{opt.model_suffix.removeprefix('G').lstrip('_')}"
+    numbered = re.fullmatch(r"(.*\D)(\d+)", meant)
+    exists = _exists(folder, epoch, meant) or (
+        numbered and _exists(folder, numbered[2], numbered[1])
+    )
+    if exists and meant != opt.model_suffix:
         return f"; did you mean --model_suffix {meant}?"
-    return ""
+    return "; leave out --model_suffix" if _exists(folder, epoch, "") else ""
 
 
 def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:

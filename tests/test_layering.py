@@ -40,7 +40,7 @@ LAYERS = {
         ["__init__.py"],
     ],
     "options": [
-        ["__init__.py", "naming.py", "validation.py"],
+        ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "validation.py"],
         ["base_options.py", "inference_run.py"],
         ["*_options.py", "training_run.py"],
     ],

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import UserError
 from ..files import remove_half_written, write_text_atomically
 from ..frozen_options import Options
+from ..old_names import with_current_names
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +138,9 @@ def _flags(opt: Options, defaults: Mapping[str, Any]) -> dict[str, Any]:
 def read_training_options(folder: Path) -> dict[str, Any]:
     """Return the options that a run was trained with, or {} where none are stored.
 
-    They are read from `train_opt.json`, or from the `train_opt.txt` of a run of the reference.
-    Raises UserError where the file is damaged.
+    They are read from `train_opt.json`, or from the text of a run of the reference, whose options
+    get their names of today: `train_opt.txt`, or `opt.txt` unless testing wrote it last. Raises
+    UserError where the file is damaged.
     """
     stored = folder / "train_opt.json"
     if stored.is_file():
@@ -146,8 +148,12 @@ def read_training_options(folder: Path) -> dict[str, Any]:
             return json.loads(stored.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{stored} is damaged ({error}): delete it or correct it") from error
-    text = folder / "train_opt.txt"
-    return _parse_options_text(text.read_text(encoding="utf-8")) if text.is_file() else {}
+    for name in OPTION_FILES[1:]:
+        if (folder / name).is_file():
+            options = _parse_options_text((folder / name).read_text(encoding="utf-8"))
+            of_training = name != "opt.txt" or options.get("isTrain", False)
+            return with_current_names(options) if of_training else {}
+    return {}
 
 
 def _parse_options_text(text: str) -> dict[str, Any]:

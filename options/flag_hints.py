@@ -1,0 +1,54 @@
+"""What to do about a flag that a program does not know."""
+
+import argparse
+import importlib
+from contextlib import suppress
+
+import data
+import models
+from util.errors import did_you_mean
+from util.old_names import RENAMED, SWITCHES
+
+PROGRAMS = {
+    True: ("01_train.py", "train_options", "TrainOptions"),
+    False: ("02_inference.py", "test_options", "TestOptions"),
+}
+"""Whether a program trains -> its file, and the module and the class of its options."""
+
+
+def owner_hint(word: str, training: bool) -> str:
+    """Return `; --lr is a flag of 01_train.py` or the like, "" where nothing has that flag."""
+    name = word.removeprefix("--")
+    owner = _owner(word, training)
+    if owner:
+        return f"; {word} is a flag of {owner}"
+    new = f"--{RENAMED.get(name, SWITCHES.get(name, ('',))[0])}"
+    owner = _owner(new, training)
+    return f"; {word} is now {new}, a flag of {owner}" if owner else ""
+
+
+def near_flag(word: str, parser: argparse.ArgumentParser) -> str:
+    """Return `; did you mean --X?`, with X a flag of the parser or an old one, or ""."""
+    old = [f"--{name}" for name in (*RENAMED, *SWITCHES)]
+    return did_you_mean(word, [*parser._option_string_actions, *old])
+
+
+def _owner(flag: str, training: bool) -> str:
+    """Return the program, or the models or data sets, that have a flag, "" where none has."""
+    for program in (training, not training):
+        script, module, name = PROGRAMS[program]
+        # imported here, where a command line was wrong: these modules import this one
+        options = getattr(importlib.import_module(f".{module}", __package__), name)()
+        place = "" if program == training else f"{script} "
+        if place and flag in options.parser([])._option_string_actions:
+            return script
+        plugins = {"--model": models.model_names(program), "--dataset_mode": data.dataset_names()}
+        for kind, names in plugins.items():
+            owners = []
+            for plugin in names:
+                with suppress(Exception):  # a plug-in that fails is named when it is used
+                    if flag in options.parser([kind, plugin])._option_string_actions:
+                        owners.append(plugin)
+            if owners:
+                return f"{place}{kind} {' or '.join(owners)}"
+    return ""
