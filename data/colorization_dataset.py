@@ -14,6 +14,8 @@ from .image_folder import make_dataset
 class ColorizationDataset(BaseDataset):
     """The images of `<dataroot>/{phase}` in CIE Lab: A is L / 50 - 1, B is ab / 110."""
 
+    draws_from_own_stream = True
+
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """Set one input channel (L) and two output channels (ab)."""

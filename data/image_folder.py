@@ -17,7 +17,9 @@ from util.images import upright_rgb
 # scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
 Image.MAX_IMAGE_PIXELS = None
 
-IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
+"""Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
 
@@ -30,7 +32,7 @@ DAMAGE = (
 
 def is_image_file(name: str) -> bool:
     """Return whether the extension of a file name is that of an image."""
-    return name.lower().endswith(IMG_EXTENSIONS)
+    return name.lower().endswith(tuple(IMG_EXTENSIONS))
 
 
 def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
@@ -59,9 +61,8 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
     paths = find_images(folder, max_dataset_size)
     if not paths:
-        raise UserError(
-            f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
-        )
+        endings = " ".join(dict.fromkeys(ending.lower() for ending in IMG_EXTENSIONS))
+        raise UserError(f"--dataroot: {folder} holds no image (endings read: {endings})")
     return paths
 
 

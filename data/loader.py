@@ -18,9 +18,9 @@ from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
+from .items import batch_of, load_item, seeds_global_streams
 from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
-from .transforms import batch_of
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ class CustomDatasetDataLoader:
         self.next_epoch: int = opt.epoch_count
         self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
         self.cache: str = opt.cache
+        # threads would disturb what each other draws from the global random streams
+        self._can_use_threads = not seeds_global_streams(dataset)
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
             _Keyed(dataset, opt),
@@ -88,7 +90,8 @@ class CustomDatasetDataLoader:
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
         reader = _reader_of(self.dataset)
-        for loaded in self._warm_batches() if reader and reader.warm() else self._loader:
+        warm = reader and reader.warm() and (self._can_use_threads or self.cache == "ram")
+        for loaded in self._warm_batches() if warm else self._loader:
             self.unreadable.note(loaded.unreadable)
             if isinstance(loaded.content, DataError):
                 raise loaded.content
@@ -146,25 +149,25 @@ class _Keyed(torch.utils.data.Dataset[_Loaded]):
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
-        self.dataset, self.isTrain = dataset, opt.isTrain
+        self.dataset, self.opt = dataset, opt
         self.tries = tries(opt, len(dataset))
 
     def __getitem__(self, key: Key) -> _Loaded:
-        self.dataset.epoch, index = key
+        epoch, index = key
         unreadable: list[UnreadableImageError] = []
         for step in range(self.tries):
-            content = self._item((index + step) % len(self.dataset))
+            content = self._item((index + step) % len(self.dataset), epoch)
             unreadable += self._skipped()
             if not isinstance(content, UnreadableImageError):
                 return _Loaded(content, unreadable)
             last = content
-            if self.isTrain:
+            if self.opt.isTrain:
                 unreadable.append(last)
         return _Loaded(DataError(str(last)), unreadable)
 
-    def _item(self, index: int) -> dict[str, Any] | UnreadableImageError | DataError:
+    def _item(self, index: int, epoch: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
-            return self.dataset[index]
+            return load_item(self.dataset, index, self.opt, epoch)
         except UnreadableImageError as error:
             return error
         except UserError as error:
@@ -204,9 +207,8 @@ def _collate_packed(items: list[_Loaded]) -> _Loaded:
 
 
 def _reader_of(dataset: BaseDataset) -> ImageReader | None:
-    """Return the reader of a data set; a plug-in may have none, or something else of that name."""
-    reader = getattr(dataset, "reader", None)
-    return reader if isinstance(reader, ImageReader) else None
+    """Return the reader of a data set; a plug-in may have none."""
+    return getattr(dataset, "_image_reader", None)
 
 
 def _pinned(batch: Any) -> dict[str, Any]:
@@ -255,6 +257,8 @@ def unpack(batch: dict[str, Any]) -> dict[str, Any]:
 
 def _packed(value: Any) -> Any:
     if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != 4:
+        return value
+    if value.requires_grad or value.device.type != "cpu":  # as a plug-in may return
         return value
     values = value.numpy()
     with np.errstate(invalid="ignore"):  # values that are not exact are detected below

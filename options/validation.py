@@ -33,6 +33,8 @@ LARGEST_SEED = 2**63 - 1
 """The largest seed that PyTorch's random generators take."""
 TWO_DOMAINS = ("cycle_gan", "pix2pix", "colorization")
 """Models that take images A and B."""
+PAIRS = ("unaligned", "aligned", "colorization")
+"""Our data sets that give images A and B; those of plug-ins may give A alone."""
 MAX_ASPECT_RATIO = 100
 """Of --aspect_ratio and its inverse; beyond it results exceed the memory."""
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
@@ -43,7 +45,7 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
-    if opt.model == "test" and opt.dataset_mode != "single":
+    if opt.model == "test" and opt.dataset_mode in PAIRS:
         raise UsageError(
             f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "
             "to translate with pairs or both ways use --model pix2pix or cycle_gan"

@@ -26,9 +26,9 @@ LAYERS = {
     ],
     "data": [
         ["image_folder.py", "transforms.py"],
-        ["reading/*"],
+        ["reading/*", "transform_helpers.py"],
         ["base_dataset.py"],
-        ["*_dataset.py"],
+        ["*_dataset.py", "items.py"],
         ["loader.py", "inference/*"],
         ["__init__.py"],
     ],

@@ -6,13 +6,36 @@ state is saved.
 """
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
 def stream(seed: int, *key: int | str) -> random.Random:
     """Return a generator that depends on `seed` and `key` only, and is equal on every platform."""
     return random.Random("/".join(str(part) for part in (seed, *key)))
+
+
+@contextmanager
+def global_streams(seed: int, *key: int | str) -> Iterator[None]:
+    """Seed the streams of `random`, `numpy.random` and `torch` (CPU) by `seed` and `key` alone.
+
+    They are restored on leaving, so that whatever else draws from them is not disturbed. They are
+    those of the whole process: no other thread may draw from them meanwhile.
+    """
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seeds = stream(seed, *key)
+    random.seed(seeds.getrandbits(64))
+    np.random.seed(seeds.getrandbits(32))
+    torch.default_generator.manual_seed(seeds.getrandbits(63))
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
 def permutation(n: int, seed: int, *key: int | str) -> list[int]:

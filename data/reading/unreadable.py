@@ -92,4 +92,6 @@ class UnreadableImages:
 
 
 def _is_list(name: str, value: object) -> bool:
-    return name.endswith("_paths") and isinstance(value, list)
+    if not name.endswith("_paths") or not isinstance(value, list):
+        return False
+    return all(isinstance(path, str) for path in value)

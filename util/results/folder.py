@@ -60,7 +60,8 @@ class OutputFolder(Results):
     def _save(self, image: Tensor, path: str) -> None:
         translation = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
-            write_image(translation, self.target(path), self.opt.quality, Path(path))
+            source = Path(path) if Path(path).is_file() else None  # a plug-in names what it likes
+            write_image(translation, self.target(path), self.opt.quality, source)
         except EncodeError as error:  # other images may still fit
             self.failures.append(str(error))
             log.warning("skipped: %s", error)

@@ -98,7 +98,7 @@ def relative_to_input(path: str, opt: Namespace) -> PurePosixPath:
 def unique_stem(path: str, opt: Namespace) -> str:
     """Return the stem of an image file, with its extension where a.png is beside a.jpg."""
     image = Path(path)
-    if image == Path(opt.dataroot):
+    if image == Path(opt.dataroot) or not image.is_file():  # a plug-in may name what is no file
         return image.stem
     return _stems(str(image.parent)).get(image.name, image.stem)
 

@@ -83,7 +83,8 @@ class Health:
 
     def _end(self, where: dict[str, Any], losses: Mapping[str, Any], what: str) -> NoReturn:
         values = {name: str(float(value)) for name, value in losses.items()}
-        write_text_atomically(self.report, json.dumps({**where, "losses": values}, indent=1) + "\n")
+        text = json.dumps({**where, "losses": values}, indent=1, default=str) + "\n"
+        write_text_atomically(self.report, text)
         raise UserError(
             f"{what} step {where['step']}; {self.report} names the images of that step. "
             f"{self._remedy()}"
