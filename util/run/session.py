@@ -38,6 +38,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # all memory is written to
     return opt
 
 
