@@ -122,3 +122,14 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return an item: images (C, H, W) in [-1, 1] and their paths."""
+
+    def compact_item(self, index: int) -> dict[str, Any]:
+        """Return the item as it is sent from a worker process; `complete` makes batches of such.
+
+        A data set overrides both where an item is larger than what it is computed from.
+        """
+        return self[index]
+
+    def complete(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch of what `compact_item` returned as a batch of items."""
+        return batch

@@ -26,16 +26,19 @@ def seeds_global_streams(dataset: object) -> bool:
     return not vars(type(dataset)).get("draws_from_own_stream", False)
 
 
-def load_item(dataset: BaseDataset, index: int, opt: Namespace, epoch: int = 1) -> Item:
+def load_item(
+    dataset: BaseDataset, index: int, opt: Namespace, epoch: int = 1, compact: bool = False
+) -> Item:
     """Return `dataset[index]` with names: `A_paths`, and `B_paths` where there is a `B`.
 
     What a plug-in draws from `random`, `numpy.random` and `torch` depends on (seed, epoch, index)
-    alone; see `global_streams` about threads. Its NumPy arrays become tensors. Raises UserError
-    where the item is no dict, or holds an image of Pillow.
+    alone; see `global_streams` about threads. Its NumPy arrays become tensors. `compact`: the item
+    of our own data sets is `compact_item`. Raises UserError where the item is no dict, or holds an
+    image of Pillow.
     """
     dataset._item_epoch = epoch
     if not seeds_global_streams(dataset):
-        return dataset[index]
+        return dataset.compact_item(index) if compact else dataset[index]
     with global_streams(opt.seed or 0, "plug-in's item", epoch, index):
         item: Any = dataset[index]
     name = type(dataset).__name__

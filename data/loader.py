@@ -13,6 +13,7 @@ from torch import Tensor
 
 from util.errors import DataError, UnreadableImageError, UserError
 from util.images import Uint8Image, to_float_tensor
+from util.memory import SHARED_MEMORY_IS_FULL
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
@@ -97,7 +98,13 @@ class CustomDatasetDataLoader:
                 raise loaded.content
             if reader:
                 reader.log_if_full()
-            yield unpack(loaded.content)
+            yield self._completed(unpack(loaded.content))
+
+    def _completed(self, batch: dict[str, Any]) -> dict[str, Any]:
+        completed = self.dataset.complete(batch)
+        return (
+            _pinned(completed) if self._loader.pin_memory and completed is not batch else completed
+        )
 
     def report(self) -> None:
         """Log how many images were unreadable, at the end of training."""
@@ -167,7 +174,7 @@ class _Keyed(torch.utils.data.Dataset[_Loaded]):
 
     def _item(self, index: int, epoch: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
-            return load_item(self.dataset, index, self.opt, epoch)
+            return load_item(self.dataset, index, self.opt, epoch, compact=True)
         except UnreadableImageError as error:
             return error
         except UserError as error:
@@ -203,7 +210,16 @@ def _collate_packed(items: list[_Loaded]) -> _Loaded:
     loaded = _collate(items)
     if isinstance(loaded.content, DataError):
         return loaded
-    return loaded._replace(content=pack(loaded.content))
+    content = pack(loaded.content)
+    try:
+        # here and not in the thread that sends them, whose error would leave the run waiting
+        for value in content.values():
+            if isinstance(value, Tensor) and value.device.type == "cpu":
+                value.share_memory_()
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        return loaded._replace(content=DataError(f"{SHARED_MEMORY_IS_FULL} ({reason})"))
+    return loaded._replace(content=content)
 
 
 def _reader_of(dataset: BaseDataset) -> ImageReader | None:

@@ -71,6 +71,11 @@ def validate(opt: Namespace) -> None:
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
             f"{opt.accumulate} sums; use --compile default"
         )
+    if opt.grad_checkpoint and opt.compile in CUDA_GRAPH_MODES:
+        raise UsageError(
+            f"--compile {opt.compile}: CUDA graphs overwrite what --grad_checkpoint recomputes; "
+            "use --compile default, or leave one of them out"
+        )
 
 
 def _check_ranges(opt: Namespace) -> None:

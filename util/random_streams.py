@@ -44,6 +44,29 @@ def permutation(n: int, seed: int, *key: int | str) -> list[int]:
     return torch.randperm(n, generator=generator).tolist()
 
 
+@contextmanager
+def own_random_streams(seed: int) -> Iterator[None]:
+    """Random streams that begin at `seed`; those of the caller are as they were afterwards."""
+    python, numpy = random.getstate(), np.random.get_state()
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(gpus)):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
+        if gpus:
+            torch.cuda.manual_seed_all(seed)
+        if mps is not None:
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            if mps is not None:
+                torch.mps.set_rng_state(mps)
+
+
 def draw_seed() -> int:
     """Return a seed in [0, 2**31) from the operating system, small enough to type."""
     return random.SystemRandom().randrange(2**31)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..parts.schedules import get_scheduler
+from .precision import check_loss_scaling
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Optimization:
 
     def __init__(self, device: torch.device, accumulate: int = 1, scaled: bool = False) -> None:
         self.device, self.accumulate, self.scaled = device, accumulate, scaled
+        if scaled:
+            check_loss_scaling(device)
         self.optimizers: list[Optimizer] = []
         self.schedulers: list[Any] = []
         self.best_metric = math.inf
@@ -43,8 +46,10 @@ class Optimization:
         """Make an Adam optimizer of all weights of the networks and append it to `optimizers`."""
         parameters = [parameter for net in nets for parameter in net.parameters()]
         betas = (beta1, 0.999)
+        # on MPS the fused kernel of many versions ignores the scale of the loss
+        fused = not (self.scaled and self.device.type == "mps")
         try:
-            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=fused)
         except RuntimeError:  # this PyTorch has no fused kernel for the device, as 2.4 on MPS
             optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
         self.optimizers.append(optimizer)

@@ -66,15 +66,36 @@ class ReflectionPad2d(nn.ReflectionPad2d):
     def __init__(self, padding: int) -> None:
         super().__init__(padding)
         self.pads_float16 = pads_float16()
+        self.by_flips = torch.are_deterministic_algorithms_enabled() and not pads_alike()
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H + 2 p, W + 2 p)."""
         if input.device.type != "cpu":
+            if self.by_flips and torch.is_grad_enabled():
+                return reflect(input, self.padding[0])
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
             if input.dtype == torch.float16 and not self.pads_float16:
                 return super().forward(input.float()).half()
             return super().forward(input)
+
+
+def reflect(input: Tensor, p: int) -> Tensor:
+    """Pad by reflection, (N, C, H, W) -> (N, C, H + 2 p, W + 2 p), from flipped parts of the input.
+
+    The backward pass adds the parts in a fixed order.
+    """
+    for axis, side in ((2, input.shape[2]), (3, input.shape[3])):
+        before = input.narrow(axis, 1, p).flip(axis)
+        after = input.narrow(axis, side - 1 - p, p).flip(axis)
+        input = torch.cat([before, input, after], axis)
+    return input
+
+
+def pads_alike() -> bool:
+    """Return whether PyTorch's gradients of reflection padding on GPUs repeat: from 2.6 on."""
+    major, minor = torch.__version__.split(".")[:2]
+    return (int(major), int(minor)) >= (2, 6)
 
 
 @lru_cache

@@ -98,6 +98,8 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
         (["--model", "foo"], "(there are: colorization, cycle_gan, pix2pix, template) "),
         (["--n_epochs", "0", "--n_epochs_decay", "0"], "no epoch to train"),
         (["--accumulate", "2", "--compile", "reduce-overhead"], "use --compile default"),
+        (["--grad_checkpoint", "--compile", "reduce-overhead"], "what --grad_checkpoint recompu"),
+        (["--grad_checkpoint", "--compile", "max-autotune"], "what --grad_checkpoint recomputes"),
         (["--epoch_count", "201"], "beyond the last epoch, 200"),
         (["--n_epochs", "-1"], "--n_epochs -1: must not be negative"),
         (["--crop_size", "512"], "--crop_size 512 is larger than --load_size 286"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import remove_half_written, write_text_atomically
+from ..files import remove_half_written, replace_file, write_text_atomically
 from ..frozen_options import Options
 from ..old_names import with_current_names
 
@@ -87,7 +87,7 @@ def _refuse_inner_runs(folder: Path, name: str) -> None:
 def _move_aside(folder: Path) -> None:
     aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
     try:
-        folder.rename(aside)
+        replace_file(folder, aside)
     except OSError as error:
         raise UserError(
             f"cannot move the older run {folder} aside ({error.strerror}): "

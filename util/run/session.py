@@ -38,6 +38,8 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # all memory is written to before it is read, so filling it only costs time
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return opt
 
 
