@@ -125,7 +125,7 @@ def apply_separately(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
 
 def discriminator_loss(
     discriminator: nn.Module,
-    gan_loss: GANLoss,
+    gan_loss: nn.Module,
     real: Tensor,
     fake: Tensor,
     apply: Apply = apply_separately,
@@ -138,7 +138,7 @@ def discriminator_loss(
     """
     fake = fake.detach()
     penalty = real.new_zeros(())
-    if gan_loss.gan_mode == "wgangp":
+    if getattr(gan_loss, "gan_mode", "") == "wgangp":  # a subclass may have a loss of its own
         penalty = gradient_penalty(discriminator, real, fake)
     if fake_first:
         on_fake, on_real = apply(discriminator, fake, real)

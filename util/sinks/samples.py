@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from ..images import Visual
 
 SHOWN_PREFIXES = ("real", "fake")
 """Beginnings of the labels that are shown; a model without such labels shows all."""
@@ -14,7 +16,7 @@ SHOWN_PREFIXES = ("real", "fake")
 
 def translate_samples(
     model: Any, batches: Sequence[Mapping[str, Any]]
-) -> list["OrderedDict[str, Tensor]"]:
+) -> list["OrderedDict[str, Visual]"]:
     """Return label -> images (N, C, H, W) in [-1, 1] for each batch, and restore the model.
 
     Dropout is off and batch norm uses its running statistics; random streams are untouched. Raises
