@@ -159,7 +159,7 @@ class BaseModel(ABC):
         """Return all that resuming exactly needs, as tensors and plain containers."""
         nets = {name: bare_state_dict(net) for name, net in self._trained_networks().items()}
         pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
-        metric = {"metric": float(self.metric)} if self.metric else {}
+        metric = {"metric": self._metric()} if self._metric() else {}
         return {"networks": nets, "pools": pools, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -204,8 +204,7 @@ class BaseModel(ABC):
 
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each epoch."""
-        metric = float(self.metric)
-        self.optimization.end_epoch(self.current_loss_tensors(), metric if metric != 0 else None)
+        self.optimization.end_epoch(self.current_loss_tensors(), self._metric() or None)
 
     @property
     def learning_rate(self) -> float:
@@ -302,6 +301,9 @@ class BaseModel(ABC):
 
     def _networks(self) -> "OrderedDict[str, nn.Module]":
         return self._declared("model_names")
+
+    def _metric(self) -> float:
+        return float(as_scalar(self.metric, self.device))
 
     def _trained_networks(self) -> dict[str, nn.Module]:
         nets = self._networks()
