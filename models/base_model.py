@@ -23,18 +23,18 @@ from util.checkpoints.weights import (
     save_weights,
     weights_path,
 )
-from util.devices import pick_device
-from util.image_pool import ImagePool
+from util.devices import choose_device
+from util.errors import UserError
+from util.images import Visual
 
 from . import networks
+from .compute.attributes import declared, image_pools, unlisted_networks
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
-from .compute.optimization import Optimization, read_scalars
+from .compute.optimization import Optimization, as_scalar, read_scalars
+from .compute.replaced_methods import refuse_unused_methods
 
 log = logging.getLogger(__name__)
-
-ATTRIBUTE_PREFIXES = {"model_names": "net", "loss_names": "loss_", "visual_names": ""}
-"""Of the attribute that a name in each list stands for."""
 
 
 class BaseModel(ABC):
@@ -42,18 +42,30 @@ class BaseModel(ABC):
 
     A plug-in fills three lists of names and sets the attributes that they stand for:
     `model_names` (X: the network `self.netX`), `loss_names` (x: the scalar `self.loss_x`) and
-    `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
+    `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1], or one image as a NumPy array
+    (H, W, 3) uint8). It steps its optimizers by `minimize`, or by itself with `loss.backward()` and
+    `optimizer.step()`; then --accumulate and --precision fp16 are refused.
     """
+
+    # methods of the reference -> those that do their work here: a subclass that overrides one of
+    # the former without the latter would have no effect
+    replaced_methods: Mapping[str, str] = {}
 
     # names X of the networks self.netX that make_generator (A -> B first) and make_discriminator
     # make: the options read their architecture from weight files
     generators: tuple[str, ...] = ()
     discriminators: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Raise UsageError for a subclass that overrides a method which would never be called."""
+        super().__init_subclass__(**more)
+        refuse_unused_methods(cls, BaseModel)
+
     def __init__(self, opt: Namespace) -> None:
-        self.opt = opt
+        self.opt = opt = choose_device(opt)  # create_model has done so, a test may not
         self.isTrain: bool = opt.isTrain
-        self.device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+        self.device: torch.device = opt.device
+        self.gpu_ids: list[int] = opt.gpu_ids
         self.forward_pass = ForwardPass(opt, self.device)
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
@@ -62,6 +74,8 @@ class BaseModel(ABC):
         self.model_names: list[str] = []
         self.visual_names: list[str] = []
         self.image_paths: list[str] = []
+        self.metric: Tensor | float = 0
+        """What `--lr_policy plateau` watches, where a model sets it; else see `observe`."""
 
     @property
     def optimizers(self) -> list[Optimizer]:
@@ -104,8 +118,10 @@ class BaseModel(ABC):
     def check_sizes(self, batch: Mapping[str, Any]) -> None:
         """Raise DataError, naming the file, if a network cannot take the size of an image.
 
-        A plug-in whose networks get other images than those of the batch overrides this.
+        Called with each batch before its step; a plug-in whose networks get other images overrides
+        it.
         """
+        self.forward_pass.begin_step()
         check_sizes(self.opt, self._networks(), batch)
 
     def setup(self, opt: Namespace) -> None:
@@ -113,9 +129,11 @@ class BaseModel(ABC):
 
         Raises UserError if a weight file is missing or does not fit.
         """
-        for net in self._networks().values():
+        for net in self._trained_networks().values():
             self.forward_pass.prepare(net)
         if self.isTrain:
+            if not self.optimizers:
+                raise UserError(f"{type(self).__name__} appends no optimizer to self.optimizers")
             self.optimization.make_schedulers(opt)
         else:
             self.load_networks(epoch_label(opt))
@@ -124,7 +142,7 @@ class BaseModel(ABC):
         self.print_networks(opt.verbose)
 
     def _load_start_weights(self) -> None:
-        paths = find_start_weights(self.opt, self.model_names, self.save_dir)
+        paths = find_start_weights(self.opt, self.model_names, Path(self.save_dir))
         self._load_weights(paths)
         missing = [name for name in self.model_names if name not in paths]
         log.info(
@@ -139,17 +157,19 @@ class BaseModel(ABC):
 
     def training_state(self) -> dict[str, Any]:
         """Return all that resuming exactly needs, as tensors and plain containers."""
-        nets = {name: bare_state_dict(net) for name, net in self._networks().items()}
-        pools = {name: pool.state_dict() for name, pool in self._pools().items()}
-        return {"networks": nets, "pools": pools, **self.optimization.state_dict()}
+        nets = {name: bare_state_dict(net) for name, net in self._trained_networks().items()}
+        pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
+        metric = {"metric": self._metric()} if self._metric() else {}
+        return {"networks": nets, "pools": pools, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Restore what `training_state` returned. Raises UserError if weights do not fit."""
-        path = state_path(self.save_dir)
-        for name, net in self._networks().items():
+        path = state_path(Path(self.save_dir))
+        for name, net in self._trained_networks().items():
             load_into(net, state["networks"].get(name, {}), path)
+        self.metric = state.get("metric", 0)
         self.optimization.load_state_dict(state)
-        for name, pool in self._pools().items():
+        for name, pool in image_pools(vars(self)).items():
             if name in state["pools"]:
                 pool.load_state_dict(state["pools"][name], self.device)
 
@@ -184,7 +204,7 @@ class BaseModel(ABC):
 
     def update_learning_rate(self) -> None:
         """Set the learning rate of the next epoch; called at the end of each epoch."""
-        self.optimization.end_epoch(self.current_loss_tensors())
+        self.optimization.end_epoch(self.current_loss_tensors(), self._metric() or None)
 
     @property
     def learning_rate(self) -> float:
@@ -195,8 +215,8 @@ class BaseModel(ABC):
         """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
         self.optimization.observe(metric)
 
-    def get_current_visuals(self) -> "OrderedDict[str, Tensor]":
-        """Return the declared images by name, (N, C, H, W) in [-1, 1]."""
+    def get_current_visuals(self) -> "OrderedDict[str, Visual]":
+        """Return the declared images by name, see `util.images.Visual`."""
         return self._declared("visual_names")
 
     def get_current_losses(self) -> "OrderedDict[str, float]":
@@ -205,8 +225,8 @@ class BaseModel(ABC):
 
     def current_loss_tensors(self) -> dict[str, Tensor]:
         """Return the losses that a step has set, by name, as scalars on the device."""
-        names = [name for name in self.loss_names if hasattr(self, f"loss_{name}")]
-        return {name: getattr(self, f"loss_{name}") for name in names}
+        names = (name for name in self.loss_names if hasattr(self, f"loss_{name}"))
+        return {name: as_scalar(getattr(self, f"loss_{name}"), self.device) for name in names}
 
     def weights(self) -> list[Tensor]:
         """Return the weights of all networks."""
@@ -214,16 +234,17 @@ class BaseModel(ABC):
 
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network."""
-        self.save_dir.mkdir(parents=True, exist_ok=True)
+        folder = Path(self.save_dir)  # a plug-in may have set it, as text
+        folder.mkdir(parents=True, exist_ok=True)
         for name, net in self._networks().items():
-            save_weights(net, weights_path(self.save_dir, str(epoch), name))
+            save_weights(net, weights_path(folder, str(epoch), name))
 
     def load_networks(self, epoch: int | str) -> None:
         """Load `<epoch>_net_<name>.pth` into every network.
 
         Raises UserError if a file is missing (it lists the files of the folder) or does not fit.
         """
-        paths = find_all_weights(self.save_dir, str(epoch), self.model_names)
+        paths = find_all_weights(Path(self.save_dir), str(epoch), self.model_names)
         self._load_weights(paths)
         for path in paths.values():
             log.info("loaded %s", path)
@@ -281,17 +302,12 @@ class BaseModel(ABC):
     def _networks(self) -> "OrderedDict[str, nn.Module]":
         return self._declared("model_names")
 
-    def _pools(self) -> dict[str, ImagePool]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
+    def _metric(self) -> float:
+        return float(as_scalar(self.metric, self.device))
+
+    def _trained_networks(self) -> dict[str, nn.Module]:
+        nets = self._networks()
+        return {**nets, **unlisted_networks(vars(self), nets.values(), self.optimizers)}
 
     def _declared(self, names: str) -> "OrderedDict[str, Any]":
-        """Return what a list declares, by name. Raises AttributeError if some is not set."""
-        declared: OrderedDict[str, Any] = OrderedDict()
-        for name in getattr(self, names):
-            attribute = ATTRIBUTE_PREFIXES[names] + name
-            if not hasattr(self, attribute):
-                raise AttributeError(
-                    f"{type(self).__name__}.{names} names {name!r}, but self.{attribute} is not set"
-                )
-            declared[name] = getattr(self, attribute)
-        return declared
+        return declared(self, names)

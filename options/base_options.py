@@ -99,9 +99,13 @@ class BaseOptions:
         return Options(given=given, **vars(parser.parse_args(argv)))
 
     def finish(self, opt: Options) -> Options:
-        """Return the options with those that follow from others filled in."""
+        """Return the options with those that follow from others filled in.
+
+        `device` is None until `util.devices.choose_device` looks at the machine.
+        """
         name = run_name(suffixed_name(opt.name, opt.suffix, opt.values()))
-        return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=parse_gpu_ids(opt.gpu_ids))
+        gpu_ids = parse_gpu_ids(opt.gpu_ids)
+        return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=gpu_ids, device=None)
 
     def parse(self, argv: list[str] | None = None) -> Options:
         """Return the checked, frozen options; exit with 2 and one line for a wrong command line."""

@@ -1,6 +1,7 @@
 """The device that a run computes on, and what it can do."""
 
 import logging
+from typing import Any
 
 import torch
 
@@ -45,6 +46,17 @@ def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
     else:
         log.info("no CUDA GPU available: computing on the CPU (--gpu_ids -1 asks for it)")
     return torch.device("cpu")
+
+
+def choose_device(opt: Any) -> Any:
+    """Return the options with `device`; `gpu_ids` are empty where no CUDA GPU computes.
+
+    Raises UserError as `pick_device` does.
+    """
+    if opt.device is not None:
+        return opt
+    device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+    return opt.replace(device=device, gpu_ids=opt.gpu_ids if device.type == "cuda" else [])
 
 
 def gpu_problem(index: int = 0) -> str | None:

@@ -18,7 +18,8 @@ class ImagePool:
     def __init__(self, pool_size: int, rng: random.Random | None = None) -> None:
         self.pool_size = pool_size
         self.images: list[Tensor] = []
-        self.rng = rng or random.Random()
+        # seeded by the stream that --seed seeds, so that a pool without `rng` is reproducible
+        self.rng = rng or random.Random(random.getrandbits(64))
 
     def query(self, images: Tensor) -> Tensor:
         """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached."""

@@ -7,9 +7,8 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from .checkpoints.run_folder import run_folder
+from .images import Visual
 from .sinks.background import Background
 from .sinks.curves import Curves, MetricCurves
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
@@ -65,7 +64,7 @@ class Visualizer:
         self._call_sinks(lambda sink: sink.losses(record))
 
     def images(
-        self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, store: bool
+        self, visuals: Mapping[str, Visual], epoch: int, total_iters: int, store: bool
     ) -> None:
         """Show the first image of each batch (N, C, H, W) in [-1, 1].
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from util.errors import UsageError
+
 from ..parts.schedules import get_scheduler
 from .precision import check_loss_scaling
 
@@ -39,6 +41,7 @@ class Optimization:
         self.best_metric = math.inf
         self._observed_sum: Tensor | float = 0.0
         self._observed_steps = 0
+        self._stepping = False
         self._pending: dict[Optimizer, int] = {}
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
 
@@ -58,6 +61,9 @@ class Optimization:
     def make_schedulers(self, opt: Namespace) -> None:
         """Make the scheduler of each optimizer, as `--lr_policy` says."""
         self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+        if self.accumulate > 1 or self.scaled:
+            for optimizer in self.optimizers:
+                optimizer.register_step_pre_hook(self._refuse_foreign_step)
 
     @property
     def learning_rate(self) -> float:
@@ -103,14 +109,16 @@ class Optimization:
         self._observed_sum, self._observed_steps = 0.0, 0
         return mean
 
-    def end_epoch(self, losses: Mapping[str, Tensor]) -> None:
+    def end_epoch(self, losses: Mapping[str, Tensor], metric: float | None = None) -> None:
         """Step with pending gradients, and set the learning rates of the next epoch.
 
-        `losses` of the last step are the metric of the epoch if no step observed one. A run that
+        `metric` is that of the epoch if the model has one of its own, else what the steps observed,
+        or the sum of the `losses` of the last step. A run that
         is resumed after the last step of an epoch may have neither: then `plateau` skips the epoch.
         """
         self.finish()
-        before, metric = self.learning_rate, self.epoch_metric(losses)
+        before, observed = self.learning_rate, self.epoch_metric(losses)
+        metric = observed if metric is None else metric
         if metric is not None:
             self.best_metric = min(self.best_metric, metric)
             lowest = self.best_metric
@@ -127,11 +135,24 @@ class Optimization:
         if self.learning_rate not in (before, 0):  # 0: after the last epoch
             log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
 
+    def _refuse_foreign_step(self, *_: Any) -> None:
+        """Raise UsageError where a model steps an optimizer by itself: its loss was not scaled."""
+        if not self._stepping:
+            flag = "--precision fp16" if self.scaled else f"--accumulate {self.accumulate}"
+            instead = "bf16 or tf32" if self.scaled else "a larger --batch_size"
+            raise UsageError(
+                f"{flag} scales losses, which a model that calls loss.backward() and "
+                f"optimizer.step() itself does not have done; use {instead}, or self.minimize in "
+                "the model"
+            )
+
     def _step(self, optimizer: Optimizer) -> None:
         scaler = self._scaler(optimizer)
         if self.scaled:  # a restored scaler makes its factor, a tensor, at its first call
             scaler.scale(torch.zeros((), device=self.device))
+        self._stepping = True
         scaler.step(optimizer)
+        self._stepping = False
         scaler.update()
         optimizer.zero_grad()  # their memory is free for the next forward pass
         self._pending[optimizer] = 0
@@ -197,7 +218,7 @@ class Optimization:
                 "scaler": self._scaler(optimizer).state_dict(),
                 "window": self._window(),
                 "pending": self._pending.get(optimizer, 0),
-                "gradients": [w.grad for w in _weights(optimizer)]
+                "gradients": [w.grad for w in weights_of(optimizer)]
                 if self._pending.get(optimizer)
                 else [],
             }
@@ -214,7 +235,9 @@ class Optimization:
                 self._scaler(optimizer).load_state_dict(stored["scaler"])
             if stored.get("window") == self._window():
                 self._pending[optimizer] = stored["pending"]
-                for weight, gradient in zip(_weights(optimizer), stored["gradients"], strict=False):
+                for weight, gradient in zip(
+                    weights_of(optimizer), stored["gradients"], strict=False
+                ):
                     weight.grad = (
                         None if gradient is None else with_memory_layout_of(weight, gradient)
                     )
@@ -230,8 +253,15 @@ def read_scalars(
     """Return scalars as numbers by name; the CPU synchronises with the GPU once for all of them."""
     if not scalars:
         return OrderedDict()
-    values = [torch.as_tensor(value).detach().to(device).float() for value in scalars.values()]
+    values = [as_scalar(value, device).float() for value in scalars.values()]
     return OrderedDict(zip(scalars, torch.stack(values).tolist(), strict=True))
+
+
+def as_scalar(value: Tensor | float, device: torch.device) -> Tensor:
+    """Return a number, or a tensor of one value, as a scalar on the device, detached."""
+    if isinstance(value, Tensor):
+        return value.detach().to(device).reshape(())
+    return torch.full((), float(value), device=device)  # without waiting for a GPU
 
 
 def with_memory_layout_of(weight: Tensor, value: Tensor) -> Tensor:
@@ -255,9 +285,10 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
                 of_weight[name] = with_memory_layout_of(weight, value)
 
 
-def _weights(optimizer: Optimizer) -> list[Tensor]:
+def weights_of(optimizer: Optimizer) -> list[Tensor]:
+    """Return all weights that an optimizer steps."""
     return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _gradients(optimizer: Optimizer) -> list[Tensor]:
-    return [weight.grad for weight in _weights(optimizer) if weight.grad is not None]
+    return [weight.grad for weight in weights_of(optimizer) if weight.grad is not None]

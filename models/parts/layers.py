@@ -18,19 +18,26 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     and is several times faster with PyTorch's kernels.
     """
 
+    by_groups = True
+
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        if input.device.type != "cpu" or self.track_running_stats:
+        if not self.by_groups or input.device.type != "cpu" or self.track_running_stats:
             return super().forward(input)
         return F.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
 
 
+class Identity(nn.Identity):
+    """A layer that returns its input."""
+
+
 def _identity(_channels: int) -> nn.Module:
-    return nn.Identity()
+    return Identity()
 
 
 NORMS: dict[str, NormFactory] = {
-    "instance": partial(InstanceNorm2d, affine=False, track_running_stats=False),
+    # PyTorch's class, which plug-ins compare with; networks make the faster one, see `fast_norm`
+    "instance": partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
     "none": _identity,
     "syncbatch": partial(nn.SyncBatchNorm, affine=True, track_running_stats=True),
@@ -48,12 +55,24 @@ def get_norm_layer(norm_type: str = "instance") -> NormFactory:
         raise ValueError(f"--norm {norm_type}: choose from {', '.join(NORMS)}") from None
 
 
-def conv_needs_bias(norm: NormFactory) -> bool:
-    """Return whether convolutions before `norm` have a bias: only before instance norm.
+def fast_norm(norm_layer: NormFactory) -> NormFactory:
+    """Return a norm of the same results and keys; instance norm is that of this file.
+
+    `norm_layer` is a class, as nn.InstanceNorm2d, or a function that makes the layer.
+    """
+    if norm_layer is nn.InstanceNorm2d:
+        return InstanceNorm2d
+    if isinstance(norm_layer, partial) and norm_layer.func is nn.InstanceNorm2d:
+        return partial(InstanceNorm2d, *norm_layer.args, **norm_layer.keywords)
+    return norm_layer
+
+
+def conv_needs_bias(norm_layer: NormFactory) -> bool:
+    """Return whether convolutions before a norm have a bias: only before instance norm.
 
     Instance norm removes its effect, but existing weight files contain it.
     """
-    return isinstance(norm(1), nn.InstanceNorm2d)
+    return isinstance(norm_layer(1), nn.InstanceNorm2d)
 
 
 class ReflectionPad2d(nn.ReflectionPad2d):

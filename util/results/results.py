@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from PIL import Image
-from torch import Tensor
 
+from ..images import Visual
 from ..threads import Threads, cpu_cores
 
 MAX_WRITERS = 8
@@ -19,7 +19,7 @@ TRANSLATION = "fake"
 DEFAULT_SUFFIX = "_A"
 """The generator that a run of cycle_gan translates with by default."""
 
-Visuals = Mapping[str, Tensor]
+Visuals = Mapping[str, Visual]
 
 
 def results_folder(opt: Namespace) -> Path:

@@ -14,6 +14,7 @@ from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path
 from ..errors import UserError
 from ..files import write_text_atomically
+from ..images import Visual
 from .progress import Progress
 from .resume import resume_command
 
@@ -120,12 +121,16 @@ class Health:
                     "format), or begin a new run with a lower --ndf",
                 )
 
-    def watch_images(self, visuals: Mapping[str, Tensor]) -> None:
+    def watch_images(self, visuals: Mapping[str, Visual]) -> None:
         """Warn where a generated image has one colour; called with the images that are shown."""
         for label, images in visuals.items():
             if not label.startswith("fake"):
                 continue
-            constant = float(images.detach().float().std()) < CONSTANT_STD
+            if isinstance(images, Tensor):
+                std = float(images.detach().float().std())
+            else:  # levels from 0 to 255
+                std = float(images.std()) / 127.5
+            constant = std < CONSTANT_STD
             self._constant[label] = self._constant.get(label, 0) + 1 if constant else 0
             if self._constant[label] == CONSTANT_REPORTS:
                 self._warn_once(

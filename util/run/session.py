@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..devices import choose_device
 from ..errors import UsageError, UserError
 from ..frozen_options import Options
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
-    """Start logging, complete the options from the run that they name, seed the random streams.
+    """Start logging, complete the options from the run and the device, seed the random streams.
 
     A seed that was not given is drawn, and logged in training. Returns the completed options.
     """
@@ -30,6 +31,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         opt = opt.replace(seed=draw_seed())
         if opt.isTrain:
             log.info("--seed %d was drawn", opt.seed)
+    opt = choose_device(opt)
     keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
     random.seed(opt.seed)
     np.random.seed(opt.seed % 2**32)

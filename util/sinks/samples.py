@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from ..images import Visual
 
 from ..random_streams import own_random_streams
 
@@ -19,7 +21,7 @@ SEED = 0
 
 def translate_samples(
     model: Any, batches: Sequence[Mapping[str, Any]]
-) -> list["OrderedDict[str, Tensor]"]:
+) -> list["OrderedDict[str, Visual]"]:
     """Return label -> images (N, C, H, W) in [-1, 1] for each batch, and restore the model.
 
     Networks compute as in 02_inference.py without --eval: dropout is on, with the same choices at
