@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+from util.frozen_options import script_of
 from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
@@ -54,6 +55,7 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
 
     Raises UsageError or UserError where the flags or the folders do not suit the data set.
     """
+    script_of(opt)  # which completes what a script has assigned
     return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)
 
 

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+from util.frozen_options import script_of
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
@@ -49,4 +50,5 @@ def get_option_setter(model_name: str) -> OptionSetter:
 
 def create_model(opt: Namespace) -> BaseModel:
     """Make the model that the flags describe; call `setup(opt)` before it is used."""
+    script_of(opt)  # which completes what a script has assigned
     return find_model_using_name(opt.model)(opt)

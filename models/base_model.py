@@ -4,7 +4,8 @@ import logging
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from util.checkpoints.weights import (
     save_weights,
     weights_path,
 )
-from util.devices import pick_device
+from util.frozen_options import script_of
 from util.image_pool import ImagePool
 
 from . import networks
@@ -53,7 +54,7 @@ class BaseModel(ABC):
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.isTrain: bool = opt.isTrain
-        self.device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+        self.device: torch.device = opt.device
         self.forward_pass = ForwardPass(opt, self.device)
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
@@ -62,6 +63,7 @@ class BaseModel(ABC):
         self.model_names: list[str] = []
         self.visual_names: list[str] = []
         self.image_paths: list[str] = []
+        self.around_test: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def optimizers(self) -> list[Optimizer]:
@@ -122,6 +124,8 @@ class BaseModel(ABC):
         if opt.resume == "weights":
             self._load_start_weights()
         self.print_networks(opt.verbose)
+        if script := script_of(opt):
+            script.set_up(self)
 
     def _load_start_weights(self) -> None:
         paths = find_start_weights(self.opt, self.model_names, self.save_dir)
@@ -174,7 +178,7 @@ class BaseModel(ABC):
 
     def test(self) -> None:
         """Run `forward` and `compute_visuals` without gradients."""
-        with torch.no_grad():
+        with torch.no_grad(), self.around_test():
             self.forward()
             self.compute_visuals()
 
@@ -213,10 +217,12 @@ class BaseModel(ABC):
         return [weight for net in self._networks().values() for weight in net.parameters()]
 
     def save_networks(self, epoch: int | str) -> None:
-        """Write `<epoch>_net_<name>.pth` for every network."""
-        self.save_dir.mkdir(parents=True, exist_ok=True)
-        for name, net in self._networks().items():
-            save_weights(net, weights_path(self.save_dir, str(epoch), name))
+        """Write `<epoch>_net_<name>.pth` for every network; called by a script, the state too."""
+        script = script_of(self.opt)
+        with script.saving(self) if script else nullcontext():
+            self.save_dir.mkdir(parents=True, exist_ok=True)
+            for name, net in self._networks().items():
+                save_weights(net, weights_path(self.save_dir, str(epoch), name))
 
     def load_networks(self, epoch: int | str) -> None:
         """Load `<epoch>_net_<name>.pth` into every network.

@@ -1,7 +1,7 @@
 """Conversion between tensors in [-1, 1] and 8-bit images, and writing images to files."""
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +60,19 @@ def to_float_tensor(levels: Uint8Image) -> Tensor:
     return torch.from_numpy(values)
 
 
-def tensor2im(images: Tensor) -> ImageArray:
+def tensor2im(images: Tensor | npt.NDArray[Any]) -> ImageArray:
     """Return the first image of a batch: (N, C, H, W) in [-1, 1] -> (H, W, 3) uint8.
 
     C is 3, or else the first channel is shown as gray. Values are rounded and clamped, so that
-    `to_tensor` followed by this gives the same levels again.
+    `to_tensor` followed by this gives the same levels again. An array is one image already, (H, W)
+    or (H, W, 1 or 3) with levels from 0 to 255.
     """
-    return to_image_array(images[0])
+    if isinstance(images, Tensor):
+        return to_image_array(images[0])
+    levels = images if images.dtype == np.uint8 else images.round().clip(0, 255).astype(np.uint8)
+    height, width = levels.shape[:2]
+    levels = levels.reshape(height, width, -1)
+    return np.ascontiguousarray(np.broadcast_to(levels[..., :3], (height, width, 3)))
 
 
 def to_image_array(image: Tensor) -> ImageArray:

@@ -31,14 +31,19 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         if opt.isTrain:
             log.info("--seed %d was drawn", opt.seed)
     keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
-    random.seed(opt.seed)
-    np.random.seed(opt.seed % 2**32)
-    torch.manual_seed(opt.seed)
+    seed_random_streams(opt)
     if opt.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
     return opt
+
+
+def seed_random_streams(opt: Options) -> None:
+    """Seed the random streams of Python, NumPy and PyTorch with `opt.seed`."""
+    random.seed(opt.seed)
+    np.random.seed(opt.seed % 2**32)
+    torch.manual_seed(opt.seed)
 
 
 def run_program(main: Callable[[], int]) -> int:

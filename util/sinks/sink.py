@@ -76,8 +76,11 @@ class MetricsRecord:
         }
 
 
-def image_arrays_of(visuals: Mapping[str, Tensor]) -> dict[str, ImageArray]:
-    """Return the first image of each batch (N, C, H, W) in [-1, 1] as a record takes it."""
+def image_arrays_of(visuals: Mapping[str, Tensor | ImageArray]) -> dict[str, ImageArray]:
+    """Return the first image of each batch (N, C, H, W) in [-1, 1] as a record takes it.
+
+    An image (H, W, 3) uint8 is taken as it is.
+    """
     return {label: tensor2im(images) for label, images in visuals.items()}
 
 
