@@ -187,8 +187,15 @@ class BaseModel(ABC):
         return self.image_paths
 
     def update_learning_rate(self) -> None:
-        """Set the learning rate of the next epoch; called at the end of each epoch."""
-        self.optimization.end_epoch(self.current_loss_tensors())
+        """Set the learning rate of the next epoch; called at the end of each epoch.
+
+        A script may call it as each epoch begins, also where it resumes within one.
+        """
+        script = script_of(self.opt)
+        if script and script.resumes_within_epoch:
+            self.optimization.step_schedulers(metric=None)  # that of the epoch is not complete
+        else:
+            self.optimization.end_epoch(self.current_loss_tensors())
 
     @property
     def learning_rate(self) -> float:

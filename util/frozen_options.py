@@ -1,12 +1,12 @@
 """The `opt` that every package reads: our own code replaces it, a user's script may assign."""
 
+import difflib
 from argparse import Namespace
 from typing import Any
 
 import torch
 
 from .devices import pick_device
-from .errors import did_you_mean
 
 OLD_NAMES = {
     "niter": "n_epochs",
@@ -51,6 +51,7 @@ class Options(Namespace):
 
     def __setattr__(self, name: str, value: object) -> None:
         if name == "device":
+            script_of(self)  # so that gpu_ids, where they were assigned before, do not change it
             object.__setattr__(self, "_device", torch.device(str(value)))
             return
         name = self._known(name)
@@ -68,15 +69,18 @@ class Options(Namespace):
         """Return the name of an option as it is called today, or raise AttributeError."""
         name = name if name in vars(self) else OLD_NAMES.get(name, name)
         if name not in vars(self):
+            near = difflib.get_close_matches(name, list(vars(self)), n=3)
+            hint = f" (near ones: {', '.join(near)})" if near else ""
             raise AttributeError(
-                f"opt has no option {name!r}{did_you_mean(name, vars(self))}; a new one is added "
-                "as a flag, in modify_commandline_options of a model or data set"
+                f"opt has no option {name!r}{hint}; a new option is a flag, added in "
+                "modify_commandline_options of a model or data set"
             )
         return name
 
     @property
     def device(self) -> torch.device:
         """The device to compute on: the one that a script assigned, else that of `gpu_ids`."""
+        script_of(self)
         if self._device is None:
             object.__setattr__(
                 self, "_device", pick_device(self.gpu_ids, asked_by_hand="gpu_ids" in self.given)

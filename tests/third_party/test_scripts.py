@@ -101,13 +101,16 @@ def test_a_rate_that_is_updated_as_an_epoch_begins_is_that_of_the_reference(
     assert list(logged.values()) == printed
 
 
-@pytest.mark.parametrize("generation", ["2017", "2024", "2025"])
+@pytest.mark.parametrize(
+    ("generation", "accumulate"), [("2017", 1), ("2024", 1), ("2024", 3), ("2025", 1)]
+)
 def test_a_script_resumes_exactly_from_what_save_networks_stored(
-    generation: str, train: Any, tmp_path: Path
+    generation: str, accumulate: int, train: Any, tmp_path: Path
 ) -> None:
-    """The first process dies in the third epoch, after `latest` at its first image."""
+    """The first process dies in the third epoch, after it wrote `latest` at the second image."""
+    length = (*LENGTH, "--accumulate", accumulate)
     script = SCRIPTS / f"train_{generation}.py"
-    train(script, "--name", "whole", *LENGTH)
+    train(script, "--name", "whole", *length)
     dying = tmp_path / "dying.py"
     text = script.read_text()
     step = "        model.set_input(data)\n"
@@ -118,14 +121,14 @@ def test_a_script_resumes_exactly_from_what_save_networks_stored(
         f"{step}{indent}        if epoch == 3 and i == 2:\n{indent}            raise SystemExit\n",
     )
     dying.write_text(text)
-    train(dying, "--name", "parts", *LENGTH)
+    train(dying, "--name", "parts", *length)
     stored = torch.load(tmp_path / "runs/parts/training_state.pth", weights_only=True)["progress"]
-    output = train(script, "--name", "parts", *LENGTH, "--continue_train")
+    output = train(script, "--name", "parts", *length, "--continue_train")
     assert f"resuming at epoch {stored['epoch']}/3" in output
     whole, parts = tmp_path / "runs/whole", tmp_path / "runs/parts"
     assert records(parts) == records(whole)  # no step is lost, none is done twice
     assert_equal_weights(parts, whole)
-    finished = train(script, "--name", "parts", *LENGTH, "--continue_train")
+    finished = train(script, "--name", "parts", *length, "--continue_train")
     assert "finished" in finished
     assert records(parts) == records(whole)
 

@@ -158,6 +158,12 @@ class ScriptRun:
             loader.set_epoch(progress.epoch + 1)
         progress.end_epoch()
 
+    @property
+    def resumes_within_epoch(self) -> bool:
+        """Whether the next step of the script is the first since it resumed within an epoch."""
+        progress = self.progress
+        return progress is not None and not progress.trained and progress.epoch_iters > 0
+
     def _watch(self) -> None:
         """Look at the losses of the last step, once."""
         if self.progress is not None and self.progress.total_steps != self._watched:
