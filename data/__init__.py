@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from util.errors import UserError
+from util.frozen_options import script_of
 from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
@@ -56,6 +57,7 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
     Raises UsageError or UserError where the flags or the folders do not suit the data set, and
     where it is empty.
     """
+    script_of(opt)  # which completes what a script has assigned
     dataset = find_dataset_using_name(opt.dataset_mode)(opt)
     if len(dataset) == 0:
         raise UserError(

@@ -12,6 +12,7 @@ import torch.utils.data
 from torch import Tensor
 
 from util.errors import DataError, UnreadableImageError, UserError
+from util.frozen_options import script_of
 from util.images import Uint8Image, to_float_tensor
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.random_streams import permutation
@@ -51,7 +52,7 @@ class CustomDatasetDataLoader:
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
-        self.dataset = dataset
+        self.dataset, self.opt = dataset, opt
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
@@ -72,6 +73,8 @@ class CustomDatasetDataLoader:
             generator=torch.Generator().manual_seed(opt.seed or 0),
             pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
         )
+        if script := script_of(opt):
+            script.made_loader(self)
 
     def __len__(self) -> int:
         """Return the number of items (not of batches) in an epoch."""
@@ -79,7 +82,12 @@ class CustomDatasetDataLoader:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Return an iterator over the batches of the next epoch."""
-        return self.batches(self.next_epoch)
+        script = script_of(self.opt)
+        return script.batches(self) if script else self.batches(self.next_epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, from 1, of the next iteration."""
+        self.next_epoch = epoch
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the batches of an epoch (from 1) without its first `start` items.

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from util.devices import choose_device
-from util.frozen_options import Options
+from util.frozen_options import Options, script_of
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
@@ -51,4 +51,5 @@ def get_option_setter(model_name: str) -> OptionSetter:
 
 def create_model(opt: Options) -> BaseModel:
     """Make the model that the flags describe; call `setup(opt)` before it is used."""
+    script_of(opt)  # which completes what a script has assigned
     return find_model_using_name(opt.model)(choose_device(opt))

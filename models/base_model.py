@@ -4,7 +4,8 @@ import logging
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from util.checkpoints.weights import (
 )
 from util.devices import choose_device
 from util.errors import UserError
+from util.frozen_options import script_of
 from util.images import Visual
 
 from . import networks
@@ -76,6 +78,7 @@ class BaseModel(ABC):
         self.image_paths: list[str] = []
         self.metric: Tensor | float = 0
         """What `--lr_policy plateau` watches, where a model sets it; else see `observe`."""
+        self.around_test: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def optimizers(self) -> list[Optimizer]:
@@ -140,6 +143,8 @@ class BaseModel(ABC):
         if opt.resume == "weights":
             self._load_start_weights()
         self.print_networks(opt.verbose)
+        if script := script_of(opt):
+            script.set_up(self)
 
     def _load_start_weights(self) -> None:
         paths = find_start_weights(self.opt, self.model_names, Path(self.save_dir))
@@ -194,7 +199,7 @@ class BaseModel(ABC):
 
     def test(self) -> None:
         """Run `forward` and `compute_visuals` without gradients."""
-        with torch.no_grad():
+        with torch.no_grad(), self.around_test():
             self.forward()
             self.compute_visuals()
 
@@ -203,8 +208,15 @@ class BaseModel(ABC):
         return self.image_paths
 
     def update_learning_rate(self) -> None:
-        """Set the learning rate of the next epoch; called at the end of each epoch."""
-        self.optimization.end_epoch(self.current_loss_tensors(), self._metric() or None)
+        """Set the learning rate of the next epoch; called at the end of each epoch.
+
+        A script may call it as each epoch begins, also where it resumes within one.
+        """
+        script = script_of(self.opt)
+        if script and script.resumes_within_epoch:
+            self.optimization.step_schedulers(metric=None)  # that of the epoch is not complete
+        else:
+            self.optimization.end_epoch(self.current_loss_tensors(), self._metric() or None)
 
     @property
     def learning_rate(self) -> float:
@@ -233,11 +245,13 @@ class BaseModel(ABC):
         return [weight for net in self._networks().values() for weight in net.parameters()]
 
     def save_networks(self, epoch: int | str) -> None:
-        """Write `<epoch>_net_<name>.pth` for every network."""
+        """Write `<epoch>_net_<name>.pth` for every network; called by a script, the state too."""
+        script = script_of(self.opt)
         folder = Path(self.save_dir)  # a plug-in may have set it, as text
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, net in self._networks().items():
-            save_weights(net, weights_path(folder, str(epoch), name))
+        with script.saving(self) if script else nullcontext():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, net in self._networks().items():
+                save_weights(net, weights_path(folder, str(epoch), name))
 
     def load_networks(self, epoch: int | str) -> None:
         """Load `<epoch>_net_<name>.pth` into every network.

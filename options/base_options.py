@@ -16,6 +16,7 @@ from util.frozen_options import Options
 from .flag_hints import near_flag, owner_hint
 from .naming import run_name, suffixed_name
 from .old_flags import add_use_dropout, with_current_flags, with_current_values
+from .script_door import begin_script
 from .validation import validate
 
 _NOT_GIVEN = object()
@@ -103,19 +104,29 @@ class BaseOptions:
 
         `device` is None until `util.devices.choose_device` looks at the machine.
         """
-        name = run_name(suffixed_name(opt.name, opt.suffix, opt.values()))
-        gpu_ids = parse_gpu_ids(opt.gpu_ids)
-        return opt.replace(name=name, isTrain=self.isTrain, gpu_ids=gpu_ids, device=None)
+        name = suffixed_name(opt.name, opt.suffix, opt.values())
+        return self.follow(opt.replace(name=name, isTrain=self.isTrain, device=None))
+
+    def follow(self, opt: Options) -> Options:
+        """Return the options with those that follow from others, which a script may assign."""
+        return opt.replace(name=run_name(opt.name), gpu_ids=parse_gpu_ids(opt.gpu_ids))
+
+    def complete(self, opt: Options) -> Options:
+        """Return the options, completed from the run on disk; called as the run begins."""
+        raise NotImplementedError
 
     def parse(self, argv: list[str] | None = None) -> Options:
-        """Return the checked, frozen options; exit with 2 and one line for a wrong command line."""
-        argv = sys.argv[1:] if argv is None else list(argv)
+        """Return the checked options; exit with 2 and one line for a wrong command line.
+
+        Without `argv`, as scripts in the reference's manner call it, that of the program is parsed
+        and the run begins too; see `begin_script`.
+        """
         try:
-            opt = self.finish(self.gather(argv))
+            opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
             validate(opt)
+            return begin_script(self, opt, option_defaults) if argv is None else opt
         except UsageError as error:
             Parser().error(str(error))
-        return opt
 
 
 def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
@@ -124,10 +135,15 @@ def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:
     return {action.dest: action.default for action in parser._actions}
 
 
-def parse_gpu_ids(text: str) -> list[int]:
-    """Return the GPUs of `0`, `0,1`, `-1` (CPU): [0], [0, 1], []. Raises UsageError otherwise."""
+def parse_gpu_ids(text: str | int | list[int]) -> list[int]:
+    """Return the GPUs of `0`, `0,1`, `-1` (CPU): [0], [0, 1], []. Raises UsageError otherwise.
+
+    A script may assign a number or a list too.
+    """
+    if isinstance(text, list):
+        text = ",".join(map(str, text))
     try:
-        ids = [int(part) for part in text.split(",") if part.strip()]
+        ids = [int(part) for part in str(text).split(",") if part.strip()]
     except ValueError:
         raise UsageError(
             f"--gpu_ids {text}: give GPU numbers such as 0 or 0,1, or -1 for the CPU"

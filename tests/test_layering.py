@@ -22,7 +22,9 @@ LAYERS = {
         ["checkpoints/*"],
         ["evaluation/*"],
         ["sinks/*", "results/*"],
+        ["script_calls.py"],
         ["run/*", "visualizer.py"],
+        ["util.py"],
     ],
     "data": [
         ["image_folder.py", "transforms.py"],
@@ -41,8 +43,11 @@ LAYERS = {
     ],
     "options": [
         ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "validation.py"],
+        ["__init__.py", "naming.py", "validation.py"],
+        ["script_door.py"],
         ["base_options.py", "inference_run.py"],
-        ["*_options.py", "training_run.py"],
+        ["training_run.py"],
+        ["*_options.py"],
     ],
 }
 """The layers of each package, the lowest first.

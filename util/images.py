@@ -84,7 +84,8 @@ def tensor2im(images: Visual) -> ImageArray:
     """Return the first image of a batch: (N, C, H, W) in [-1, 1] -> (H, W, 3) uint8.
 
     C is 3, or else the first channel is shown as gray. Values are rounded and clamped, so that
-    `to_tensor` followed by this gives the same levels again.
+    `to_tensor` followed by this gives the same levels again. An array is one image already, (H, W)
+    or (H, W, 1 or 3) with levels from 0 to 255.
     """
     return to_image_array(images[0] if isinstance(images, Tensor) else images)
 

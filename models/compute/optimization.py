@@ -123,6 +123,12 @@ class Optimization:
             self.best_metric = min(self.best_metric, metric)
             lowest = self.best_metric
             log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, lowest)
+        self.step_schedulers(metric)
+        if self.learning_rate not in (before, 0):  # 0: after the last epoch
+            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+
+    def step_schedulers(self, metric: float | None) -> None:
+        """Set the learning rates of the next epoch; without a metric `plateau` skips the epoch."""
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
                 if metric is not None:
@@ -132,8 +138,6 @@ class Optimization:
                     # torch warns if a run was resumed at the very end of an epoch, without a step
                     warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
                     scheduler.step()
-        if self.learning_rate not in (before, 0):  # 0: after the last epoch
-            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
 
     def _refuse_foreign_step(self, *_: Any) -> None:
         """Raise UsageError where a model steps an optimizer by itself: its loss was not scaled."""

@@ -35,7 +35,7 @@ class Progress:
     """Counts the images and the seconds of a run; one image is one iteration.
 
     `check` is called with each batch before it is counted, and raises DataError where the model
-    cannot take the batch.
+    cannot take the batch. Without `bar` no progress bar is shown.
     """
 
     def __init__(
@@ -43,7 +43,9 @@ class Progress:
         opt: Namespace,
         dataset: Batches,
         check: Callable[[dict[str, Any]], None] = lambda batch: None,
+        bar: bool = True,
     ) -> None:
+        self._hidden = None if bar else True  # None: hidden where the output is not a terminal
         self.dataset, self.check = dataset, check
         self.epoch: int = opt.epoch_count
         self.last_epoch: int = opt.n_epochs + opt.n_epochs_decay
@@ -85,6 +87,11 @@ class Progress:
         """Advance to the beginning of the next epoch."""
         self.epoch, self.epoch_iters = self.epoch + 1, 0
 
+    def jump(self, epoch: int) -> None:
+        """Go to the beginning of an epoch, which a script has chosen."""
+        self.epoch, self.epoch_iters = epoch, 0
+        self._before = self.total_iters = (epoch - 1) * len(self.dataset)
+
     def batches(self) -> Iterator[dict[str, Any]]:
         """Yield the remaining batches of the epoch.
 
@@ -112,7 +119,7 @@ class Progress:
                 total=self.total_iters + self._images_left(),
                 initial=self.total_iters,
                 unit=" images",
-                disable=None,  # hidden where the output is not a terminal
+                disable=self._hidden,
                 dynamic_ncols=True,
                 smoothing=0.05,  # over about 20 steps: with 0.3, the default, the estimate jumps
             )

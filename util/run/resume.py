@@ -2,6 +2,7 @@
 
 import logging
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..checkpoints.run_folder import run_folder
@@ -11,7 +12,6 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
-from .evaluator import Evaluator
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,20 @@ class Resumable(Protocol):
         """Restore networks, optimizers, schedules and image pools."""
 
 
+class Evaluation(Protocol):
+    """What an evaluator provides."""
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last --patience evaluations have improved no direction."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the best epochs."""
+
+    def why_stopped(self) -> str:
+        """Return the reason of a stop by --patience."""
+
+
 def resume_command(opt: Namespace) -> str:
     """Return in words which command resumes a run exactly, as a change of the command of `opt`."""
     without = " or ".join(f"--{name}" for name in NOT_EXACTLY if name in opt.given)
@@ -38,7 +52,7 @@ def resume_command(opt: Namespace) -> str:
     return f"{command} and without {without}" if without else command
 
 
-def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluator) -> bool:
+def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluation) -> bool:
     """Restore model, random streams, position and best epochs from the training state, if any.
 
     An --epoch_count given by hand takes precedence over the stored position. Returns whether the
@@ -73,7 +87,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
     return progress.epoch >= state["progress"]["epoch"]
 
 
-def _is_finished(progress: Progress, evaluator: Evaluator) -> bool:
+def _is_finished(progress: Progress, evaluator: Evaluation) -> bool:
     """Say so where nothing is left to train, and what extends the run."""
     if evaluator.out_of_patience and progress.epoch_iters == 0:
         progress.last_epoch = min(progress.last_epoch, progress.epoch - 1)

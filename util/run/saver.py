@@ -99,23 +99,31 @@ class Saver:
             self._delete_old_snapshots()
 
     def _save(self, names: list[str], last: bool) -> None:
-        self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
-        state = {
-            "progress": self.progress.state(),
-            "model": self.model.training_state(),
-            "evaluation": self.evaluator.state(),
-        }
+        self.check()
         try:
             for name in names:
                 self.model.save_networks(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
-            write_state(self.state_path, state)
+            self.store_state()
         except UserError as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
         else:
             self.failed = False
         self.on_save()
+
+    def check(self) -> None:
+        """Raise UserError where a loss or a weight is not finite; called before a save."""
+        self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
+
+    def store_state(self) -> None:
+        """Write the training state. Raises UserError where the file cannot be written."""
+        state = {
+            "progress": self.progress.state(),
+            "model": self.model.training_state(),
+            "evaluation": self.evaluator.state(),
+        }
+        write_state(self.state_path, state)
 
     def _remedy(self) -> str:
         """What a user can do where the last save of a process failed."""

@@ -33,9 +33,7 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
             log.info("--seed %d was drawn", opt.seed)
     opt = choose_device(opt)
     keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
-    random.seed(opt.seed)
-    np.random.seed(opt.seed % 2**32)
-    torch.manual_seed(opt.seed)
+    seed_random_streams(opt)
     if opt.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
@@ -43,6 +41,13 @@ def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
         # all memory is written to before it is read, so filling it only costs time
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return opt
+
+
+def seed_random_streams(opt: Options) -> None:
+    """Seed the random streams of Python, NumPy and PyTorch with `opt.seed`."""
+    random.seed(opt.seed)
+    np.random.seed(opt.seed % 2**32)
+    torch.manual_seed(opt.seed)
 
 
 def run_program(main: Callable[[], int]) -> int:

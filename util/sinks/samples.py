@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ..images import Visual
-
 from ..random_streams import own_random_streams
 
 SHOWN_PREFIXES = ("real", "fake")
