@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from util.errors import UserError
 
 from ..parts.layers import to_float32
-from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
+from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users, uncompiled
 from .precision import autocast, use_precision
 
 Context = AbstractContextManager[None]
@@ -113,8 +113,11 @@ class ForwardPass:
             if self.checkpoints and torch.is_grad_enabled():
                 contexts = partial(_checkpoint_contexts, net)
                 output = checkpoint(net, images, use_reentrant=False, context_fn=contexts)
-            else:
+            elif torch.is_grad_enabled():
                 output = net(images)
+            else:  # monitors, in mid-run: a compiled network would be compiled anew for them
+                with uncompiled(self.compile_mode):
+                    output = net(images)
             # CUDA graphs overwrite their outputs at the next call, and some are shown later
             return to_float32(output.clone() if self.uses_cuda_graphs else output)
 

@@ -325,3 +325,16 @@ def test_weights_are_cast_once_and_again_after_they_have_changed(
     (expected,) = forward_pass.apply(net, images)
     assert torch.equal(after, expected)
     assert not torch.equal(after, first)
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="PyTorch before 2.6")
+def test_calls_without_gradients_compile_nothing(train_opt: Make) -> None:
+    forward_pass = ForwardPass(train_opt("--compile"), CPU)
+    net = nn.Conv2d(3, 3, 1)
+    graphs: list[Any] = []
+    net.compile(backend=lambda graph, _inputs: graphs.append(graph) or graph.forward)
+    with torch.no_grad():
+        forward_pass.apply(net, torch.rand(1, 3, 8, 8))
+    assert not graphs
+    forward_pass.apply(net, torch.rand(1, 3, 8, 8))
+    assert len(graphs) == 1
