@@ -5,7 +5,16 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 
 from torch import Tensor, nn
 
-from .layers import NormFactory, OutputConv2d, ReflectionPad2d, conv_needs_bias, fast_norm
+from .layers import (
+    Conv2d,
+    ConvTranspose2d,
+    NormFactory,
+    OutputConv2d,
+    ReflectionPad2d,
+    ReLU,
+    conv_needs_bias,
+    fast_norm,
+)
 
 PADDINGS = ("reflect", "replicate", "zero")
 """What `padding_type` takes."""
@@ -30,11 +39,11 @@ class ResnetBlock(nn.Module):
         norm = fast_norm(norm_layer)
         dropout = [nn.Dropout(0.5)] if use_dropout else []
         self.conv_block = nn.Sequential(
-            *_padded_conv3(dim, padding_type, use_bias),
+            *_padded_conv3(dim, padding_type, norm, use_bias),
             norm(dim),
-            nn.ReLU(inplace=True),
+            ReLU(),
             *dropout,
-            *_padded_conv3(dim, padding_type, use_bias),
+            *_padded_conv3(dim, padding_type, norm, use_bias),
             norm(dim),
         )
 
@@ -69,15 +78,15 @@ class ResnetGenerator(nn.Module):
         self.model = nn.Sequential(
             # (N, input_nc, H, W) -> (N, f, H, W) -> (N, 2f, H/2, W/2) -> (N, 4f, H/4, W/4)
             ReflectionPad2d(3),
-            nn.Conv2d(input_nc, f, kernel_size=7, bias=bias),
+            Conv2d(input_nc, f, norm, kernel_size=7),
             norm(f),
-            nn.ReLU(inplace=True),
-            *_halve(f, 2 * f, norm, bias),
-            *_halve(2 * f, 4 * f, norm, bias),
+            ReLU(),
+            *_halve(f, 2 * f, norm),
+            *_halve(2 * f, 4 * f, norm),
             *(ResnetBlock(4 * f, padding_type, norm, use_dropout, bias) for _ in range(n_blocks)),
             # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
-            *_double(4 * f, 2 * f, norm, bias),
-            *_double(2 * f, f, norm, bias),
+            *_double(4 * f, 2 * f, norm),
+            *_double(2 * f, f, norm),
             ReflectionPad2d(3),
             OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
@@ -88,22 +97,22 @@ class ResnetGenerator(nn.Module):
         return self.model(x)
 
 
-def _padded_conv3(channels: int, padding_type: str, bias: bool) -> list[nn.Module]:
+def _padded_conv3(
+    channels: int, padding_type: str, norm: NormFactory, bias: bool
+) -> list[nn.Module]:
     if padding_type not in PADDINGS:
         raise ValueError(f"padding_type {padding_type}: choose from {', '.join(PADDINGS)}")
     inside = 1 if padding_type == "zero" else 0
-    conv = nn.Conv2d(channels, channels, kernel_size=3, padding=inside, bias=bias)
+    conv = Conv2d(channels, channels, norm, kernel_size=3, padding=inside, bias=bias)
     pads = {"reflect": ReflectionPad2d, "replicate": nn.ReplicationPad2d}
     return [conv] if inside else [pads[padding_type](1), conv]
 
 
-def _halve(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
-    conv = nn.Conv2d(inner, outer, kernel_size=3, stride=2, padding=1, bias=bias)
-    return [conv, norm(outer), nn.ReLU(inplace=True)]
+def _halve(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
+    conv = Conv2d(inner, outer, norm, kernel_size=3, stride=2, padding=1)
+    return [conv, norm(outer), ReLU()]
 
 
-def _double(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
-    conv = nn.ConvTranspose2d(
-        inner, outer, kernel_size=3, stride=2, padding=1, output_padding=1, bias=bias
-    )
-    return [conv, norm(outer), nn.ReLU(inplace=True)]
+def _double(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
+    conv = ConvTranspose2d(inner, outer, norm, kernel_size=3, stride=2, padding=1, output_padding=1)
+    return [conv, norm(outer), ReLU()]

@@ -4,11 +4,15 @@ Legend: N batch, C channels, H W height and width, d = number of halvings.
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .layers import NormFactory, conv_needs_bias, fast_norm
+from .layers import Conv2d, ConvTranspose2d, NormFactory, conv_needs_bias, fast_norm
+
+HALVES: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+"""Of a convolution that halves the size; transposed, it doubles it."""
 
 
 class UnetSkipConnectionBlock(nn.Module):
@@ -33,11 +37,19 @@ class UnetSkipConnectionBlock(nn.Module):
         super().__init__()
         self.outermost = outermost
         norm = fast_norm(norm_layer)
-        bias = conv_needs_bias(norm)
         inside = [] if submodule is None else [submodule]
-        down: list[nn.Module] = [_down(input_nc or outer_nc, inner_nc, bias)]
-        # the next level returns its input too
-        up = _up(inner_nc if innermost else 2 * inner_nc, outer_nc, outermost or bias)
+        first = input_nc or outer_nc
+        last = inner_nc if innermost else 2 * inner_nc  # the next level returns its input too
+        if outermost or innermost:  # no norm follows
+            bias = conv_needs_bias(norm)
+            down: list[nn.Module] = [nn.Conv2d(first, inner_nc, **HALVES, bias=bias)]
+        else:
+            down = [Conv2d(first, inner_nc, norm, **HALVES)]
+        up: nn.Module = (
+            nn.ConvTranspose2d(last, outer_nc, **HALVES)
+            if outermost
+            else ConvTranspose2d(last, outer_nc, norm, **HALVES)
+        )
         after: list[nn.Module] = [nn.Tanh()] if outermost else [norm(outer_nc)]
         if not outermost:
             down.insert(0, nn.LeakyReLU(0.2))
@@ -82,11 +94,3 @@ class UnetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
         return self.model(x)
-
-
-def _down(inner: int, outer: int, bias: bool) -> nn.Module:
-    return nn.Conv2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
-
-
-def _up(inner: int, outer: int, bias: bool) -> nn.Module:
-    return nn.ConvTranspose2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
