@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from . import ranks
 from .checkpoints.run_folder import run_folder
 from .sinks.background import Background
 from .sinks.curves import Curves, MetricCurves
@@ -40,7 +41,7 @@ class Visualizer:
     ) -> None:
         self.opt = opt
         self.sinks = sinks or []
-        self._is_open = sinks is not None
+        self._is_open = sinks is not None or not ranks.is_main()  # which alone shows a training
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes still shows its last points
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from util import global_batch, ranks
+
 from ..parts.schedules import get_scheduler
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ class Optimization:
     Gradient accumulation: every `accumulate` calls of `minimize` are one step, with the gradients
     of the mean of their losses. `scaled`: losses are scaled so that gradients in half precision do
     not underflow (arXiv 1710.03740, section 3.2), by a factor for each optimizer.
+
+    Where several processes train together, gradients are averaged over them once per step, before
+    the scaler looks for infinities; for a model that steps its optimizers itself, as they step.
     """
 
     def __init__(self, device: torch.device, accumulate: int = 1, scaled: bool = False) -> None:
@@ -38,6 +43,7 @@ class Optimization:
         self._observed_steps = 0
         self._pending: dict[Optimizer, int] = {}
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
+        self._averaged: Optimizer | None = None
 
     def make_optimizer(self, nets: Sequence[nn.Module], lr: float, beta1: float) -> Optimizer:
         """Make an Adam optimizer of all weights of the networks and append it to `optimizers`."""
@@ -51,8 +57,14 @@ class Optimization:
         return optimizer
 
     def make_schedulers(self, opt: Namespace) -> None:
-        """Make the scheduler of each optimizer, as `--lr_policy` says."""
+        """Make the scheduler of each optimizer, as `--lr_policy` says.
+
+        Of several processes, make also all optimizers average their gradients.
+        """
         self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+        if ranks.world() > 1:
+            for optimizer in self.optimizers:
+                optimizer.register_step_pre_hook(self._average_of_foreign_step)
 
     @property
     def learning_rate(self) -> float:
@@ -68,7 +80,12 @@ class Optimization:
         pending = self._pending.get(optimizer, 0)
         if pending == 0:
             optimizer.zero_grad()
-        self._scaler(optimizer).scale(total / self.accumulate).backward()
+        loss = total / self.accumulate
+        if (
+            global_batch.factor() != 1
+        ):  # the last batch of an epoch: this process has more or fewer images
+            loss = loss * global_batch.factor()
+        self._scaler(optimizer).scale(loss).backward()
         self._pending[optimizer] = pending + 1
         if pending + 1 == self.accumulate:
             self._step(optimizer)
@@ -84,7 +101,7 @@ class Optimization:
 
     def observe(self, metric: Tensor) -> None:
         """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
-        self._observed_sum = self._observed_sum + metric.detach()
+        self._observed_sum = self._observed_sum + metric.detach() * global_batch.factor()
         self._observed_steps += 1
 
     def epoch_metric(self, losses: Mapping[str, Tensor]) -> float | None:
@@ -93,8 +110,9 @@ class Optimization:
         If they observed nothing, the sum of `losses`, those of the last step; None without any.
         """
         if self._observed_steps == 0:
-            return sum(read_scalars(losses, self.device).values()) if losses else None
-        mean = float(self._observed_sum) / self._observed_steps
+            scalars = global_batch.mean_of(read_scalars(losses, self.device))
+            return sum(scalars.values()) if losses else None
+        mean = self._mean_of_ranks() / self._observed_steps
         self._observed_sum, self._observed_steps = 0.0, 0
         return mean
 
@@ -122,12 +140,26 @@ class Optimization:
         if self.learning_rate not in (before, 0):  # 0: after the last epoch
             log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
 
+    def _mean_of_ranks(self) -> float:
+        """Return the sum of what steps observed, as the mean over processes."""
+        return float(ranks.all_reduce(torch.tensor(float(self._observed_sum), dtype=torch.double)))
+
+    def _average_of_foreign_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Average the gradients before a step that a model makes without `minimize`."""
+        if optimizer is not self._averaged:
+            for gradient in _gradients(optimizer):
+                gradient.mul_(global_batch.factor())
+            global_batch.average_gradients(_weights(optimizer))
+
     def _step(self, optimizer: Optimizer) -> None:
+        global_batch.average_gradients(_weights(optimizer))
+        self._averaged = optimizer
         scaler = self._scaler(optimizer)
         if self.scaled:  # a restored scaler makes its factor, a tensor, at its first call
             scaler.scale(torch.zeros((), device=self.device))
         scaler.step(optimizer)
         scaler.update()
+        self._averaged = None
         optimizer.zero_grad()  # their memory is free for the next forward pass
         self._pending[optimizer] = 0
 
@@ -139,13 +171,16 @@ class Optimization:
         return self._scalers[optimizer]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming exactly needs, as tensors and plain containers."""
+        """Return all that resuming exactly needs, as tensors and plain containers.
+
+        All processes call it together.
+        """
         plateaus = [s.state_dict() for s in self.schedulers if isinstance(s, ReduceLROnPlateau)]
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "descent": self._pending_state(),
             "plateaus": plateaus,
-            "observed": [float(self._observed_sum), self._observed_steps],
+            "observed": [self._mean_of_ranks(), self._observed_steps],
             "best_metric": self.best_metric,
         }
 
@@ -187,6 +222,9 @@ class Optimization:
 
     def _pending_state(self) -> list[dict[str, Any]]:
         """Return the loss scale and the pending gradients of each optimizer."""
+        for optimizer, pending in self._pending.items():
+            if pending:  # the mean again is the same, so that averaging them here changes no step
+                global_batch.average_gradients(_weights(optimizer))
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
