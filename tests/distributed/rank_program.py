@@ -1,12 +1,11 @@
 """The real program as torchrun starts it in tests: in float64, with its losses in a file.
 
 Environment: RANK_RECORD, the file that rank 0 writes the losses of all steps to; RANK_DO, what a
-process does after which step, `rank:step:signal`; RANK_MODEL, a file with further models;
+process does after which step, `rank:step:signal`; RANK_MODELS, a folder of further models;
 RANK_1_WORDS, further flags of rank 1.
 """
 
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
+import models
 from models import base_model
 from models.base_model import BaseModel
 from util import global_batch, ranks
@@ -84,12 +84,7 @@ def main() -> int:
         act_after(*map(int, os.environ["RANK_DO"].split(":")))
     if os.environ.get("RANK") == "1":
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
-    if "RANK_MODEL" in os.environ:
-        name = "models.foreign_model"
-        spec = importlib.util.spec_from_file_location(name, os.environ["RANK_MODEL"])
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
+    models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
     return run_program(importlib.import_module("01_train").main)
 
 
