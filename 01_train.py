@@ -12,6 +12,7 @@ from data import create_dataset, fixed_samples, held_out_directions
 from models import BaseModel, create_model, current_generators
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
+from util import global_batch
 from util.checkpoints.run_folder import claim_run_folder
 from util.run.evaluator import Evaluator
 from util.run.health import Health
@@ -85,7 +86,7 @@ def report(
 ) -> None:
     """Report losses and images of the current step where they are due."""
     if progress.due(opt.print_freq):  # before the images: their time is not the step's
-        losses = model.get_current_losses()
+        losses = global_batch.mean_of(model.get_current_losses())
         health.watch_reported(losses)
         visualizer.losses(progress.loss_record(losses, model.learning_rate))
     store = progress.due(opt.update_html_freq) or progress.last_step

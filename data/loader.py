@@ -11,6 +11,7 @@ import numpy as np
 import torch.utils.data
 from torch import Tensor
 
+from util import global_batch, ranks
 from util.errors import DataError, UnreadableImageError, UserError
 from util.frozen_options import script_of
 from util.images import Uint8Image, to_float_tensor
@@ -49,6 +50,7 @@ class CustomDatasetDataLoader:
     """The batches of a data set; each iteration over the loader is the next epoch.
 
     The order of an epoch depends on (seed, epoch) alone; with `--serial_batches` it is by index.
+    Where several processes train together, the batches of all of them are consecutive in it.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
@@ -56,7 +58,9 @@ class CustomDatasetDataLoader:
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
-        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
+        self._order = _EpochOrder(
+            len(dataset), opt.seed or 0, shuffle=not opt.serial_batches, batch_size=opt.batch_size
+        )
         self.cache: str = opt.cache
         # threads would disturb what each other draws from the global random streams
         self._can_use_threads = not seeds_global_streams(dataset)
@@ -100,7 +104,10 @@ class CustomDatasetDataLoader:
         self._order.epoch, self._order.start = epoch, start
         reader = _reader_of(self.dataset)
         warm = reader and reader.warm() and (self._can_use_threads or self.cache == "ram")
-        for loaded in self._warm_batches() if warm else self._loader:
+        batches = self._warm_batches() if warm else iter(self._loader)
+        for own, total in self._order.batch_sizes():
+            loaded = next(batches)
+            global_batch.announce_batch(own, total)
             self.unreadable.note(loaded.unreadable)
             if isinstance(loaded.content, DataError):
                 raise loaded.content
@@ -140,20 +147,40 @@ class CustomDatasetDataLoader:
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
-    """Yields the keys of an epoch in the order of that epoch."""
+    """Yields the keys of an epoch in the order of that epoch.
 
-    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
+    Of W processes with batches of B images each takes B consecutive ones of every W B. A process
+    without one in the last W B takes the first of them, so that all have as many batches.
+    """
+
+    def __init__(self, length: int, seed: int, shuffle: bool, batch_size: int) -> None:
         self.length, self.seed, self.shuffle = length, seed, shuffle
+        self.batch_size = batch_size
         self.epoch, self.start = 1, 0
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return sum(max(1, own) for own, _ in self.batch_sizes())
+
+    def batch_sizes(self) -> Iterator[tuple[int, int]]:
+        """Yield how many images each batch has for this process, and how many for all."""
+        everyones = self.batch_size * ranks.world()
+        before = self.batch_size * ranks.rank()
+        for first in range(self.start, self.length, everyones):
+            total = min(everyones, self.length - first)
+            yield min(max(0, total - before), self.batch_size), total
 
     def __iter__(self) -> Iterator[Key]:
         order: Sequence[int] = range(self.length)
         if self.shuffle:
             order = permutation(self.length, self.seed, "order", self.epoch)
-        return ((self.epoch, index) for index in order[self.start :])
+        return ((self.epoch, order[place]) for place in self._own_places())
+
+    def _own_places(self) -> Iterator[int]:
+        first = self.start
+        for own, total in self.batch_sizes():
+            begin = first + self.batch_size * ranks.rank() if own else first
+            yield from range(begin, begin + max(1, own))
+            first += total
 
 
 class _Keyed(torch.utils.data.Dataset[_Loaded]):

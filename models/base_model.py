@@ -33,8 +33,9 @@ from . import networks
 from .compute.attributes import declared, image_pools, unlisted_networks
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
-from .compute.optimization import Optimization, as_scalar, read_scalars
+from .compute.optimization import Optimization
 from .compute.replaced_methods import refuse_unused_methods
+from .compute.scalars import as_scalar, read_scalars
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from .validation import validate
 
 _NOT_GIVEN = object()
 GPU_HELP = (
-    "GPU to compute on: 0, 1, ...; -1 is the CPU; when not given, GPU 0 where there is one, else "
-    "an Apple GPU, else the CPU"
+    "GPU to compute on: 0, 1, ...; 0,1: train on both; -1 is the CPU; "
+    "when not given, GPU 0 where there is one, else an Apple GPU, else the CPU"
 )
 INSTEAD_OF_DEFAULT = ("when not given", "training alone uses it")
 """A help text with one of these phrases says itself what holds by default."""

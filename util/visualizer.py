@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from . import ranks
 from .checkpoints.run_folder import run_folder
 from .frozen_options import script_of
 from .images import Visual
@@ -47,7 +48,7 @@ class Visualizer(ScriptCalls):
     ) -> None:
         super().__init__(opt)
         self.sinks = sinks or []
-        self._is_open = sinks is not None
+        self._is_open = sinks is not None or not ranks.is_main()  # which alone shows a training
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes still shows its last points
 

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from util.image_pool import ImagePool
 
-from .optimization import weights_of
+from .optimizer_state import weights_of
 
 PREFIXES = {"model_names": "net", "loss_names": "loss_", "visual_names": ""}
 """Of the attribute that a name in each list stands for."""

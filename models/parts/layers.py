@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from util import global_batch, ranks
+
 NormFactory = Callable[[int], nn.Module]
 """A function: number of channels -> norm layer, (N, C, H, W) -> (N, C, H, W)."""
 
@@ -32,6 +34,46 @@ class Identity(nn.Identity):
     """A layer that returns its input."""
 
 
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """Batch norm over the images of all processes, (N, C, H, W) -> (N, C, H, W), on CPUs too.
+
+    On GPUs it is PyTorch's. On CPUs, where PyTorch has none, sums are exchanged; an image that only
+    fills the last batch of an epoch does not count.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if input.device.type != "cpu" or not self.training or ranks.world() == 1:
+            return super().forward(input)
+        counts = float(global_batch.has_images())
+        ones = input.new_full((1,), counts * input.numel() / self.num_features)
+        sums = _SumOverRanks.apply(torch.cat([ones, counts * input.sum((0, 2, 3))]))
+        number, mean = sums[0].detach(), sums[1:] / sums[0].detach()
+        centred = input - mean.view(1, -1, 1, 1)
+        variance = _SumOverRanks.apply(counts * centred.square().sum((0, 2, 3))) / number
+        with torch.no_grad():
+            if self.num_batches_tracked is not None:  # None: recomputed for a backward pass
+                self.num_batches_tracked += 1
+            unbiased = variance * number / (number - 1)
+            for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+                if running is not None and self.momentum is not None:
+                    running.lerp_(now, self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum of a tensor over all processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return ranks.all_reduce(values.clone(), "sum")
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return ranks.all_reduce(gradient.clone(), "sum")
+
+
 def _identity(_channels: int) -> nn.Module:
     return Identity()
 
@@ -41,7 +83,7 @@ NORMS: dict[str, NormFactory] = {
     "instance": partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
     "none": _identity,
-    "syncbatch": partial(nn.SyncBatchNorm, affine=True, track_running_stats=True),
+    "syncbatch": partial(SyncBatchNorm, affine=True, track_running_stats=True),
 }
 
 

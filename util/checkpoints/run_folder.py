@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import ranks
 from ..errors import UserError
 from ..files import remove_half_written, replace_file, write_text_atomically
 from ..frozen_options import Options
@@ -62,8 +63,12 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -
 
     A run that `resumes` stays in its folder. Otherwise an older run of that name is moved aside to
     `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the older run
-    cannot be moved.
+    cannot be moved. Of several processes rank 0 does it.
     """
+    ranks.on_main(lambda: _claim(opt, defaults, resumes))
+
+
+def _claim(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
     check_run_folder(opt)
     folder = run_folder(opt)
     if resumes:

@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
@@ -12,6 +13,7 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
+from .launch import start_alike
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -55,14 +57,17 @@ def resume_command(opt: Namespace) -> str:
 def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluation) -> bool:
     """Restore model, random streams, position and best epochs from the training state, if any.
 
+    Several processes make sure first that they start alike.
+
     An --epoch_count given by hand takes precedence over the stored position. Returns whether the
     run can stay in its folder: a start from weights alone, or from an earlier --epoch_count, would
     write over the snapshots in it. Raises UserError where the number of images has changed.
     """
+    start_alike(opt, progress.dataset, model)
     if opt.resume != "state":
         return False
     path = state_path(run_folder(opt))
-    state = read_state(path)
+    state = ranks.on_main(lambda: read_state(path))
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:
         raise UserError(
