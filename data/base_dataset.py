@@ -27,6 +27,9 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     loader sets `epoch` (from 1) before it asks for items.
     """
 
+    in_random_order = False
+    """Whether items by index are in a random order of each epoch, which the loader then takes."""
+
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.root: str = opt.dataroot

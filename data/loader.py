@@ -54,7 +54,8 @@ class CustomDatasetDataLoader:
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
-        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
+        shuffle = not (opt.serial_batches or dataset.in_random_order)
+        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle)
         self.cache: str = opt.cache
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
