@@ -74,9 +74,10 @@ def write_index(path: Path, shards: Sequence[Path]) -> int:
 def index_place(pattern: str) -> str:
     """Return the place of the index: `A-{000..063}.tar` and `A-007.tar` have `A-index.json`.
 
-    In a command too, `pipe:cat A-{000..063}.tar`; other compressed endings of a tar file count.
+    In a command and in the path of a URL too; compressed tar files count, `A-{000..063}.tar.gz`.
     """
-    return re.sub(r"(\{[^{}]*\}|\d+)?\.t(ar|gz)(\.\w+)?(?=\W*\s|$)", "index.json", pattern, count=1)
+    tar = r"(\{[^{}]*\}|\d+)?\.(?:tar|tgz)(?:\.\w+)?(?!\w)"
+    return re.sub(tar, lambda found: f"{'' if found[1] else '-'}index.json", pattern, count=1)
 
 
 def read_index(place: str) -> dict[str, Shard] | None:
@@ -86,7 +87,7 @@ def read_index(place: str) -> dict[str, Shard] | None:
     """
     try:
         if _has_scheme(place):
-            with import_webdataset().gopen.gopen(place) as file:
+            with import_webdataset().gopen(place) as file:
                 text = file.read()
         elif not Path(place).is_file():
             return None

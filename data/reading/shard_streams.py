@@ -28,7 +28,6 @@ def import_webdataset() -> Any:
     """Import the package; raises UserError with the command that installs it."""
     try:
         import webdataset
-        import webdataset.gopen
         import webdataset.shardlists
         import webdataset.tariterators
     except ImportError:
@@ -117,7 +116,7 @@ class _Stream:
         webdataset = import_webdataset()
         self.url, self.window, self.next = url, window, 0
         self.passed: dict[int, bytes] = {}
-        self.file: Any = webdataset.gopen.gopen(url)
+        self.file: Any = webdataset.gopen(url)
         self._images: Iterator[dict[str, Any]] = webdataset.tariterators.tar_file_iterator(
             self.file, skip_meta=None, select_files=is_image_member
         )
