@@ -43,7 +43,9 @@ def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
         "--cache disk: up to %.2f GB of images in %s (%s%s), which holds %.2f GB",
         *(max_bytes / GB, folder, reason, limited, used / GB),
     )
-    return DiskCache(folder, max_bytes, used)
+    # the processes of one torchrun on this machine fill the cache together, each its share
+    share = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return DiskCache(folder, used + (max_bytes - used) // share, used)
 
 
 class DiskCache:
