@@ -325,8 +325,9 @@ def _fill(folder: str, go: Any) -> None:
         cache.put(key(i), random_image(i))
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")
 def test_two_processes_write_the_same_images_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
+    context = multiprocessing.get_context("fork")
     go = context.Barrier(2)
     writers = [context.Process(target=_fill, args=(str(tmp_path), go)) for _ in range(2)]
     for writer in writers:
