@@ -53,6 +53,8 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     _item_epoch: int | None = None
     """The epoch that the loader asks an item of; None where there is no loader."""
     _assigned_epoch: Any = None
+    in_random_order = False
+    """Whether items by index are in a random order of each epoch, which the loader then takes."""
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt

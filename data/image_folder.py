@@ -1,6 +1,7 @@
 """Finding the image files of a folder, and reading them as RGB images."""
 
 import heapq
+import io
 import os
 import struct
 import sys
@@ -28,6 +29,18 @@ DAMAGE = (
     *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
 )
 """The exceptions that Pillow raises for damaged files."""
+
+
+class StoredImage(str):
+    """The path of an image that is no file of its own, such as a part of an archive."""
+
+    def content(self) -> bytes:
+        """Return the bytes of the image file."""
+        raise NotImplementedError
+
+    def identity(self) -> object:
+        """Return a value, the same in later runs, that changes where the bytes may have changed."""
+        raise NotImplementedError
 
 
 def is_image_file(name: str) -> bool:
@@ -72,14 +85,15 @@ def read_image(path: str, before: Callable[[Image.Image], object] | None = None)
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
     yet. Raises UnreadableImageError where the file cannot be read.
     """
+    file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if before is not None:
                 before(image)
             image.load()
             return upright_rgb(image)
     except DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error)) from error
+        raise UnreadableImageError(str(path), _reason(error)) from error
 
 
 def default_loader(path: str) -> Image.Image:

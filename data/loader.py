@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch.utils.data
 from torch import Tensor
 
 from util import global_batch, ranks
 from util.errors import DataError, UnreadableImageError, UserError
 from util.frozen_options import script_of
-from util.images import Uint8Image, to_float_tensor
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
@@ -22,6 +20,7 @@ from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
 from .items import batch_of, load_item, seeds_global_streams
+from .packing import pack, unpack
 from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
 
@@ -58,9 +57,8 @@ class CustomDatasetDataLoader:
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
-        self._order = _EpochOrder(
-            len(dataset), opt.seed or 0, shuffle=not opt.serial_batches, batch_size=opt.batch_size
-        )
+        shuffle = not (opt.serial_batches or dataset.in_random_order)
+        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle, opt.batch_size)
         self.cache: str = opt.cache
         # threads would disturb what each other draws from the global random streams
         self._can_use_threads = not seeds_global_streams(dataset)
@@ -272,46 +270,3 @@ def _workers(opt: Namespace) -> int:
     if workers < opt.num_threads and "num_threads" in opt.given:
         log.info("--num_threads %d: using %d, one per core", opt.num_threads, workers)
     return workers
-
-
-class Packed:
-    """Images (N, C, H, W) sent as uint8; unpacked they are float32 in [-1, 1].
-
-    A float tensor would be sent through a shared-memory file of its own; creating, sending and
-    mapping that file takes longer than everything else where images are small. As uint8 the images
-    take a quarter of the bytes, and the pipe that the rest of the batch takes.
-    """
-
-    def __init__(self, images: Uint8Image) -> None:
-        self.images = images
-
-    def pin_memory(self) -> Tensor:
-        """Unpack into page-locked memory; the pinning thread of DataLoader calls this by name."""
-        return to_float_tensor(self.images).pin_memory()
-
-    def unpack(self) -> Tensor:
-        """Return the images as float32 (N, C, H, W) in [-1, 1]."""
-        return to_float_tensor(self.images)
-
-
-def pack(batch: dict[str, Any]) -> dict[str, Any]:
-    """Return the batch with those tensors packed that unpacking restores bit for bit."""
-    return {key: _packed(value) for key, value in batch.items()}
-
-
-def unpack(batch: dict[str, Any]) -> dict[str, Any]:
-    """Return the batch as it was before `pack`."""
-    return {
-        key: value.unpack() if isinstance(value, Packed) else value for key, value in batch.items()
-    }
-
-
-def _packed(value: Any) -> Any:
-    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != 4:
-        return value
-    if value.requires_grad or value.device.type != "cpu":  # as a plug-in may return
-        return value
-    values = value.numpy()
-    with np.errstate(invalid="ignore"):  # values that are not exact are detected below
-        images = (values * 127.5 + 128).astype(np.uint8)  # 127.5, and 0.5 to round
-    return Packed(images) if np.array_equal(to_float_tensor(images).numpy(), values) else value

@@ -20,7 +20,7 @@ POSITIVE = {
     *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
     *("max_size", "quality", "together", "accumulate", "cache_gb"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
-    "eval_max",
+    *("eval_max", "shard_images", "shard_streams", "shard_shuffle"),
 }
 NOT_NEGATIVE = {
     *("num_threads", "readers", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
@@ -45,6 +45,11 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
+    if not opt.isTrain and opt.dataset_mode == "shards":
+        raise UsageError(
+            "--dataset_mode shards is for training: unpack the shards with tar -xf, and translate "
+            "the folder"
+        )
     if opt.model == "test" and opt.dataset_mode in PAIRS:
         raise UsageError(
             f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "

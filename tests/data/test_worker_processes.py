@@ -12,7 +12,8 @@ from PIL import Image
 
 from data import create_dataset
 from data.colorization_dataset import ColorizationDataset
-from data.loader import CustomDatasetDataLoader, Packed, _collate_packed, _Loaded
+from data.loader import CustomDatasetDataLoader, _collate_packed, _Loaded
+from data.packing import Packed
 from util.errors import DataError
 from util.frozen_options import Options
 from util.memory import SHARED_MEMORY_IS_FULL

@@ -1,6 +1,5 @@
 """Under --deterministic reflection padding has gradients that repeat, on every PyTorch."""
 
-from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,12 +78,14 @@ def test_padding_repeats_from_2_6_on(
 def test_the_flag_does_not_fill_new_memory(
     deterministic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from options.train_options import TrainOptions
     from util.run.session import begin
 
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    opt: Any = Namespace(seed=1, isTrain=True, deterministic=True)
+    words = ["--dataroot", ".", "--seed", "1", "--deterministic", "--gpu_ids", "-1"]
+    opt = TrainOptions().parse(words)
     begin(opt, lambda opt: opt)
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
