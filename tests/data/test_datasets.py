@@ -232,6 +232,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
 
 
 def test_factories_find_every_dataset_by_its_name() -> None:
-    assert dataset_names() == ["aligned", "colorization", "single", "template", "unaligned"]
+    names = ["aligned", "colorization", "shards", "single", "template", "unaligned"]
+    assert dataset_names() == names
     for name in dataset_names():
         assert find_dataset_using_name(name).__name__.lower() == f"{name}dataset"

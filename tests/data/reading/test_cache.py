@@ -305,7 +305,7 @@ def test_some_bytes_of_the_disk_are_left_free(tmp_path: Path, monkeypatch) -> No
 
 
 def test_processes_of_one_machine_fill_the_cache_together(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr("util.ranks.local_world", lambda: 4)
     caches = [disk_cache(str(tmp_path / "cache"), 1e-4) for _ in range(4)]
     stored = sum(
         cache.put(key(100 * rank + i), random_image(i))
