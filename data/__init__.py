@@ -9,7 +9,9 @@ from util.frozen_options import script_of
 from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
+from .aligned_dataset import AlignedDataset
 from .base_dataset import BaseDataset
+from .colorization_dataset import ColorizationDataset
 from .inference.fixed_samples import fixed_samples
 from .inference.folder import ImagePrefetcher
 from .inference.held_out import held_out_directions
@@ -58,13 +60,33 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
     where it is empty.
     """
     script_of(opt)  # which completes what a script has assigned
-    dataset = find_dataset_using_name(opt.dataset_mode)(opt)
+    cls = find_dataset_using_name(opt.dataset_mode)
+    if any("initialize" in vars(c) and "__init__" not in vars(c) for c in cls.__mro__):
+        raise UserError(  # data sets were made by it before 2019
+            f"{cls.__module__}.{cls.__name__}: rename initialize to __init__(self, opt)"
+        )
+    dataset = cls(opt)
+    _refuse_unused_attributes(dataset)
     if len(dataset) == 0:
         raise UserError(
             f"--dataset_mode {opt.dataset_mode}: {type(dataset).__name__} is empty, it found "
             f"nothing in --dataroot {opt.dataroot} (--phase {opt.phase})"
         )
     return CustomDatasetDataLoader(dataset, opt)
+
+
+def _refuse_unused_attributes(dataset: BaseDataset) -> None:
+    """Raise UserError if a subclass assigned a transform that its parent never calls."""
+    cls, assigned = type(dataset), vars(dataset)
+    transforms = [attribute for attribute in assigned if attribute.startswith("transform")]
+    if transforms and cls.__getitem__ in (
+        AlignedDataset.__getitem__,
+        ColorizationDataset.__getitem__,
+    ):
+        raise UserError(
+            f"{cls.__module__}.{cls.__name__} assigns self.{transforms[0]}, which its parent never "
+            "calls: override __getitem__ and call it there"
+        )
 
 
 def create_inference_images(opt: Namespace) -> ImagePrefetcher | VideoFrames:

@@ -32,5 +32,6 @@ class AlignedDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return `A` (input_nc, H, W), `B` (output_nc, H, W) in [-1, 1], and their paths."""
         path = self.AB_paths[index]
-        A, B = self.read(path, self.random(index), self.input_nc, self.output_nc)
+        rng = type(self).random(self, index)
+        A, B = type(self).read(self, path, rng, self.input_nc, self.output_nc)
         return {"A": A, "B": B, "A_paths": path, "B_paths": path}

@@ -47,7 +47,8 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     `self.random(index)`, or from the global streams of `random`, `numpy.random` and `torch`, which
     are seeded for each item; it reads files as it likes, or through `self.read` and
     `self.read_next`, which use the cache. It lets UnreadableImageError pass: in training the loader
-    then takes the next item. Attributes of a subclass may have any name, `reader` and `epoch` too.
+    then takes the next item. Attributes of a subclass may have any name, `reader` and `epoch` too;
+    our data sets call `random` and `read` by their type, as an attribute may hide them.
     """
 
     _item_epoch: int | None = None

@@ -45,7 +45,7 @@ class ColorizationDataset(BaseDataset):
 
     def _rgb_item(self, index: int) -> dict[str, Any]:
         path = self.AB_paths[index]
-        (rgb,) = self.read(path, self.random(index), 3)
+        (rgb,) = type(self).read(self, path, type(self).random(self, index), 3)
         return {"rgb": rgb, "A_paths": path, "B_paths": path}
 
     def compact_item(self, index: int) -> dict[str, Any]:

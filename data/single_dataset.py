@@ -52,7 +52,7 @@ class SingleDataset(BaseDataset):
         assigned = vars(self).get("assigned_transform")
         if assigned is not None:
             return {"A": assigned(default_loader(path)), "A_paths": path}
-        (A,) = self.read(path, self.random(index), self.opt.input_nc)
+        (A,) = type(self).read(self, path, type(self).random(self, index), self.opt.input_nc)
         return {"A": A, "A_paths": path}
 
     @property

@@ -38,7 +38,7 @@ class UnalignedDataset(BaseDataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return `A` (A_nc, H, W) and `B` (B_nc, H, W) in [-1, 1], `A_paths` and `B_paths`."""
-        rng = self.random(index)
+        rng = type(self).random(self, index)
         B_index = index if self.opt.serial_batches else rng.randrange(self.B_size)
         sides = ("A", self.A_paths, index % self.A_size), ("B", self.B_paths, B_index % self.B_size)
         A_path, A = self._side(*sides[0], rng, self.A_nc)
@@ -78,5 +78,5 @@ class UnalignedDataset(BaseDataset):
         transform = vars(self).get(f"assigned_transform_{side}")
         if transform is not None:
             return paths[index], transform(default_loader(paths[index]))
-        path, (image,) = self.read_next(paths, index, rng, channels)
+        path, (image,) = type(self).read_next(self, paths, index, rng, channels)
         return path, image

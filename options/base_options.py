@@ -8,6 +8,7 @@ import data
 import models
 from util.errors import UsageError
 from util.frozen_options import Options
+from util.plugins import add_flags
 
 from .flag_hints import near_flag, owner_hint
 from .naming import run_name, suffixed_name
@@ -71,9 +72,11 @@ class BaseOptions:
         self.initialize(parser)
         first = known_flags(parser, argv)
         model = models.find_model_using_name(first.model, self.isTrain)
-        model.modify_commandline_options(parser, self.isTrain)
+        setter: data.OptionSetter = model.modify_commandline_options
+        add_flags(setter, parser, self.isTrain, f"--model {first.model}")
         second = known_flags(parser, argv)  # the model may have changed the data set
-        data.get_option_setter(second.dataset_mode)(parser, self.isTrain)
+        setter = data.get_option_setter(second.dataset_mode)
+        add_flags(setter, parser, self.isTrain, f"--dataset_mode {second.dataset_mode}")
         return parser
 
     def gather(self, argv: list[str]) -> Options:

@@ -1,8 +1,13 @@
 """Models and data sets by name: `--model foo_bar` is the class FooBarModel of its own file."""
 
 import importlib
+import inspect
 import pkgutil
+import traceback
+from argparse import ArgumentError, ArgumentParser
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from .errors import UsageError, did_you_mean
 
@@ -46,3 +51,27 @@ def find_plugin(
         f"{flag} {name}: {module.__file__} must hold a subclass of {base.__name__} "
         f"whose lower-cased name is {class_name}"
     )
+
+
+def add_flags(
+    setter: Callable[[ArgumentParser, bool], Any], parser: ArgumentParser, training: bool, who: str
+) -> None:
+    """Let `modify_commandline_options` of a plug-in, named `who`, add its flags to the parser.
+
+    Raises UsageError, naming the line of the plug-in, where it adds a flag that exists or fails.
+    """
+    try:
+        setter(parser, training)
+    except UsageError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == inspect.getsourcefile(setter)]
+        where = own[-1] if own else frames[-1]
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        if isinstance(error, ArgumentError):
+            reason = f"{error}; rename that flag, or call parser.set_defaults for a new default"
+        raise UsageError(
+            f"{who}: modify_commandline_options fails in {where.filename}, line {where.lineno} "
+            f"({reason})"
+        ) from error
