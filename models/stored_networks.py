@@ -71,7 +71,9 @@ class StoredNetworks:
         """Write `<epoch>_net_<name>.pth` for every network; called by a script, the state too."""
         script = script_of(self.opt)
         folder = Path(self.save_dir)  # a plug-in may have set it, as text
-        with script.saving(self) if script else nullcontext():
+        with script.saving(self) if script else nullcontext(True) as writes:
+            if not writes:  # of several processes rank 0 does
+                return
             folder.mkdir(parents=True, exist_ok=True)
             for name, net in self._networks().items():
                 save_weights(net, weights_path(folder, str(epoch), name))

@@ -237,6 +237,16 @@ def everywhere(error: UserError) -> UserError:
     return error
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let this process communicate with no other in the block, as if it trained alone."""
+    world, _here.world = _here.world, 1
+    try:
+        yield
+    finally:
+        _here.world = world
+
+
 def request_stop(code: int) -> None:
     """Ask all processes to stop at the same step; the agreed code is that of `agreed_stop`."""
     _here.wish = code

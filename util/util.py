@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from . import images
+from . import images, ranks
 from .devices import pick_device
 from .errors import UserError
 from .files import make_folder
@@ -66,18 +66,18 @@ def print_numpy(x: Array, val: bool = True, shp: bool = False) -> None:
 
 
 def init_ddp() -> torch.device:
-    """Return the device of this process: that of the options that the script has parsed."""
-    _join_processes()
+    """Return the device of this process: that of the options that the script has parsed.
+
+    The processes that torchrun started have joined each other in `TrainOptions().parse()`. Raises
+    UserError in a test script that several processes run.
+    """
     run = ScriptRun.current
-    chosen = run.opt.device if run else None
-    return chosen or pick_device([0], asked_by_hand=False)
+    if run and not run.opt.isTrain and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("a test script computes in one process: start it without torchrun")
+    own = int(os.environ.get("LOCAL_RANK", "0"))
+    return (run.opt.device if run else None) or pick_device([own], asked_by_hand=False)
 
 
 def cleanup_ddp() -> None:
-    """End what `init_ddp` began; in one process that is nothing."""
-
-
-def _join_processes() -> None:
-    """Join the processes that torchrun started: the one place where a script does so."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("init_ddp: a script in several processes (torchrun) is not supported yet")
+    """Leave the processes of this training, once all have come here; in one this is nothing."""
+    ranks.leave(together=True)

@@ -2,12 +2,13 @@
 
 Environment: RANK_RECORD, the file that rank 0 writes the losses of all steps to; RANK_DO, what a
 process does after which step, `rank:step:signal`; RANK_MODELS, a folder of further models;
-RANK_1_WORDS, further flags of rank 1.
+RANK_1_WORDS, further flags of rank 1; RANK_SCRIPT, a script to run instead.
 """
 
 import importlib
 import json
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,9 @@ def main() -> int:
     if os.environ.get("RANK") == "1":
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
     models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
+    if "RANK_SCRIPT" in os.environ:
+        runpy.run_path(os.environ["RANK_SCRIPT"], run_name="__main__")
+        return 0
     return run_program(importlib.import_module("01_train").main)
 
 

@@ -128,6 +128,34 @@ def test_a_model_that_steps_itself_trains_on_several_processes(
     assert_close(jobs[1], jobs[0])
 
 
+SCRIPT = HERE.parent / "third_party/scripts/train_2025.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saves", ["all", "rank 0"])
+def test_a_script_of_2025_trains_and_resumes_on_several_processes(
+    saves: str, pictures: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "train.py"
+    text = SCRIPT.read_text()
+    if saves == "rank 0":
+        guarded = "if torch.distributed.get_rank() == 0: model.save_networks("
+        text = text.replace("model.save_networks(", guarded)
+        text = text.replace("import time", "import time\n\nimport torch", 1)
+    script.write_text(text)
+    words = [*FLOAT64, "--save_epoch_freq", "1", "--save_latest_freq", "2"]
+    one = Job(tmp_path / "one", pictures).run(1, *words, *epochs(4), "--batch_size", "2")
+    two = Job(tmp_path / "two", pictures)
+    two.environment["RANK_SCRIPT"] = str(script)
+    two.run(2, *words, *epochs(2))
+    two.run(2, *words, *epochs(4), "--continue_train")
+    assert two.output().count("the global batch has 2 x 1 = 2 images") == 2
+    assert "Warning" not in two.output()
+    assert not list(two.where.glob("run.*"))
+    for (name, mine), yours in zip(two.weights().items(), one.weights().values(), strict=True):
+        torch.testing.assert_close(mine, yours, rtol=1e-8, atol=1e-8, msg=name)
+
+
 @pytest.mark.slow
 def test_synchronised_batch_norm_equals_that_of_one_process(pictures: Path, tmp_path: Path) -> None:
     words = ["--norm", "syncbatch", *FLOAT64, *epochs(4)]

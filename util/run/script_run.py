@@ -3,22 +3,27 @@
 Such a script calls neither `begin`, `resume`, `claim_run_folder` nor `Saver`, as 01_train.py does;
 what it calls instead (`create_dataset`, `model.setup`, `model.save_networks`, the visualizer) finds
 the ScriptRun of its `opt` and calls them in their place.
+
+Of several processes, which join in `parse()`, rank 0 alone claims the folder, writes and shows.
+Since many scripts save and show in a block for rank 0 alone, nothing there waits for the others.
 """
 
 import atexit
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
+from .. import ranks
 from ..checkpoints.run_folder import claim_run_folder, run_folder, store_options
 from ..checkpoints.training_state import read_state, state_path
 from ..devices import choose_device
 from ..errors import UserError
 from ..frozen_options import Options
 from .health import Health
+from .launch import complete_on_main
 from .lock import RunLock
 from .progress import Position, Progress
 from .resume import resume
@@ -73,6 +78,9 @@ class ScriptRun:
         """Begin the run of a parsed command line; return the options that the script gets."""
         opt = begin(parsed, self._complete)
         self._parsed = parsed.replace(seed=opt.seed)
+        self._gpus, self._is_main = opt.gpu_ids, ranks.is_main()
+        if ranks.is_launched_here():
+            atexit.register(ranks.leave, False)
         self.opt = opt.replace(epoch_count=self._first_epoch(opt))
         self.opt.belong_to(self)
         ScriptRun.current = self
@@ -88,10 +96,12 @@ class ScriptRun:
         if unsettled & CHOOSES_RUN and self.model is None:
             typed = {name: now[name] for name in self._assigned}
             typed["given"] = self._parsed.given | self._assigned
-            opt = self._complete(self._follow(self._parsed.replace(**typed)))
+            opt = complete_on_main(self._follow(self._parsed.replace(**typed)), self._complete)
             opt = opt.replace(epoch_count=self._first_epoch(opt))
         elif not self.opt.isTrain or self.opt.epoch_count <= opt.n_epochs + opt.n_epochs_decay:
             self._check(opt)
+        if ranks.world() > 1:  # each process has a GPU of its own
+            opt = opt.replace(gpu_ids=self._gpus)
         if "gpu_ids" in unsettled and "device" not in unsettled:
             opt = opt.replace(device=None)
         opt = choose_device(opt)
@@ -106,7 +116,8 @@ class ScriptRun:
         """Return the epoch to train next, in a finished run the one behind the last."""
         if opt.resume != "state" or "epoch_count" in opt.given:
             return opt.epoch_count
-        return read_state(state_path(run_folder(opt)), mmap=True)["progress"]["epoch"]
+        path = state_path(run_folder(opt))
+        return ranks.on_main(lambda: read_state(path, mmap=True)["progress"]["epoch"])
 
     def made_loader(self, loader: Any) -> None:
         """Take the first data loader of a training as the one whose images are counted."""
@@ -125,7 +136,8 @@ class ScriptRun:
         self.model = model
         self._take_lock()
         if self.loader is None and self.opt.resume == "state":
-            model.load_training_state(read_state(state_path(run_folder(self.opt)))["model"])
+            path = state_path(run_folder(self.opt))
+            model.load_training_state(ranks.on_main(lambda: read_state(path))["model"])
         self._begin_counting()
 
     def _begin_counting(self) -> None:
@@ -175,32 +187,49 @@ class ScriptRun:
             self.health.watch(self.model.current_loss_tensors(), self._batch, self.progress)
 
     @contextmanager
-    def saving(self, model: Any) -> Iterator[None]:
-        """Store the training state after the block, in which a model writes its weights."""
+    def saving(self, model: Any) -> Iterator[bool]:
+        """Store the training state after the block, in which a model writes its weights.
+
+        Yields whether this process writes them. With --accumulate and --lr_policy plateau the state
+        has parts of all processes, so that all of them must save; else rank 0 may do so alone.
+        """
         if not self.opt.isTrain:
-            yield
+            yield True
+            return
+        together = self.opt.accumulate > 1 or self.opt.lr_policy == "plateau"
+        if not (self._is_main or together):
+            yield False
             return
         self.claim()
         counted = self.progress is not None and model is self.model
-        if counted and self._batch:
-            self._watch()
-            self.saver.check()
-        yield
-        if not counted or self.progress is None:
-            return
-        state = self.progress.state()
-        if state != self._stored or self.opt.accumulate > 1:  # `latest` and a number: once
-            self.saver.store_state()
-            self._stored = state
+        with nullcontext() if together else ranks.alone():
+            if counted and self._batch:
+                self._check_before_save()
+            yield self._is_main
+            if not counted or self.progress is None:
+                return
+            state = self.progress.state()
+            if state != self._stored or self.opt.accumulate > 1:  # `latest` and a number: once
+                self.saver.store_state()
+                self._stored = state
         self.on_save()
+
+    def _check_before_save(self) -> None:
+        """Raise UserError where a loss or weight is not finite; all look at this step later too."""
+        watched = self._watched
+        self._watch()
+        self.saver.check()
+        if ranks.is_launched_here():
+            self._watched = watched
 
     def claim(self) -> Position | None:
         """Make the folder of the run before its first file; return where this process starts."""
-        if self.opt.isTrain and not self._claimed:
+        if self.opt.isTrain and self._is_main and not self._claimed:
             self._claimed = True
-            self._take_lock()
-            resumes = self.resumes if self.progress else self.opt.resume == "state"
-            claim_run_folder(self.opt, self._defaults(self.opt), resumes)
+            with ranks.alone():
+                self._take_lock()
+                resumes = self.resumes if self.progress else self.opt.resume == "state"
+                claim_run_folder(self.opt, self._defaults(self.opt), resumes)
         return self.progress.start if self.progress else None
 
     def _take_lock(self) -> None:
@@ -237,7 +266,8 @@ def print_user_errors_in_one_line() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, UserError):
-            sys.stderr.write(f"error: {error}\n")
+            if ranks.is_main() or not error.everywhere:
+                sys.stderr.write(f"error: {error}\n")
         else:
             before(kind, error, trace)
 
