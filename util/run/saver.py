@@ -113,7 +113,7 @@ class Saver:
             for name in names:
                 self.model.save_networks(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
-            self.store_state()
+            write_state(self.state_path, state)
         except UserError as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
