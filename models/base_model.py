@@ -120,6 +120,7 @@ class BaseModel(StoredNetworks, ABC):
         if self.isTrain:
             if not self.optimizers:
                 raise UserError(f"{type(self).__name__} appends no optimizer to self.optimizers")
+            self._warn_of_unlisted_optimizers()
             self.optimization.make_schedulers(opt)
         else:
             self.load_networks(epoch_label(opt))
@@ -128,6 +129,15 @@ class BaseModel(StoredNetworks, ABC):
         self.print_networks(opt.verbose)
         if script := script_of(opt):
             script.set_up(self)
+
+    def _warn_of_unlisted_optimizers(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Optimizer) and not any(value is o for o in self.optimizers):
+                log.warning(
+                    "%s.%s is not in self.optimizers: its state is not resumed and its learning "
+                    "rate follows no schedule; append it",
+                    *(type(self).__name__, name),
+                )
 
     def check_declared_names(self) -> None:
         """Raise AttributeError if a declared loss or image is not set.

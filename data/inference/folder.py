@@ -41,6 +41,7 @@ class ImagePrefetcher:
         self.count = min(opt.num_test, len(dataset)) if limited else len(dataset)
         self.failures: list[str] = []
         self.existing = 0
+        self._paths_of_plugin: set[str] = set()
         self._largest = 0
 
     @property
@@ -144,8 +145,18 @@ class ImagePrefetcher:
             raise UserError(f"{name} has no item {index}:\n{text}") from error
         if self.is_plugin:
             item = self._with_names(item)
+            self._warn_of_same_path(item["image_paths"], index)
         self._largest = max(self._largest, _bytes(item))
         return item
+
+    def _warn_of_same_path(self, path: str, index: int) -> None:
+        if path in self._paths_of_plugin:
+            log.warning(
+                "item %d of %s has the path of an earlier item, whose results it overwrites (%s): "
+                "give each item a path of its own",
+                *(index, type(self.dataset).__name__, path),
+            )
+        self._paths_of_plugin.add(path)
 
     def _with_names(self, item: Item) -> Item:
         """Return an item of a plug-in with one file name under each key of paths.

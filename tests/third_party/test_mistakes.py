@@ -12,8 +12,11 @@ import data
 from data.aligned_dataset import AlignedDataset
 from data.base_dataset import BaseDataset
 from data.colorization_dataset import ColorizationDataset
+from data.inference.folder import ImagePrefetcher
+from models import create_model
 from models.compute.optimizer_state import load_optimizer
 from models.cycle_gan_model import CycleGANModel
+from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import UserError
 
@@ -107,3 +110,34 @@ def test_an_adam_with_entries_for_weights_without_gradients_is_restored() -> Non
     load_optimizer(new, old.state_dict())
     new.step()
     assert new.state[weight]["step"] == 2 and new.state[bias]["step"] == 1
+
+
+def test_an_optimizer_that_is_not_listed_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = [*FLAGS, "--ngf", "4", "--ndf", "4", "--checkpoints_dir", str(tmp_path)]
+    model = create_model(TrainOptions().parse(flags))
+    extra = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    model.optimizer_extra = extra
+    model.setup(model.opt)
+    assert "CycleGANModel.optimizer_extra is not in self.optimizers" in caplog.text
+    assert caplog.text.count("is not in self.optimizers") == 1
+
+
+def test_items_of_a_plugin_with_the_same_path_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Same(BaseDataset):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            return {"A": torch.zeros(3, 8, 8), "A_paths": "same.png"}
+
+    Same.__module__ = "data.same_dataset"
+    opt = TestOptions().parse(["--dataroot", str(tmp_path), "--name", "x", "--gpu_ids", "-1"])
+    images = ImagePrefetcher(Same(opt), opt)
+    images._read(0)
+    assert "same.png" not in caplog.text
+    images._read(1)
+    assert "item 1 of Same has the path of an earlier item" in caplog.text
