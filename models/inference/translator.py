@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -68,28 +69,46 @@ class Translator(nn.Module):
         self._logged_tiling = False
 
     @torch.inference_mode()
-    def forward(self, images: Tensor) -> Tensor:
-        """Translate images, (N, C, H, W) -> (N, C', H, W)."""
-        height, width = images.shape[-2:]
-        padded, top, left = pad_to_size(images, self.multiple, self.smallest)
+    def forward(self, *inputs: Any, **more: Any) -> Any:
+        """Translate images, (N, C, H, W) -> (N, C', H, W).
+
+        A network of a plug-in that takes or returns anything else is called as it is; what it
+        returns is float32.
+        """
         with (
             autocast(self.precision, self.device),
             compiler_errors_for_users(self.settings.compile),
         ):
-            batch_size = self._batch_size(padded)
-            if self.settings.tile or not batch_size:
-                tile = self.settings.tile or DEFAULT_TILE
-                output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
-            else:
-                outputs = [self._whole(part) for part in padded.split(batch_size)]
-                output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+            if len(inputs) != 1 or more or getattr(inputs[0], "ndim", 0) != 4:
+                return _in_float32(self.module(*inputs, **more))
+            return self._translate(inputs[0])
+
+    def _translate(self, images: Tensor) -> Any:
+        height, width = images.shape[-2:]
+        padded, top, left = pad_to_size(images, self.multiple, self.smallest)
+        batch_size = self._batch_size(padded)
+        if self.settings.tile or not batch_size:
+            tile = self.settings.tile or DEFAULT_TILE
+            output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
+        else:
+            output = self._in_batches(padded, batch_size)
+        if padded.shape == images.shape:
+            return output
         return output[..., top : top + height, left : left + width]
 
-    def _whole(self, images: Tensor) -> Tensor:
+    def _in_batches(self, images: Tensor, batch_size: int) -> Any:
+        first, *others = images.split(batch_size)
+        output = self._whole(first)
+        if not others:
+            return output
+        if not isinstance(output, Tensor):  # parts of it cannot be put together
+            return self._whole(images)
+        return torch.cat([output, *(self._whole(part) for part in others)])
+
+    def _whole(self, images: Tensor) -> Any:
         """Apply the network; the result is a copy, as CUDA graphs overwrite their outputs."""
         self.compilation.before_call(len(images))
-        output = self.module(images.to(self.device, memory_format=self.layout))
-        return output.to(torch.float32, copy=True)
+        return _in_float32(self.module(images.to(self.device, memory_format=self.layout)))
 
     def _batch_size(self, images: Tensor) -> int:
         """Return how many of the images to compute at once; 0: not one fits into the memory."""
@@ -112,6 +131,15 @@ class Translator(nn.Module):
             )
             self._logged_tiling = True
         return 0
+
+
+def _in_float32(output: Any) -> Any:
+    """Return copies of tensors, alone or in containers, in float32."""
+    if isinstance(output, dict):
+        return {key: _in_float32(value) for key, value in output.items()}
+    if type(output) in (list, tuple):
+        return type(output)(_in_float32(value) for value in output)
+    return output.to(torch.float32, copy=True) if isinstance(output, Tensor) else output
 
 
 def on_rgb(translator: Callable[[Tensor], Tensor], input_nc: int) -> Callable[[Tensor], Tensor]:
