@@ -82,6 +82,10 @@ class CustomDatasetDataLoader:
         """Return the number of items (not of batches) in an epoch."""
         return len(self.dataset)
 
+    def load_data(self) -> "CustomDatasetDataLoader":
+        """Return itself, as scripts of 2017 call it."""
+        return self
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Return an iterator over the batches of the next epoch."""
         script = script_of(self.opt)

@@ -196,6 +196,14 @@ class BaseModel(StoredNetworks, ABC):
         """Return the declared losses by name; the CPU synchronises with the GPU once."""
         return read_scalars(self._declared("loss_names"), self.device)
 
+    def get_current_errors(self) -> "OrderedDict[str, float]":
+        """Return `get_current_losses()`, by its name in scripts of 2017."""
+        return self.get_current_losses()
+
+    def save(self, label: int | str) -> None:
+        """Call `save_networks`, by its name in scripts of 2017."""
+        self.save_networks(label)
+
     def current_loss_tensors(self) -> dict[str, Tensor]:
         """Return the losses that a step has set, by name, as scalars on the device."""
         names = (name for name in self.loss_names if hasattr(self, f"loss_{name}"))

@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import data
 import models
-from util.errors import UsageError
+from util.errors import UsageError, UserError
 from util.frozen_options import Options
 from util.plugins import add_flags
 
@@ -18,6 +19,8 @@ from .shared_flags import add_data_flags, add_network_flags, add_run_flags, add_
 from .validation import validate
 
 _NOT_GIVEN = object()
+NOTEBOOKS = ("ipykernel_launcher.py", "colab_kernel_launcher.py")
+"""The programs in which the code of a notebook runs."""
 INSTEAD_OF_DEFAULT = ("when not given", "training alone uses it")
 """A help text with one of these phrases says itself what holds by default."""
 
@@ -112,6 +115,11 @@ class BaseOptions:
         Without `argv`, as scripts in the reference's manner call it, that of the program is parsed
         and the run begins too; see `begin_script`.
         """
+        if argv is None and Path(sys.argv[0]).name in NOTEBOOKS:
+            raise UserError(
+                "a notebook has the command line of its kernel: write sys.argv = ['train.py', "
+                "'--dataroot', 'DIR', '--name', 'NAME'] before parse()"
+            )
         try:
             opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
             validate(opt)

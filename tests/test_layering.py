@@ -33,6 +33,7 @@ LAYERS = {
         ["*_dataset.py", "items.py", "packing.py"],
         ["loader.py", "inference/*"],
         ["__init__.py"],
+        ["data_loader.py"],
     ],
     "models": [
         ["parts/*"],
@@ -41,6 +42,7 @@ LAYERS = {
         ["base_model.py"],
         ["*_model.py", "inference/*"],
         ["__init__.py"],
+        ["models.py"],
     ],
     "options": [
         ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "shared_flags.py"],

@@ -92,6 +92,16 @@ class ScriptCalls:
         epoch = named.get("epoch", numbers[0] if numbers and total is None else None)
         self._losses(epoch, None, total, losses)
 
+    def print_current_errors(
+        self, epoch: int, iters: int, errors: Losses, t: float = 0.0, t_data: float = 0.0
+    ) -> None:
+        """Call `print_current_losses`, by its name in 2017."""
+        self.print_current_losses(epoch, iters, errors, t, t_data)
+
+    def plot_current_errors(self, epoch: int, ratio: float, opt: object, errors: Losses) -> None:
+        """Call `plot_current_losses`, by its name in 2017."""
+        self.plot_current_losses(epoch, ratio, opt, errors)
+
     def save_images(self, *args: Any, **named: Any) -> None:
         """Save results, as the function `save_images` does."""
         save_images(*args, **named)

@@ -19,7 +19,7 @@ from data import create_dataset
 from models import create_model
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
-from util.errors import UsageError
+from util.errors import UsageError, UserError
 from util.frozen_options import Options
 from util.util import init_ddp
 
@@ -74,6 +74,12 @@ def test_assigned_options_are_copied_and_pickled(script: Any) -> None:
     for same in (pickle.loads(pickle.dumps(opt)), copy.copy(opt), copy.deepcopy(opt)):
         assert same.values() == opt.values()
         assert same.script is None
+
+
+def test_a_notebook_is_told_to_set_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/x/ipykernel_launcher.py", "-f", "kernel.json"])
+    with pytest.raises(UserError, match=r"sys\.argv = "):
+        TrainOptions().parse()
 
 
 def test_assigned_options_take_effect(script: Any) -> None:

@@ -2,17 +2,17 @@
 
 import time
 
-from data import create_dataset
-from models import create_model
+from data.data_loader import CreateDataLoader
+from models.models import create_model
 from options.train_options import TrainOptions
 from util.visualizer import Visualizer
 
 opt = TrainOptions().parse()
 opt.nThreads = 0
-dataset = create_dataset(opt)
-dataset_size = len(dataset)
+data_loader = CreateDataLoader(opt)
+dataset = data_loader.load_data()
+dataset_size = len(data_loader)
 model = create_model(opt)
-model.setup(opt)
 visualizer = Visualizer(opt)
 total_steps = 0
 
@@ -31,14 +31,14 @@ for epoch in range(opt.epoch_count, opt.niter + opt.niter_decay + 1):
             save_result = total_steps % opt.update_html_freq == 0
             visualizer.display_current_results(model.get_current_visuals(), epoch, save_result)
         if total_steps % opt.print_freq == 0:
-            losses = model.get_current_losses()
+            errors = model.get_current_errors()
             t = (time.time() - iter_start_time) / opt.batchSize
-            visualizer.print_current_losses(epoch, epoch_iter, losses, t, t_data)
-            visualizer.plot_current_losses(epoch, float(epoch_iter) / dataset_size, opt, losses)
+            visualizer.print_current_errors(epoch, epoch_iter, errors, t, t_data)
+            visualizer.plot_current_errors(epoch, float(epoch_iter) / dataset_size, opt, errors)
         if total_steps % opt.save_latest_freq == 0:
-            model.save_networks("latest")
+            model.save("latest")
         iter_data_time = time.time()
     if epoch % opt.save_epoch_freq == 0:
-        model.save_networks("latest")
-        model.save_networks(epoch)
+        model.save("latest")
+        model.save(epoch)
     model.update_learning_rate()

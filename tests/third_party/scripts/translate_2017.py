@@ -2,8 +2,8 @@
 
 import os
 
-from data import create_dataset
-from models import create_model
+from data.data_loader import CreateDataLoader
+from models.models import create_model
 from options.test_options import TestOptions
 from util import html, util
 from util.visualizer import Visualizer
@@ -13,9 +13,8 @@ opt.nThreads = 1
 opt.batchSize = 1
 opt.serial_batches = True
 opt.no_flip = True
-dataset = create_dataset(opt)
+dataset = CreateDataLoader(opt).load_data()
 model = create_model(opt)
-model.setup(opt)
 visualizer = Visualizer(opt)
 web_dir = os.path.join(opt.results_dir, opt.name, f"{opt.phase}_{opt.which_epoch}")
 webpage = html.HTML(web_dir, f"Experiment = {opt.name}, Phase = {opt.phase}")
