@@ -61,12 +61,13 @@ class BaseOptions:
 
     isTrain = False
 
-    def initialize(self, parser: argparse.ArgumentParser) -> None:
-        """Add the flags that training and inference share."""
+    def initialize(self, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add the flags that training and inference share; return the parser."""
         add_run_flags(parser, self.isTrain)
         add_network_flags(parser)
         add_data_flags(parser)
         add_speed_flags(parser)
+        return parser
 
     def parser(self, argv: list[str]) -> Parser:
         """Return the parser with the flags and defaults of the model and data set named in argv."""

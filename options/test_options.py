@@ -49,8 +49,8 @@ class TestOptions(BaseOptions):
     __test__ = False  # the field's name, not a test case
     isTrain = False
 
-    def initialize(self, parser: argparse.ArgumentParser) -> None:
-        """Add the flags of inference to the shared ones."""
+    def initialize(self, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add the flags of inference to the shared ones; return the parser."""
         parser.add_argument(
             "--dataroot",
             "--input",
@@ -86,6 +86,7 @@ class TestOptions(BaseOptions):
             if action.dest in HELP:
                 action.help = f"{action.help}; {HELP[action.dest]}"
         parser.set_defaults(model="test", load_size=parser.get_default("crop_size"))
+        return parser
 
     def gather(self, argv: list[str]) -> Options:
         """Return the options of argv. Raises UsageError where it names the input twice."""

@@ -22,8 +22,8 @@ class TrainOptions(BaseOptions):
 
     isTrain = True
 
-    def initialize(self, parser: argparse.ArgumentParser) -> None:
-        """Add the flags of training to the shared ones."""
+    def initialize(self, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add the flags of training to the shared ones; return the parser."""
         parser.add_argument(
             "--dataroot",
             required=True,
@@ -37,6 +37,7 @@ class TrainOptions(BaseOptions):
         _add_record_flags(parser)
         _add_evaluation_flags(parser)
         _add_dashboard_flags(parser)
+        return parser
 
     def parser(self, argv: list[str]) -> Parser:
         """Return the parser; --continue_train needs no --dataroot, which the run has stored."""
