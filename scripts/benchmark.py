@@ -10,13 +10,19 @@ import json
 import sys
 from pathlib import Path
 
+import benchmark_count
 import benchmark_inference
 import benchmark_load
 import benchmark_train
 
 Row = dict[str, float | str]
 
-PROGRAMS = {"train": benchmark_train, "infer": benchmark_inference, "load": benchmark_load}
+PROGRAMS = {
+    "train": benchmark_train,
+    "infer": benchmark_inference,
+    "load": benchmark_load,
+    "count": benchmark_count,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--json", type=Path, help="write the rows to this file too")
         program.add_arguments(command)
     args, more = parser.parse_known_args(argv)
-    if more and args.what != "train":
+    if more and args.what not in ("train", "count"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     args.more = more  # flags of 01_train.py
     rows = PROGRAMS[args.what].run(args)

@@ -1,10 +1,78 @@
-"""Count the operations, kernels and idle time of a training step for benchmark_train."""
+"""Count what a step dispatches, and the kernels and idle time of a GPU, for the benchmarks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+CONVOLUTIONS = ("convolution", "convolution_backward")
+COPIES = ("clone", "_to_copy", "copy_")
+READS = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero")
+"""Operations for whose result the CPU waits."""
+
+
+class Counts(TorchDispatchMode):
+    """A context that counts what is dispatched on tensors, real or fake.
+
+    `operations` are those that compute or copy, without views; `traffic` the bytes that they read
+    and write, without convolutions; `layout_copies` copies into another order of the dimensions in
+    memory, with those that a convolution makes of an input that has not the layout of its weights;
+    `casts` conversions to another type; `waits` results that the CPU waits for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = self.traffic = self.layout_copies = self.casts = self.waits = 0
+        self.by_name: dict[str, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and count it."""
+        output = func(*args, **(kwargs or {}))
+        if func.namespace == "aten" and not func.is_view:
+            inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+            outputs = [x for x in tree_leaves(output) if isinstance(x, Tensor)]
+            self._count(func.name().split("::")[1].split(".")[0], inputs, outputs)
+        return output
+
+    def row(self) -> dict[str, float | str]:
+        """Return the counts as a row of the benchmark."""
+        return {
+            "operations": self.operations,
+            "other traffic GB": self.traffic / 1e9,
+            "layout copies": self.layout_copies,
+            "casts": self.casts,
+            "waits": self.waits,
+        }
+
+    def _count(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self.by_name[name] = self.by_name.get(name, 0) + 1
+        if name == "detach":
+            return
+        self.operations += 1
+        self.waits += name in READS
+        if name in CONVOLUTIONS:
+            big = [x for x in inputs if x.dim() == 4]
+            layouts = [_order(x[:1]) for x in big]  # of the weight last
+            self.layout_copies += sum(
+                len(one) == len(layouts[-1]) and one != layouts[-1] for one in layouts[:-1]
+            )
+        else:
+            self.traffic += sum(x.numel() * x.element_size() for x in (*inputs, *outputs))
+        if name in COPIES and outputs:
+            source = inputs[-1] if name == "copy_" else inputs[0]
+            self.casts += outputs[0].dtype != source.dtype
+            self.waits += outputs[0].device.type == "cpu" != source.device.type
+            self.layout_copies += _order(outputs[0]) != _order(source)
+
+
+def _order(x: Tensor) -> tuple[int, ...]:
+    """Return the dimensions of a tensor in the order in which they lie in memory."""
+    moving = [d for d in range(x.dim()) if x.shape[d] > 1]
+    return tuple(sorted(moving, key=lambda d: -x.stride(d)))
 
 
 def synchronize(device: torch.device) -> None:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from util.errors import UserError
 
 from ..parts.layers import to_float32
-from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
+from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users, uncompiled
 from .precision import autocast, use_precision
 
 Context = AbstractContextManager[None]
@@ -52,6 +53,10 @@ class ForwardPass:
         self.memory_format = best_memory_format(
             device, self.precision.half is not None, self.compile_mode != "off"
         )
+        # compiled networks cast inside their graphs, and checkpointed ones cast again to recompute
+        eager = self.compile_mode == "off" and not self.checkpoints
+        self.stores_cast_weights = eager and self.precision.half is not None
+        self._cast_versions: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
         if device.type == "cuda" and self.fixed_shapes and not opt.deterministic:
             torch.backends.cudnn.benchmark = True  # tries all kernels at the first step
 
@@ -61,7 +66,8 @@ class ForwardPass:
         compile_network(net, self.compile_mode, self.fixed_shapes)
 
     def begin_step(self) -> None:
-        """Allow CUDA graphs to overwrite the results of the step before."""
+        """Allow CUDA graphs to overwrite the results of the step before; cast weights anew."""
+        self.drop_cast_weights()
         if self.uses_cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()
 
@@ -74,15 +80,44 @@ class ForwardPass:
             return self._call(net, torch.cat(batches)).split(sizes)
         return tuple(self._call(net, batch) for batch in batches)
 
+    @contextmanager
+    def _autocast(self, net: nn.Module) -> Iterator[None]:
+        """Autocast that stores cast weights for the next call of a network in the same step.
+
+        PyTorch drops them at the end of the outermost autocast. They are dropped here once a weight
+        has changed, and after calls without gradients, whose cast weights have no graph.
+        """
+        version = sum(weight._version for weight in net.parameters())
+        if self._cast_versions.setdefault(net, version) != version:
+            self.drop_cast_weights()
+            self._cast_versions[net] = version
+        stores = self.stores_cast_weights and torch.is_grad_enabled()
+        if stores:
+            torch.autocast_increment_nesting()  # the cache lives while this is not zero
+        try:
+            with autocast(self.precision, self.device):
+                yield
+        finally:
+            if stores:
+                torch.autocast_decrement_nesting()
+
+    def drop_cast_weights(self) -> None:
+        """Drop weights that were cast to half precision, so that they are cast anew."""
+        if self.stores_cast_weights:
+            torch.clear_autocast_cache()
+        self._cast_versions.clear()
+
     def _call(self, net: nn.Module, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=self.memory_format)
-        precision = autocast(self.precision, self.device)
-        with precision, compiler_errors_for_users(self.compile_mode):
+        with self._autocast(net), compiler_errors_for_users(self.compile_mode):
             if self.checkpoints and torch.is_grad_enabled():
                 contexts = partial(_checkpoint_contexts, net)
                 output = checkpoint(net, images, use_reentrant=False, context_fn=contexts)
-            else:
+            elif torch.is_grad_enabled():
                 output = net(images)
+            else:  # monitors, in mid-run: a compiled network would be compiled anew for them
+                with uncompiled(self.compile_mode):
+                    output = net(images)
             # CUDA graphs overwrite their outputs at the next call, and some are shown later
             return to_float32(output.clone() if self.uses_cuda_graphs else output)
 
@@ -94,9 +129,13 @@ def best_memory_format(
 
     On CPUs that is channels_last, except in training without compilation, where PyTorch's backward
     pass of instance norm is several times slower in it. On CUDA GPUs it is channels_last in half
-    precision, the layout of their matrix units.
+    precision, the layout of their matrix units, with compilation: without, reflection padding and
+    instance norm return contiguous tensors, and each convolution would copy its input.
     """
-    fast = (compiled or not trains) if device.type == "cpu" else device.type == "cuda" and half
+    if device.type == "cpu":
+        fast = compiled or not trains
+    else:
+        fast = device.type == "cuda" and half and compiled
     return torch.channels_last if fast else torch.contiguous_format
 
 

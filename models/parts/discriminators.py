@@ -5,7 +5,7 @@ Legend: N batch, H W height and width of the image, H' W' of the map of patch sc
 
 from torch import Tensor, nn
 
-from .layers import NormFactory, conv_needs_bias
+from .layers import Conv2d, LeakyReLU, NormFactory, conv_needs_bias
 
 
 class NLayerDiscriminator(nn.Module):
@@ -17,18 +17,19 @@ class NLayerDiscriminator(nn.Module):
     def __init__(self, input_nc: int, ndf: int, n_layers: int, norm: NormFactory) -> None:
         super().__init__()
         self.smallest = smallest_image(n_layers)
-        bias = conv_needs_bias(norm)
-        layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2, bias=True), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2), nn.LeakyReLU(0.2)]
         # channels of each layer, at most 8 ndf
         widths = [ndf * min(2**layer, 8) for layer in range(n_layers + 1)]
         for layer in range(1, n_layers + 1):
             stride = 2 if layer < n_layers else 1
             layers += [
-                _conv4(widths[layer - 1], widths[layer], stride, bias),
+                Conv2d(
+                    widths[layer - 1], widths[layer], norm, kernel_size=4, stride=stride, padding=1
+                ),
                 norm(widths[layer]),
-                nn.LeakyReLU(0.2, inplace=True),
+                LeakyReLU(0.2),
             ]
-        self.model = nn.Sequential(*layers, _conv4(widths[-1], 1, stride=1, bias=True))
+        self.model = nn.Sequential(*layers, _conv4(widths[-1], 1, stride=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, input_nc, H, W) -> (N, 1, H', W')."""
@@ -47,9 +48,9 @@ class PixelDiscriminator(nn.Module):
         self.net = nn.Sequential(
             nn.Conv2d(input_nc, ndf, kernel_size=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(ndf, 2 * ndf, kernel_size=1, bias=bias),
+            Conv2d(ndf, 2 * ndf, norm, kernel_size=1),
             norm(2 * ndf),
-            nn.LeakyReLU(0.2, inplace=True),
+            LeakyReLU(0.2),
             nn.Conv2d(2 * ndf, 1, kernel_size=1, bias=bias),
         )
 
@@ -73,5 +74,5 @@ def smallest_image(n_layers: int) -> int:
     return 3 * 2**n_layers
 
 
-def _conv4(inner: int, outer: int, stride: int, bias: bool) -> nn.Module:
-    return nn.Conv2d(inner, outer, kernel_size=4, stride=stride, padding=1, bias=bias)
+def _conv4(inner: int, outer: int, stride: int) -> nn.Module:
+    return nn.Conv2d(inner, outer, kernel_size=4, stride=stride, padding=1)

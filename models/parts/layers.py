@@ -1,7 +1,8 @@
-"""Layers that are faster on CPUs than PyTorch's, with the same results; norms by their names."""
+"""Layers that are faster than PyTorch's, with the same results; norms by their names."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,76 @@ def conv_needs_bias(norm: NormFactory) -> bool:
     Instance norm removes its effect, but existing weight files contain it.
     """
     return isinstance(norm(1), nn.InstanceNorm2d)
+
+
+def removes_bias(norm: NormFactory) -> bool:
+    """Return whether `norm` cancels the bias of a convolution before it, in evaluation mode too.
+
+    Instance norm subtracts the mean of each channel. With running statistics it subtracts another
+    mean in evaluation mode.
+    """
+    layer = norm(1)
+    return isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution before `norm`, which leaves out the bias that the norm cancels.
+
+    The bias is a parameter all the same, as weight files contain it; without a gradient it keeps
+    the value that it was initialised or loaded with. (N, C, H, W) -> (N, K, H', W').
+    """
+
+    def __init__(
+        self, inner: int, outer: int, norm: NormFactory, kernel_size: int, **shape: Any
+    ) -> None:
+        super().__init__(inner, outer, kernel_size, bias=conv_needs_bias(norm), **shape)
+        self.applies_bias = not removes_bias(norm)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, K, H', W')."""
+        return self._conv_forward(input, self.weight, self.bias if self.applies_bias else None)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution before `norm`; its bias is that of `Conv2d`."""
+
+    def __init__(
+        self, inner: int, outer: int, norm: NormFactory, kernel_size: int, **shape: Any
+    ) -> None:
+        super().__init__(inner, outer, kernel_size, bias=conv_needs_bias(norm), **shape)
+        self.applies_bias = not removes_bias(norm)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, K, H', W')."""
+        if self.applies_bias or output_size is not None:
+            return super().forward(input, output_size)
+        how: Any = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(input, self.weight, None, *how)
+
+
+class ReLU(nn.ReLU):
+    """ReLU after a norm, in place where that is fastest, (N, C, H, W) -> (N, C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        return F.relu(input, inplace=in_place(input))
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """Leaky ReLU after a norm, in place where that is fastest, (N, C, H, W) -> (N, C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        return F.leaky_relu(input, self.negative_slope, inplace=in_place(input))
+
+
+def in_place(input: Tensor) -> bool:
+    """Return whether to overwrite the output of a norm.
+
+    Off the CPU instance norm returns a view, and a view that is overwritten costs three copies in
+    the backward pass (CopySlices); a new tensor needs no more memory, as nothing stores the view.
+    """
+    return input.device.type == "cpu" or not torch.is_grad_enabled()
 
 
 class ReflectionPad2d(nn.ReflectionPad2d):

@@ -5,7 +5,7 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 
 from torch import Tensor, nn
 
-from .layers import NormFactory, OutputConv2d, ReflectionPad2d, conv_needs_bias
+from .layers import Conv2d, ConvTranspose2d, NormFactory, OutputConv2d, ReflectionPad2d, ReLU
 
 
 class ResnetBlock(nn.Module):
@@ -13,16 +13,15 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, channels: int, norm: NormFactory, use_dropout: bool) -> None:
         super().__init__()
-        bias = conv_needs_bias(norm)
         dropout = [nn.Dropout(0.5)] if use_dropout else []
         self.conv_block = nn.Sequential(
             ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            Conv2d(channels, channels, norm, kernel_size=3),
             norm(channels),
-            nn.ReLU(inplace=True),
+            ReLU(),
             *dropout,
             ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
+            Conv2d(channels, channels, norm, kernel_size=3),
             norm(channels),
         )
 
@@ -51,19 +50,19 @@ class ResnetGenerator(nn.Module):
         n_blocks: int = 9,
     ) -> None:
         super().__init__()
-        f, bias = ngf, conv_needs_bias(norm)
+        f = ngf
         self.model = nn.Sequential(
             # (N, input_nc, H, W) -> (N, f, H, W) -> (N, 2f, H/2, W/2) -> (N, 4f, H/4, W/4)
             ReflectionPad2d(3),
-            nn.Conv2d(input_nc, f, kernel_size=7, bias=bias),
+            Conv2d(input_nc, f, norm, kernel_size=7),
             norm(f),
-            nn.ReLU(inplace=True),
-            *_halve(f, 2 * f, norm, bias),
-            *_halve(2 * f, 4 * f, norm, bias),
+            ReLU(),
+            *_halve(f, 2 * f, norm),
+            *_halve(2 * f, 4 * f, norm),
             *(ResnetBlock(4 * f, norm, use_dropout) for _ in range(n_blocks)),
             # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
-            *_double(4 * f, 2 * f, norm, bias),
-            *_double(2 * f, f, norm, bias),
+            *_double(4 * f, 2 * f, norm),
+            *_double(2 * f, f, norm),
             ReflectionPad2d(3),
             OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
@@ -74,13 +73,11 @@ class ResnetGenerator(nn.Module):
         return self.model(x)
 
 
-def _halve(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
-    conv = nn.Conv2d(inner, outer, kernel_size=3, stride=2, padding=1, bias=bias)
-    return [conv, norm(outer), nn.ReLU(inplace=True)]
+def _halve(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
+    conv = Conv2d(inner, outer, norm, kernel_size=3, stride=2, padding=1)
+    return [conv, norm(outer), ReLU()]
 
 
-def _double(inner: int, outer: int, norm: NormFactory, bias: bool) -> list[nn.Module]:
-    conv = nn.ConvTranspose2d(
-        inner, outer, kernel_size=3, stride=2, padding=1, output_padding=1, bias=bias
-    )
-    return [conv, norm(outer), nn.ReLU(inplace=True)]
+def _double(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
+    conv = ConvTranspose2d(inner, outer, norm, kernel_size=3, stride=2, padding=1, output_padding=1)
+    return [conv, norm(outer), ReLU()]

@@ -6,7 +6,7 @@ Legend: N batch, C channels, H W height and width, d = number of halvings.
 import torch
 from torch import Tensor, nn
 
-from .layers import NormFactory, conv_needs_bias
+from .layers import Conv2d, ConvTranspose2d, NormFactory, conv_needs_bias
 
 
 class UnetBlock(nn.Module):
@@ -56,22 +56,22 @@ class UnetGenerator(nn.Module):
         return self.model(x)
 
 
-def _down(inner: int, outer: int, bias: bool) -> nn.Module:
-    return nn.Conv2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
+def _down(inner: int, outer: int, norm: NormFactory) -> nn.Module:
+    return Conv2d(inner, outer, norm, kernel_size=4, stride=2, padding=1)
 
 
-def _up(inner: int, outer: int, bias: bool) -> nn.Module:
-    return nn.ConvTranspose2d(inner, outer, kernel_size=4, stride=2, padding=1, bias=bias)
+def _up(inner: int, outer: int, norm: NormFactory) -> nn.Module:
+    return ConvTranspose2d(inner, outer, norm, kernel_size=4, stride=2, padding=1)
 
 
 def _innermost(outer: int, inner: int, norm: NormFactory) -> UnetBlock:
-    bias = conv_needs_bias(norm)
+    bias = conv_needs_bias(norm)  # without a norm after it
     return UnetBlock(
         [
             nn.LeakyReLU(0.2),
-            _down(outer, inner, bias),
+            nn.Conv2d(outer, inner, kernel_size=4, stride=2, padding=1, bias=bias),
             nn.ReLU(inplace=True),
-            _up(inner, outer, bias),
+            _up(inner, outer, norm),
             norm(outer),
         ]
     )
@@ -80,9 +80,8 @@ def _innermost(outer: int, inner: int, norm: NormFactory) -> UnetBlock:
 def _middle(
     outer: int, inner: int, inside: nn.Module, norm: NormFactory, use_dropout: bool
 ) -> UnetBlock:
-    bias = conv_needs_bias(norm)
-    down = [nn.LeakyReLU(0.2), _down(outer, inner, bias), norm(inner)]
-    up = [nn.ReLU(inplace=True), _up(2 * inner, outer, bias), norm(outer)]
+    down = [nn.LeakyReLU(0.2), _down(outer, inner, norm), norm(inner)]
+    up = [nn.ReLU(inplace=True), _up(2 * inner, outer, norm), norm(outer)]
     dropout = [nn.Dropout(0.5)] if use_dropout else []
     return UnetBlock([*down, inside, *up, *dropout])
 
@@ -90,6 +89,8 @@ def _middle(
 def _outermost(
     input_nc: int, output_nc: int, ngf: int, inside: nn.Module, norm: NormFactory
 ) -> UnetBlock:
-    down = _down(input_nc, ngf, conv_needs_bias(norm))
-    up = [nn.ReLU(inplace=True), _up(2 * ngf, output_nc, bias=True), nn.Tanh()]
+    bias = conv_needs_bias(norm)  # without a norm after it
+    down = nn.Conv2d(input_nc, ngf, kernel_size=4, stride=2, padding=1, bias=bias)
+    last = nn.ConvTranspose2d(2 * ngf, output_nc, kernel_size=4, stride=2, padding=1)
+    up = [nn.ReLU(inplace=True), last, nn.Tanh()]
     return UnetBlock([down, inside, *up], outermost=True)

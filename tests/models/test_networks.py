@@ -8,11 +8,23 @@ import torch
 from torch import nn
 
 from models import networks
+from models.parts import layers
 from models.parts.discriminators import patch_map_size
 from models.parts.layers import OutputConv2d
 
 CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 MULTIPLE = {"unet_256": 256, "unet_128": 128}
+
+
+def assert_gradients(net: nn.Module) -> None:
+    """Every parameter has a gradient, but for the biases that instance norm cancels."""
+    cancelled = {id(m.bias) for m in net.modules() if not getattr(m, "applies_bias", True)}
+    for parameter in net.parameters():
+        if id(parameter) in cancelled:
+            assert parameter.grad is None
+        else:
+            assert parameter.grad is not None
+            assert parameter.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(("netG", "norm", "dropout"), CONFIGURATIONS)
@@ -26,7 +38,7 @@ def test_generator_has_outputs_of_the_input_size_and_every_parameter_gets_a_grad
     assert output.isfinite().all()
     assert output.abs().max() <= 1
     output.square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    assert_gradients(net)
     has_dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
     assert has_dropout is dropout
 
@@ -42,7 +54,7 @@ def test_discriminator_scores_patches_and_every_parameter_gets_a_gradient(
     side = 48 if netD == "pixel" else patch_map_size(48, 3 if netD == "basic" else 2)
     assert scores.shape == (2, 1, side, side)
     scores.square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    assert_gradients(net)
 
 
 @pytest.mark.parametrize(("n_layers", "field"), [(1, 16), (2, 34), (3, 70), (4, 142)])
@@ -148,3 +160,21 @@ def test_the_output_convolution_by_rows_is_the_convolution(layout: torch.memory_
         net.zero_grad()
     for a, b in zip(*results, strict=True):
         assert torch.allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d"])
+@pytest.mark.parametrize("statistics", [False, True])
+def test_a_bias_is_left_out_only_where_the_norm_cancels_it(kind: str, statistics: bool) -> None:
+    def norm(channels: int) -> nn.Module:
+        return nn.InstanceNorm2d(channels, track_running_stats=statistics)
+
+    shape = {"kernel_size": 3, "stride": 2, "padding": 1}
+    own = getattr(layers, kind)(3, 4, norm, **shape).double()
+    plain = getattr(nn, kind)(3, 4, **shape).double()
+    nn.init.normal_(own.bias)
+    plain.load_state_dict(own.state_dict())
+    x = torch.randn(2, 3, 9, 9, dtype=torch.float64)
+    without = plain(x) - own.bias.view(1, -1, 1, 1)
+    torch.testing.assert_close(own(x), plain(x) if statistics else without)
+    evaluating = norm(4).double().eval()  # running statistics do not contain the bias
+    torch.testing.assert_close(evaluating(own(x)), evaluating(plain(x)))

@@ -298,3 +298,43 @@ def test_pending_gradients_that_no_longer_fit_are_dropped(
         model.load_training_state(copy.deepcopy(state))
     assert same.netG_A.model[1].weight.grad is not None
     assert other.netG_A.model[1].weight.grad is None
+
+
+@pytest.mark.parametrize("changes", ["optimizer", "by hand"])
+def test_weights_are_cast_once_and_again_after_they_have_changed(
+    train_opt: Make, changes: str
+) -> None:
+    forward_pass = ForwardPass(train_opt("--precision", "bf16"), CPU)
+    net = define_D(3, 4, "basic", norm="instance")
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():  # a cast without a graph must not serve the calls with gradients
+        forward_pass.apply(net, images)
+    (first,) = forward_pass.apply(net, images)
+    with Calls() as calls:
+        (second,) = forward_pass.apply(net, images)
+    assert torch.equal(first, second)
+    assert calls.count["_to_copy"] <= 2  # the images and the scores, no weights
+    (first.sum() + second.sum()).backward()
+    assert all(w.grad is not None for w in net.parameters() if w.dim() == 4)
+    if changes == "optimizer":
+        torch.optim.SGD(net.parameters(), lr=1.0).step()
+    else:
+        net.load_state_dict({key: value + 1 for key, value in net.state_dict().items()})
+    (after,) = forward_pass.apply(net, images)
+    forward_pass.drop_cast_weights()
+    (expected,) = forward_pass.apply(net, images)
+    assert torch.equal(after, expected)
+    assert not torch.equal(after, first)
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="PyTorch before 2.6")
+def test_calls_without_gradients_compile_nothing(train_opt: Make) -> None:
+    forward_pass = ForwardPass(train_opt("--compile"), CPU)
+    net = nn.Conv2d(3, 3, 1)
+    graphs: list[Any] = []
+    net.compile(backend=lambda graph, _inputs: graphs.append(graph) or graph.forward)
+    with torch.no_grad():
+        forward_pass.apply(net, torch.rand(1, 3, 8, 8))
+    assert not graphs
+    forward_pass.apply(net, torch.rand(1, 3, 8, 8))
+    assert len(graphs) == 1
