@@ -12,7 +12,7 @@ from data import create_dataset, fixed_samples, held_out_directions
 from models import BaseModel, create_model, current_generators
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
-from options.training_run import complete_training
+from util import global_batch
 from util.checkpoints.run_folder import claim_run_folder
 from util.run.evaluator import Evaluator
 from util.run.health import Health
@@ -31,7 +31,7 @@ Claim = Callable[[], None]
 def main(argv: list[str] | None = None) -> int:
     """Train as the command line says; return the exit code."""
     options = TrainOptions()
-    opt = begin(options.parse(argv), complete_training)
+    opt = begin(options.parse(sys.argv[1:] if argv is None else argv), options.complete)
     with RunLock(opt):
         dataset = create_dataset(opt)
         model = create_model(opt)
@@ -86,7 +86,7 @@ def report(
 ) -> None:
     """Report losses and images of the current step where they are due."""
     if progress.due(opt.print_freq):  # before the images: their time is not the step's
-        losses = model.get_current_losses()
+        losses = global_batch.mean_of(model.get_current_losses())
         health.watch_reported(losses)
         visualizer.losses(progress.loss_record(losses, model.learning_rate))
     store = progress.due(opt.update_html_freq) or progress.last_step

@@ -13,7 +13,6 @@ from data import create_inference_images
 from models import create_model
 from models.inference.translator import make_translators
 from options.base_options import option_defaults
-from options.inference_run import adopt_from_run
 from options.test_options import TestOptions
 from util.checkpoints.run_folder import run_folder, store_options
 from util.results import make_results
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Translate as the command line says; return the exit code, 1 where images were skipped."""
     options = TestOptions()
-    opt = begin(options.parse(argv), adopt_from_run)
+    opt = begin(options.parse(sys.argv[1:] if argv is None else argv), options.complete)
     images = create_inference_images(opt)
     model = create_model(opt)
     model.setup(opt)

@@ -4,6 +4,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+from util.errors import UserError
+from util.frozen_options import script_of
 from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 
@@ -52,9 +54,17 @@ def get_option_setter(dataset_name: str) -> OptionSetter:
 def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
     """Create the data set of `--dataset_mode` and its loader, which iterates over batches.
 
-    Raises UsageError or UserError where the flags or the folders do not suit the data set.
+    Raises UsageError or UserError where the flags or the folders do not suit the data set, and
+    where it is empty.
     """
-    return CustomDatasetDataLoader(find_dataset_using_name(opt.dataset_mode)(opt), opt)
+    script_of(opt)  # which completes what a script has assigned
+    dataset = find_dataset_using_name(opt.dataset_mode)(opt)
+    if len(dataset) == 0:
+        raise UserError(
+            f"--dataset_mode {opt.dataset_mode}: {type(dataset).__name__} is empty, it found "
+            f"nothing in --dataroot {opt.dataroot} (--phase {opt.phase})"
+        )
+    return CustomDatasetDataLoader(dataset, opt)
 
 
 def create_inference_images(opt: Namespace) -> ImagePrefetcher | VideoFrames:

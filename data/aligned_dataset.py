@@ -14,20 +14,23 @@ class AlignedDataset(BaseDataset):
     Both halves share one crop and one flip.
     """
 
+    draws_from_own_stream = True
+
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
         self.check_channels("input_nc", "output_nc")
-        self.AB_paths = make_dataset(Path(opt.dataroot) / opt.phase, opt.max_dataset_size)
-        forward = opt.direction == "AtoB"
-        self.A_nc = opt.input_nc if forward else opt.output_nc
-        self.B_nc = opt.output_nc if forward else opt.input_nc
+        self.dir_AB = str(Path(opt.dataroot) / opt.phase)
+        self.AB_paths = make_dataset(self.dir_AB, opt.max_dataset_size)
+        # of A and of B, whichever of them is translated
+        channels = (opt.input_nc, opt.output_nc)
+        self.input_nc, self.output_nc = channels[::-1] if opt.direction == "BtoA" else channels
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.AB_paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return `A` (A_nc, H, W) and `B` (B_nc, H, W) in [-1, 1], `A_paths` and `B_paths`."""
+        """Return `A` (input_nc, H, W), `B` (output_nc, H, W) in [-1, 1], and their paths."""
         path = self.AB_paths[index]
-        A, B = self.read(path, self.random(index), self.A_nc, self.B_nc)
+        A, B = self.read(path, self.random(index), self.input_nc, self.output_nc)
         return {"A": A, "B": B, "A_paths": path, "B_paths": path}

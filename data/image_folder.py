@@ -1,6 +1,7 @@
 """Finding the image files of a folder, and reading them as RGB images."""
 
 import heapq
+import io
 import os
 import struct
 import sys
@@ -17,7 +18,9 @@ from util.images import upright_rgb
 # scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
 Image.MAX_IMAGE_PIXELS = None
 
-IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
+"""Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
 
@@ -28,9 +31,21 @@ DAMAGE = (
 """The exceptions that Pillow raises for damaged files."""
 
 
+class StoredImage(str):
+    """The path of an image that is no file of its own, such as a part of an archive."""
+
+    def content(self) -> bytes:
+        """Return the bytes of the image file."""
+        raise NotImplementedError
+
+    def identity(self) -> object:
+        """Return a value, the same in later runs, that changes where the bytes may have changed."""
+        raise NotImplementedError
+
+
 def is_image_file(name: str) -> bool:
     """Return whether the extension of a file name is that of an image."""
-    return name.lower().endswith(IMG_EXTENSIONS)
+    return name.lower().endswith(tuple(IMG_EXTENSIONS))
 
 
 def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
@@ -59,9 +74,8 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
     paths = find_images(folder, max_dataset_size)
     if not paths:
-        raise UserError(
-            f"--dataroot: {folder} holds no image (endings read: {' '.join(IMG_EXTENSIONS)})"
-        )
+        endings = " ".join(dict.fromkeys(ending.lower() for ending in IMG_EXTENSIONS))
+        raise UserError(f"--dataroot: {folder} holds no image (endings read: {endings})")
     return paths
 
 
@@ -71,14 +85,15 @@ def read_image(path: str, before: Callable[[Image.Image], object] | None = None)
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
     yet. Raises UnreadableImageError where the file cannot be read.
     """
+    file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if before is not None:
                 before(image)
             image.load()
             return upright_rgb(image)
     except DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error)) from error
+        raise UnreadableImageError(str(path), _reason(error)) from error
 
 
 def default_loader(path: str) -> Image.Image:

@@ -7,20 +7,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch.utils.data
 from torch import Tensor
 
+from util import global_batch, ranks
 from util.errors import DataError, UnreadableImageError, UserError
-from util.images import Uint8Image, to_float_tensor
+from util.frozen_options import script_of
+from util.memory import SHARED_MEMORY_IS_FULL
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
+from .items import batch_of, load_item, seeds_global_streams
+from .packing import pack, unpack
 from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
-from .transforms import batch_of
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +49,19 @@ class CustomDatasetDataLoader:
     """The batches of a data set; each iteration over the loader is the next epoch.
 
     The order of an epoch depends on (seed, epoch) alone; with `--serial_batches` it is by index.
+    Where several processes train together, the batches of all of them are consecutive in it.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
-        self.dataset = dataset
+        self.dataset, self.opt = dataset, opt
         self.unreadable = UnreadableImages(dataset, opt)
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
-        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle=not opt.serial_batches)
+        shuffle = not (opt.serial_batches or dataset.in_random_order)
+        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle, opt.batch_size)
         self.cache: str = opt.cache
+        # threads would disturb what each other draws from the global random streams
+        self._can_use_threads = not seeds_global_streams(dataset)
         workers = _workers(opt)
         self._loader = torch.utils.data.DataLoader(
             _Keyed(dataset, opt),
@@ -69,6 +75,8 @@ class CustomDatasetDataLoader:
             generator=torch.Generator().manual_seed(opt.seed or 0),
             pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
         )
+        if script := script_of(opt):
+            script.made_loader(self)
 
     def __len__(self) -> int:
         """Return the number of items (not of batches) in an epoch."""
@@ -76,7 +84,12 @@ class CustomDatasetDataLoader:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Return an iterator over the batches of the next epoch."""
-        return self.batches(self.next_epoch)
+        script = script_of(self.opt)
+        return script.batches(self) if script else self.batches(self.next_epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, from 1, of the next iteration."""
+        self.next_epoch = epoch
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the batches of an epoch (from 1) without its first `start` items.
@@ -88,13 +101,23 @@ class CustomDatasetDataLoader:
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
         reader = _reader_of(self.dataset)
-        for loaded in self._warm_batches() if reader and reader.warm() else self._loader:
+        warm = reader and reader.warm() and (self._can_use_threads or self.cache == "ram")
+        batches = self._warm_batches() if warm else iter(self._loader)
+        for own, total in self._order.batch_sizes():
+            loaded = next(batches)
+            global_batch.announce_batch(own, total)
             self.unreadable.note(loaded.unreadable)
             if isinstance(loaded.content, DataError):
                 raise loaded.content
             if reader:
                 reader.log_if_full()
-            yield unpack(loaded.content)
+            yield self._completed(unpack(loaded.content))
+
+    def _completed(self, batch: dict[str, Any]) -> dict[str, Any]:
+        completed = self.dataset.complete(batch)
+        return (
+            _pinned(completed) if self._loader.pin_memory and completed is not batch else completed
+        )
 
     def report(self) -> None:
         """Log how many images were unreadable, at the end of training."""
@@ -122,20 +145,40 @@ class CustomDatasetDataLoader:
 
 
 class _EpochOrder(torch.utils.data.Sampler[Key]):
-    """Yields the keys of an epoch in the order of that epoch."""
+    """Yields the keys of an epoch in the order of that epoch.
 
-    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
+    Of W processes with batches of B images each takes B consecutive ones of every W B. A process
+    without one in the last W B takes the first of them, so that all have as many batches.
+    """
+
+    def __init__(self, length: int, seed: int, shuffle: bool, batch_size: int) -> None:
         self.length, self.seed, self.shuffle = length, seed, shuffle
+        self.batch_size = batch_size
         self.epoch, self.start = 1, 0
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return sum(max(1, own) for own, _ in self.batch_sizes())
+
+    def batch_sizes(self) -> Iterator[tuple[int, int]]:
+        """Yield how many images each batch has for this process, and how many for all."""
+        everyones = self.batch_size * ranks.world()
+        before = self.batch_size * ranks.rank()
+        for first in range(self.start, self.length, everyones):
+            total = min(everyones, self.length - first)
+            yield min(max(0, total - before), self.batch_size), total
 
     def __iter__(self) -> Iterator[Key]:
         order: Sequence[int] = range(self.length)
         if self.shuffle:
             order = permutation(self.length, self.seed, "order", self.epoch)
-        return ((self.epoch, index) for index in order[self.start :])
+        return ((self.epoch, order[place]) for place in self._own_places())
+
+    def _own_places(self) -> Iterator[int]:
+        first = self.start
+        for own, total in self.batch_sizes():
+            begin = first + self.batch_size * ranks.rank() if own else first
+            yield from range(begin, begin + max(1, own))
+            first += total
 
 
 class _Keyed(torch.utils.data.Dataset[_Loaded]):
@@ -146,25 +189,25 @@ class _Keyed(torch.utils.data.Dataset[_Loaded]):
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
-        self.dataset, self.isTrain = dataset, opt.isTrain
+        self.dataset, self.opt = dataset, opt
         self.tries = tries(opt, len(dataset))
 
     def __getitem__(self, key: Key) -> _Loaded:
-        self.dataset.epoch, index = key
+        epoch, index = key
         unreadable: list[UnreadableImageError] = []
         for step in range(self.tries):
-            content = self._item((index + step) % len(self.dataset))
+            content = self._item((index + step) % len(self.dataset), epoch)
             unreadable += self._skipped()
             if not isinstance(content, UnreadableImageError):
                 return _Loaded(content, unreadable)
             last = content
-            if self.isTrain:
+            if self.opt.isTrain:
                 unreadable.append(last)
         return _Loaded(DataError(str(last)), unreadable)
 
-    def _item(self, index: int) -> dict[str, Any] | UnreadableImageError | DataError:
+    def _item(self, index: int, epoch: int) -> dict[str, Any] | UnreadableImageError | DataError:
         try:
-            return self.dataset[index]
+            return load_item(self.dataset, index, self.opt, epoch, compact=True)
         except UnreadableImageError as error:
             return error
         except UserError as error:
@@ -200,13 +243,21 @@ def _collate_packed(items: list[_Loaded]) -> _Loaded:
     loaded = _collate(items)
     if isinstance(loaded.content, DataError):
         return loaded
-    return loaded._replace(content=pack(loaded.content))
+    content = pack(loaded.content)
+    try:
+        # here and not in the thread that sends them, whose error would leave the run waiting
+        for value in content.values():
+            if isinstance(value, Tensor) and value.device.type == "cpu":
+                value.share_memory_()
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        return loaded._replace(content=DataError(f"{SHARED_MEMORY_IS_FULL} ({reason})"))
+    return loaded._replace(content=content)
 
 
 def _reader_of(dataset: BaseDataset) -> ImageReader | None:
-    """Return the reader of a data set; a plug-in may have none, or something else of that name."""
-    reader = getattr(dataset, "reader", None)
-    return reader if isinstance(reader, ImageReader) else None
+    """Return the reader of a data set; a plug-in may have none."""
+    return getattr(dataset, "_image_reader", None)
 
 
 def _pinned(batch: Any) -> dict[str, Any]:
@@ -219,44 +270,3 @@ def _workers(opt: Namespace) -> int:
     if workers < opt.num_threads and "num_threads" in opt.given:
         log.info("--num_threads %d: using %d, one per core", opt.num_threads, workers)
     return workers
-
-
-class Packed:
-    """Images (N, C, H, W) sent as uint8; unpacked they are float32 in [-1, 1].
-
-    A float tensor would be sent through a shared-memory file of its own; creating, sending and
-    mapping that file takes longer than everything else where images are small. As uint8 the images
-    take a quarter of the bytes, and the pipe that the rest of the batch takes.
-    """
-
-    def __init__(self, images: Uint8Image) -> None:
-        self.images = images
-
-    def pin_memory(self) -> Tensor:
-        """Unpack into page-locked memory; the pinning thread of DataLoader calls this by name."""
-        return to_float_tensor(self.images).pin_memory()
-
-    def unpack(self) -> Tensor:
-        """Return the images as float32 (N, C, H, W) in [-1, 1]."""
-        return to_float_tensor(self.images)
-
-
-def pack(batch: dict[str, Any]) -> dict[str, Any]:
-    """Return the batch with those tensors packed that unpacking restores bit for bit."""
-    return {key: _packed(value) for key, value in batch.items()}
-
-
-def unpack(batch: dict[str, Any]) -> dict[str, Any]:
-    """Return the batch as it was before `pack`."""
-    return {
-        key: value.unpack() if isinstance(value, Packed) else value for key, value in batch.items()
-    }
-
-
-def _packed(value: Any) -> Any:
-    if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.dim() != 4:
-        return value
-    values = value.numpy()
-    with np.errstate(invalid="ignore"):  # values that are not exact are detected below
-        images = (values * 127.5 + 128).astype(np.uint8)  # 127.5, and 0.5 to round
-    return Packed(images) if np.array_equal(to_float_tensor(images).numpy(), values) else value

@@ -8,8 +8,8 @@ from typing import Any
 from util.errors import UserError
 from util.files import list_folder
 
-from .base_dataset import BaseDataset
-from .image_folder import make_dataset
+from .base_dataset import BaseDataset, get_transform
+from .image_folder import default_loader, make_dataset
 
 
 def without_results(paths: list[str], opt: Namespace) -> list[str]:
@@ -25,6 +25,8 @@ def without_results(paths: list[str], opt: Namespace) -> list[str]:
 
 class SingleDataset(BaseDataset):
     """The images of the folder `<dataroot>`, sorted by path, or the image `<dataroot>`."""
+
+    draws_from_own_stream = True
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
@@ -47,5 +49,18 @@ class SingleDataset(BaseDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return `A` (input_nc, H, W) in [-1, 1] and `A_paths`."""
         path = self.A_paths[index]
+        assigned = vars(self).get("assigned_transform")
+        if assigned is not None:
+            return {"A": assigned(default_loader(path)), "A_paths": path}
         (A,) = self.read(path, self.random(index), self.opt.input_nc)
         return {"A": A, "A_paths": path}
+
+    @property
+    def transform(self) -> Any:
+        """The transform of an image; once a subclass assigns one, images are read with it."""
+        assigned = vars(self).get("assigned_transform")
+        return assigned or get_transform(self.opt, grayscale=self.opt.input_nc == 1)
+
+    @transform.setter
+    def transform(self, transform: Any) -> None:
+        vars(self)["assigned_transform"] = transform

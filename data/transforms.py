@@ -66,13 +66,22 @@ def size_after_resize(size: tuple[int, int], opt: Namespace) -> tuple[int, int]:
         if step == "resize":
             width = height = opt.load_size
         elif step == "scale_width":
-            height = int(max(opt.load_size * height / width, opt.crop_size))
-            width = opt.load_size
+            width, height = width_scaled((width, height), opt.load_size, opt.crop_size)
         elif step == "round":
-            width, height = _round(width), _round(height)
+            width, height = round_side(width), round_side(height)
         elif step == "limit":
             width, height = _limited(width, height, opt.max_size)
     return width, height
+
+
+def width_scaled(size: tuple[int, int], width: int, min_height: int) -> tuple[int, int]:
+    """Return a size of that width with the proportions of `size`, but at least `min_height`."""
+    return width, int(max(width * size[1] / size[0], min_height))
+
+
+def round_side(side: int, multiple: int = SIZE_MULTIPLE) -> int:
+    """Return the multiple of `multiple` that is nearest to `side`, above 0."""
+    return max(multiple, round(side / multiple) * multiple)
 
 
 def has_crop(opt: Namespace) -> bool:
@@ -101,12 +110,18 @@ def resize(
     method: "int | InterpolationMode" = Image.Resampling.BICUBIC,
 ) -> Image.Image:
     """Return the image before the crop; the image itself where it has that size already."""
-    width, height = size_after_resize(image.size, opt)
-    if image.size == (width, height):
+    return resized(image, size_after_resize(image.size, opt), method)
+
+
+def resized(
+    image: Image.Image, size: tuple[int, int], method: "int | InterpolationMode"
+) -> Image.Image:
+    """Return the image in that size; the image itself where it has it already."""
+    if image.size == size:
         return image
     from torchvision.transforms.v2 import functional
 
-    return functional.resize(image, [height, width], interpolation=method)
+    return functional.resize(image, list(size[::-1]), interpolation=method)
 
 
 def crop_flip_image(image: Image.Image, opt: Namespace, crop_flip: CropFlip) -> Image.Image:
@@ -196,29 +211,6 @@ def _draw_from_random(opt: Namespace, size: tuple[int, int]) -> CropFlip:
     return draw_crop_flip(opt, size, rng, "an image")
 
 
-def batch_of(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Items -> a batch: tensors stacked to (N, C, H, W), all else in lists.
-
-    Raises UserError where images of different sizes meet.
-    """
-    batch: dict[str, Any] = {}
-    for key in items[0]:
-        values = [item[key] for item in items]
-        if isinstance(values[0], Tensor):
-            sizes = sorted({tuple(value.shape[-2:]) for value in values})
-            if len(sizes) > 1:
-                (h1, w1), (h2, w2) = sizes[0], sizes[-1]
-                raise UserError(
-                    f"--batch_size {len(values)}: images of {w1}x{h1} and {w2}x{h2} do not "
-                    "stack; use --batch_size 1, or a --preprocess that crops"
-                )
-            # one is not copied
-            batch[key] = torch.stack(values) if len(values) > 1 else values[0].unsqueeze(0)
-        else:
-            batch[key] = values
-    return batch
-
-
 def _largest_corner(opt: Namespace, size: tuple[int, int], path: str) -> tuple[int, int]:
     """Return the largest x and y of a crop's upper left corner; UserError where it does not fit."""
     if not has_crop(opt):
@@ -230,10 +222,6 @@ def _largest_corner(opt: Namespace, size: tuple[int, int], path: str) -> tuple[i
             "use a smaller --crop_size, or --preprocess resize_and_crop"
         )
     return width - opt.crop_size, height - opt.crop_size
-
-
-def _round(side: int) -> int:
-    return max(SIZE_MULTIPLE, round(side / SIZE_MULTIPLE) * SIZE_MULTIPLE)
 
 
 def _limited(width: int, height: int, max_side: int | None) -> tuple[int, int]:

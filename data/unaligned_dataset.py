@@ -2,10 +2,11 @@
 
 from argparse import Namespace
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from .base_dataset import BaseDataset
-from .image_folder import make_dataset
+from .base_dataset import BaseDataset, get_transform
+from .image_folder import default_loader, make_dataset
 
 
 class UnalignedDataset(BaseDataset):
@@ -16,26 +17,66 @@ class UnalignedDataset(BaseDataset):
     as long, of the side that is translated.
     """
 
+    draws_from_own_stream = True
+
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
         self.check_channels("input_nc", "output_nc")
-        self.A_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}A", opt.max_dataset_size)
-        self.B_paths = make_dataset(Path(opt.dataroot) / f"{opt.phase}B", opt.max_dataset_size)
-        forward = opt.direction == "AtoB"
-        self.A_nc = opt.input_nc if forward else opt.output_nc
-        self.B_nc = opt.output_nc if forward else opt.input_nc
-        both = (self.A_paths, self.B_paths) if forward else (self.B_paths, self.A_paths)
+        self.dir_A, self.dir_B = (str(Path(opt.dataroot) / f"{opt.phase}{side}") for side in "AB")
+        self.A_paths = make_dataset(self.dir_A, opt.max_dataset_size)
+        self.B_paths = make_dataset(self.dir_B, opt.max_dataset_size)
+        self.A_size, self.B_size = len(self.A_paths), len(self.B_paths)
+        self.btoA = opt.direction == "BtoA"
+        self.A_nc = opt.output_nc if self.btoA else opt.input_nc
+        self.B_nc = opt.input_nc if self.btoA else opt.output_nc
+        both = (self.B_paths, self.A_paths) if self.btoA else (self.A_paths, self.B_paths)
         self.image_paths = max(both, key=len)
 
     def __len__(self) -> int:
         """Return the length of the longer side."""
-        return max(len(self.A_paths), len(self.B_paths))
+        return max(self.A_size, self.B_size)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return `A` (A_nc, H, W) and `B` (B_nc, H, W) in [-1, 1], `A_paths` and `B_paths`."""
         rng = self.random(index)
-        B_index = index if self.opt.serial_batches else rng.randrange(len(self.B_paths))
-        A_path, (A,) = self.read_next(self.A_paths, index, rng, self.A_nc)
-        B_path, (B,) = self.read_next(self.B_paths, B_index, rng, self.B_nc)
-        name = {} if self.opt.isTrain else {"image_paths": self.image_paths[index]}
-        return {"A": A, "B": B, "A_paths": A_path, "B_paths": B_path, **name}
+        B_index = index if self.opt.serial_batches else rng.randrange(self.B_size)
+        sides = ("A", self.A_paths, index % self.A_size), ("B", self.B_paths, B_index % self.B_size)
+        A_path, A = self._side(*sides[0], rng, self.A_nc)
+        B_path, B = self._side(*sides[1], rng, self.B_nc)
+        item = {"A": A, "B": B, "A_paths": A_path, "B_paths": B_path}
+        if self.opt.isTrain:
+            return item
+        A_is_longer = self.A_size > self.B_size or (self.A_size == self.B_size and not self.btoA)
+        return {**item, "image_paths": A_path if A_is_longer else B_path}
+
+    @property
+    def transform_A(self) -> Any:
+        """The transform of images A; once a subclass assigns one, images A are read with it."""
+        return self._transform("A", self.A_nc)
+
+    @transform_A.setter
+    def transform_A(self, transform: Any) -> None:
+        vars(self)["assigned_transform_A"] = transform
+
+    @property
+    def transform_B(self) -> Any:
+        """The transform of images B; once a subclass assigns one, images B are read with it."""
+        return self._transform("B", self.B_nc)
+
+    @transform_B.setter
+    def transform_B(self, transform: Any) -> None:
+        vars(self)["assigned_transform_B"] = transform
+
+    def _transform(self, side: str, channels: int) -> Any:
+        assigned = vars(self).get(f"assigned_transform_{side}")
+        return assigned or get_transform(self.opt, grayscale=channels == 1)
+
+    def _side(
+        self, side: str, paths: list[str], index: int, rng: Random, channels: int
+    ) -> tuple[str, Any]:
+        """Return the path and the image of a side, by the transform of a subclass if it has one."""
+        transform = vars(self).get(f"assigned_transform_{side}")
+        if transform is not None:
+            return paths[index], transform(default_loader(paths[index]))
+        path, (image,) = self.read_next(paths, index, rng, channels)
+        return path, image

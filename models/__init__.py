@@ -1,9 +1,11 @@
 """The models, one per file `<name>_model.py`, and the factory behind `--model <name>`."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Callable
 
+from util.devices import choose_device
+from util.frozen_options import Options, script_of
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel
@@ -47,6 +49,7 @@ def get_option_setter(model_name: str) -> OptionSetter:
     return find_model_using_name(model_name).modify_commandline_options
 
 
-def create_model(opt: Namespace) -> BaseModel:
+def create_model(opt: Options) -> BaseModel:
     """Make the model that the flags describe; call `setup(opt)` before it is used."""
-    return find_model_using_name(opt.model)(opt)
+    script_of(opt)  # which completes what a script has assigned
+    return find_model_using_name(opt.model)(choose_device(opt))

@@ -4,56 +4,62 @@ import logging
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from util.checkpoints.find_weights import find_all_weights, find_start_weights
 from util.checkpoints.run_folder import run_folder
-from util.checkpoints.training_state import state_path
-from util.checkpoints.weights import (
-    bare_state_dict,
-    epoch_label,
-    load_into,
-    read_weights,
-    save_weights,
-    weights_path,
-)
-from util.devices import pick_device
-from util.image_pool import ImagePool
+from util.checkpoints.weights import epoch_label
+from util.devices import choose_device
+from util.errors import UserError
+from util.frozen_options import script_of
+from util.images import Visual
 
 from . import networks
+from .compute.attributes import declared
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
-from .compute.optimization import Optimization, read_scalars
+from .compute.optimization import Optimization
+from .compute.replaced_methods import refuse_unused_methods
+from .compute.scalars import as_scalar, read_scalars
+from .stored_networks import StoredNetworks
 
 log = logging.getLogger(__name__)
 
-ATTRIBUTE_PREFIXES = {"model_names": "net", "loss_names": "loss_", "visual_names": ""}
-"""Of the attribute that a name in each list stands for."""
 
-
-class BaseModel(ABC):
+class BaseModel(StoredNetworks, ABC):
     """A model that owns its networks, losses and optimizers.
 
     A plug-in fills three lists of names and sets the attributes that they stand for:
     `model_names` (X: the network `self.netX`), `loss_names` (x: the scalar `self.loss_x`) and
-    `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1]).
+    `visual_names` (y: the images `self.y`, (N, C, H, W) in [-1, 1], or one image as a NumPy array
+    (H, W, 3) uint8). It steps its optimizers by `minimize`, or by itself with `loss.backward()` and
+    `optimizer.step()`; then --accumulate and --precision fp16 are refused.
     """
+
+    # methods of the reference -> those that do their work here: a subclass that overrides one of
+    # the former without the latter would have no effect
+    replaced_methods: Mapping[str, str] = {}
 
     # names X of the networks self.netX that make_generator (A -> B first) and make_discriminator
     # make: the options read their architecture from weight files
     generators: tuple[str, ...] = ()
     discriminators: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Raise UsageError for a subclass that overrides a method which would never be called."""
+        super().__init_subclass__(**more)
+        refuse_unused_methods(cls, BaseModel)
+
     def __init__(self, opt: Namespace) -> None:
-        self.opt = opt
+        self.opt = opt = choose_device(opt)  # create_model has done so, a test may not
         self.isTrain: bool = opt.isTrain
-        self.device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+        self.device: torch.device = opt.device
+        self.gpu_ids: list[int] = opt.gpu_ids
         self.forward_pass = ForwardPass(opt, self.device)
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
@@ -62,15 +68,9 @@ class BaseModel(ABC):
         self.model_names: list[str] = []
         self.visual_names: list[str] = []
         self.image_paths: list[str] = []
-
-    @property
-    def optimizers(self) -> list[Optimizer]:
-        """The optimizers of `optimization`; a plug-in may assign or append its own."""
-        return self.optimization.optimizers
-
-    @optimizers.setter
-    def optimizers(self, optimizers: list[Optimizer]) -> None:
-        self.optimization.optimizers = optimizers
+        self.metric: Tensor | float = 0
+        """What `--lr_policy plateau` watches, where a model sets it; else see `observe`."""
+        self.around_test: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def schedulers(self) -> list[Any]:
@@ -98,14 +98,16 @@ class BaseModel(ABC):
     def optimize_parameters(self) -> None:
         """Perform one training step: compute losses and gradients, update the weights."""
 
-    def compute_visuals(self) -> None:  # noqa: B027 - optional
+    def compute_visuals(self) -> None:
         """Compute further images to show; called before they are shown."""
 
     def check_sizes(self, batch: Mapping[str, Any]) -> None:
         """Raise DataError, naming the file, if a network cannot take the size of an image.
 
-        A plug-in whose networks get other images than those of the batch overrides this.
+        Called with each batch before its step; a plug-in whose networks get other images overrides
+        it.
         """
+        self.forward_pass.begin_step()
         check_sizes(self.opt, self._networks(), batch)
 
     def setup(self, opt: Namespace) -> None:
@@ -113,45 +115,19 @@ class BaseModel(ABC):
 
         Raises UserError if a weight file is missing or does not fit.
         """
-        for net in self._networks().values():
+        for net in self._trained_networks().values():
             self.forward_pass.prepare(net)
         if self.isTrain:
+            if not self.optimizers:
+                raise UserError(f"{type(self).__name__} appends no optimizer to self.optimizers")
             self.optimization.make_schedulers(opt)
         else:
             self.load_networks(epoch_label(opt))
         if opt.resume == "weights":
             self._load_start_weights()
         self.print_networks(opt.verbose)
-
-    def _load_start_weights(self) -> None:
-        paths = find_start_weights(self.opt, self.model_names, self.save_dir)
-        self._load_weights(paths)
-        missing = [name for name in self.model_names if name not in paths]
-        log.info(
-            "starting from weights alone (%s), with new optimizers%s",
-            ", ".join(path.name for path in paths.values()),
-            f"; {', '.join(missing)} start fresh" if missing else "",
-        )
-
-    def _load_weights(self, paths: Mapping[str, Path]) -> None:
-        for name, path in paths.items():
-            load_into(getattr(self, f"net{name}"), read_weights(path), path)
-
-    def training_state(self) -> dict[str, Any]:
-        """Return all that resuming exactly needs, as tensors and plain containers."""
-        nets = {name: bare_state_dict(net) for name, net in self._networks().items()}
-        pools = {name: pool.state_dict() for name, pool in self._pools().items()}
-        return {"networks": nets, "pools": pools, **self.optimization.state_dict()}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore what `training_state` returned. Raises UserError if weights do not fit."""
-        path = state_path(self.save_dir)
-        for name, net in self._networks().items():
-            load_into(net, state["networks"].get(name, {}), path)
-        self.optimization.load_state_dict(state)
-        for name, pool in self._pools().items():
-            if name in state["pools"]:
-                pool.load_state_dict(state["pools"][name], self.device)
+        if script := script_of(opt):
+            script.set_up(self)
 
     def check_declared_names(self) -> None:
         """Raise AttributeError if a declared loss or image is not set.
@@ -174,7 +150,7 @@ class BaseModel(ABC):
 
     def test(self) -> None:
         """Run `forward` and `compute_visuals` without gradients."""
-        with torch.no_grad():
+        with torch.no_grad(), self.around_test():
             self.forward()
             self.compute_visuals()
 
@@ -183,8 +159,15 @@ class BaseModel(ABC):
         return self.image_paths
 
     def update_learning_rate(self) -> None:
-        """Set the learning rate of the next epoch; called at the end of each epoch."""
-        self.optimization.end_epoch(self.current_loss_tensors())
+        """Set the learning rate of the next epoch; called at the end of each epoch.
+
+        A script may call it as each epoch begins, also where it resumes within one.
+        """
+        script = script_of(self.opt)
+        if script and script.resumes_within_epoch:
+            self.optimization.step_schedulers(metric=None)  # that of the epoch is not complete
+        else:
+            self.optimization.end_epoch(self.current_loss_tensors(), self._metric() or None)
 
     @property
     def learning_rate(self) -> float:
@@ -195,8 +178,8 @@ class BaseModel(ABC):
         """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
         self.optimization.observe(metric)
 
-    def get_current_visuals(self) -> "OrderedDict[str, Tensor]":
-        """Return the declared images by name, (N, C, H, W) in [-1, 1]."""
+    def get_current_visuals(self) -> "OrderedDict[str, Visual]":
+        """Return the declared images by name, see `util.images.Visual`."""
         return self._declared("visual_names")
 
     def get_current_losses(self) -> "OrderedDict[str, float]":
@@ -205,28 +188,12 @@ class BaseModel(ABC):
 
     def current_loss_tensors(self) -> dict[str, Tensor]:
         """Return the losses that a step has set, by name, as scalars on the device."""
-        names = [name for name in self.loss_names if hasattr(self, f"loss_{name}")]
-        return {name: getattr(self, f"loss_{name}") for name in names}
+        names = (name for name in self.loss_names if hasattr(self, f"loss_{name}"))
+        return {name: as_scalar(getattr(self, f"loss_{name}"), self.device) for name in names}
 
     def weights(self) -> list[Tensor]:
         """Return the weights of all networks."""
         return [weight for net in self._networks().values() for weight in net.parameters()]
-
-    def save_networks(self, epoch: int | str) -> None:
-        """Write `<epoch>_net_<name>.pth` for every network."""
-        self.save_dir.mkdir(parents=True, exist_ok=True)
-        for name, net in self._networks().items():
-            save_weights(net, weights_path(self.save_dir, str(epoch), name))
-
-    def load_networks(self, epoch: int | str) -> None:
-        """Load `<epoch>_net_<name>.pth` into every network.
-
-        Raises UserError if a file is missing (it lists the files of the folder) or does not fit.
-        """
-        paths = find_all_weights(self.save_dir, str(epoch), self.model_names)
-        self._load_weights(paths)
-        for path in paths.values():
-            log.info("loaded %s", path)
 
     def print_networks(self, verbose: bool) -> None:
         """Log the number of parameters of each network; with `verbose` also its layers."""
@@ -278,20 +245,5 @@ class BaseModel(ABC):
         for name, loss in losses.items():
             setattr(self, f"loss_{name}", loss.detach())
 
-    def _networks(self) -> "OrderedDict[str, nn.Module]":
-        return self._declared("model_names")
-
-    def _pools(self) -> dict[str, ImagePool]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
-
     def _declared(self, names: str) -> "OrderedDict[str, Any]":
-        """Return what a list declares, by name. Raises AttributeError if some is not set."""
-        declared: OrderedDict[str, Any] = OrderedDict()
-        for name in getattr(self, names):
-            attribute = ATTRIBUTE_PREFIXES[names] + name
-            if not hasattr(self, attribute):
-                raise AttributeError(
-                    f"{type(self).__name__}.{names} names {name!r}, but self.{attribute} is not set"
-                )
-            declared[name] = getattr(self, attribute)
-        return declared
+        return declared(self, names)

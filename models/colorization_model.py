@@ -15,6 +15,8 @@ from .pix2pix_model import Pix2PixModel
 class ColorizationModel(Pix2PixModel):
     """pix2pix on Lab images, shown in RGB."""
 
+    replaced_methods = {"lab2rgb": "compute_visuals"}
+
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
         """Set the defaults of pix2pix and the colorization data set."""

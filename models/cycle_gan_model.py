@@ -8,8 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from util.errors import UsageError
 from util.image_pool import ImagePool
@@ -42,6 +41,13 @@ class CycleGANModel(BaseModel):
     """Two generators, two discriminators, and the eight losses of section 3 and 5.2."""
 
     generators, discriminators = ("G_A", "G_B"), ("D_A", "D_B")
+    replaced_methods = {
+        "forward": "translate",
+        "backward_G": "generator_losses",
+        "backward_D_basic": "discriminator_losses",
+        "backward_D_A": "discriminator_losses",
+        "backward_D_B": "discriminator_losses",
+    }
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -86,7 +92,9 @@ class CycleGANModel(BaseModel):
         self.netD_B = self.make_discriminator(o.input_nc)
         self.fake_A_pool = ImagePool(o.pool_size, stream(o.seed, "pool A"))
         self.fake_B_pool = ImagePool(o.pool_size, stream(o.seed, "pool B"))
-        self.gan_loss = networks.GANLoss(o.gan_mode)
+        self.criterionGAN: nn.Module = networks.GANLoss(o.gan_mode).to(self.device)
+        self.criterionCycle: nn.Module = nn.L1Loss()
+        self.criterionIdt: nn.Module = nn.L1Loss()
         self.optimizer_G = self.make_optimizer(self.netG_A, self.netG_B)
         self.optimizer_D = self.make_optimizer(self.netD_A, self.netD_B)
 
@@ -135,18 +143,18 @@ class CycleGANModel(BaseModel):
         )
         losses = {
             # E[(D_A(G_A(a)) - 1)^2] for lsgan; likewise B
-            "G_A": self.gan_loss(scores_B, True),
-            "G_B": self.gan_loss(scores_A, True),
+            "G_A": self.criterionGAN(scores_B, True),
+            "G_B": self.criterionGAN(scores_A, True),
             # lambda_A E|G_B(G_A(a)) - a|_1; likewise B (equation 2)
-            "cycle_A": o.lambda_A * F.l1_loss(i.rec_A, i.real_A),
-            "cycle_B": o.lambda_B * F.l1_loss(i.rec_B, i.real_B),
+            "cycle_A": o.lambda_A * self.criterionCycle(i.rec_A, i.real_A),
+            "cycle_B": o.lambda_B * self.criterionCycle(i.rec_B, i.real_B),
             "idt_A": i.real_A.new_zeros(()),
             "idt_B": i.real_A.new_zeros(()),
         }
         if i.idt_A is not None and i.idt_B is not None:
             # lambda_idt lambda_B E|G_A(b) - b|_1; likewise A (section 5.2)
-            losses["idt_A"] = o.lambda_identity * o.lambda_B * F.l1_loss(i.idt_A, i.real_B)
-            losses["idt_B"] = o.lambda_identity * o.lambda_A * F.l1_loss(i.idt_B, i.real_A)
+            losses["idt_A"] = o.lambda_identity * o.lambda_B * self.criterionIdt(i.idt_A, i.real_B)
+            losses["idt_B"] = o.lambda_identity * o.lambda_A * self.criterionIdt(i.idt_B, i.real_A)
         return losses
 
     def discriminator_losses(self, images: CycleImages) -> dict[str, Tensor]:
@@ -156,7 +164,7 @@ class CycleGANModel(BaseModel):
         """
         pooled_B = self.fake_B_pool.query(images.fake_B)
         pooled_A = self.fake_A_pool.query(images.fake_A)
-        loss = self.gan_loss
+        loss = self.criterionGAN
         on_B = networks.discriminator_loss(self.netD_A, loss, images.real_B, pooled_B, self.apply)
         on_A = networks.discriminator_loss(self.netD_B, loss, images.real_A, pooled_A, self.apply)
         return {"D_A": on_B.total, "D_B": on_A.total}

@@ -13,13 +13,14 @@ from .parts.gan_losses import (
     GAN_MODES,
     DiscriminatorLoss,
     GANLoss,
+    cal_gradient_penalty,
     discriminator_loss,
     gradient_penalty,
 )
-from .parts.layers import NORMS, get_norm_layer, to_float32
+from .parts.layers import NORMS, Identity, get_norm_layer, to_float32
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
-from .parts.unet_generator import UnetGenerator
+from .parts.unet_generator import UnetGenerator, UnetSkipConnectionBlock
 
 __all__ = [
     "DISCRIMINATORS",
@@ -30,11 +31,14 @@ __all__ = [
     "NORMS",
     "DiscriminatorLoss",
     "GANLoss",
+    "Identity",
     "NLayerDiscriminator",
     "PixelDiscriminator",
     "ResnetBlock",
     "ResnetGenerator",
     "UnetGenerator",
+    "UnetSkipConnectionBlock",
+    "cal_gradient_penalty",
     "define_D",
     "define_G",
     "describe_network",
@@ -118,7 +122,7 @@ def define_G(
         input_nc=input_nc,
         output_nc=output_nc,
         ngf=ngf,
-        norm=get_norm_layer(norm),
+        norm_layer=get_norm_layer(norm),
         use_dropout=use_dropout,
     )
     return init_net(net, init_type, init_gain, gpu_ids)

@@ -8,8 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from util.image_pool import ImagePool
 from util.random_streams import stream
@@ -22,6 +21,7 @@ class Pix2PixModel(BaseModel):
     """A conditional GAN with an L1 term (equation 4)."""
 
     generators, discriminators = ("G",), ("D",)
+    replaced_methods = {"backward_D": "discriminator_terms", "backward_G": "generator_losses"}
 
     @staticmethod
     def modify_commandline_options(parser: ArgumentParser, is_train: bool) -> ArgumentParser:
@@ -43,7 +43,8 @@ class Pix2PixModel(BaseModel):
         if self.isTrain:
             self.netD = self.make_discriminator(opt.input_nc + opt.output_nc)
             self.fake_pool = ImagePool(opt.pool_size, stream(opt.seed, "pool"))
-            self.gan_loss = networks.GANLoss(opt.gan_mode)
+            self.criterionGAN: nn.Module = networks.GANLoss(opt.gan_mode).to(self.device)
+            self.criterionL1: nn.Module = nn.L1Loss()
             self.optimizer_G = self.make_optimizer(self.netG)
             self.optimizer_D = self.make_optimizer(self.netD)
 
@@ -75,13 +76,13 @@ class Pix2PixModel(BaseModel):
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
         # fakes first, as in the reference: the running statistics of batch norm depend on it
         return networks.discriminator_loss(
-            self.netD, self.gan_loss, real_pair, fake_pair, self.apply, fake_first=True
+            self.netD, self.criterionGAN, real_pair, fake_pair, self.apply, fake_first=True
         )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
         """Return GAN(D(A, G(A)), real) and lambda_L1 E|G(A) - B|_1 (equation 4)."""
         (scores,) = self.apply(self.netD, torch.cat([self.real_A, fake_B], dim=1))
         return {
-            "G_GAN": self.gan_loss(scores, True),
-            "G_L1": self.opt.lambda_L1 * F.l1_loss(fake_B, self.real_B),
+            "G_GAN": self.criterionGAN(scores, True),
+            "G_L1": self.opt.lambda_L1 * self.criterionL1(fake_B, self.real_B),
         }

@@ -1,1 +1,1 @@
-"""From the command line to one checked, frozen `opt`."""
+"""From the command line to one checked `opt`."""

@@ -148,7 +148,7 @@ def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
     if not saved.get("dataroot"):
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     root = Path(str(saved["dataroot"]))
-    if opt.model != "test":
+    if opt.dataset_mode != "single":
         log.info("no --dataroot given: using that of the training, %s", root)
         return root
     if saved.get("dataset_mode", "unaligned") != "unaligned":

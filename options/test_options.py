@@ -7,6 +7,7 @@ from util.frozen_options import Options
 from util.results.folder import FORMATS
 
 from .base_options import BaseOptions
+from .inference_run import adopt_from_run
 
 SIZE_FLAGS = {"preprocess", "load_size", "crop_size"}
 UNPAIRED = ("single", "unaligned")
@@ -37,6 +38,7 @@ INACTIVE = {
     "full_decode": True,
     "epoch_count": 1,
     "resume": "",
+    "display_id": -1,
 }
 """What training alone decides, as code that both share reads it."""
 
@@ -91,6 +93,10 @@ class TestOptions(BaseOptions):
         if {"--input", "--dataroot"} <= flags:
             raise UsageError("--input and --dataroot are two names of one flag: give one of them")
         return super().gather(argv)
+
+    def complete(self, opt: Options) -> Options:
+        """Return the options, completed from the run whose weights translate."""
+        return adopt_from_run(opt)
 
     def finish(self, opt: Options) -> Options:
         """Return the options with what inference forces: images in order, unflipped.

@@ -8,6 +8,7 @@ from util.evaluation import METRICS
 from util.frozen_options import Options
 
 from .base_options import BaseOptions, Parser, known_flags
+from .training_run import complete_training
 
 CONTINUE_HELP = (
     "resume the run exactly where training stopped; flags not given are those of the run"
@@ -52,9 +53,21 @@ class TrainOptions(BaseOptions):
         """
         opt = super().finish(opt)
         opt = opt.replace(**{**INACTIVE, **opt.values()})  # a plug-in may have a flag of that name
-        opt = opt.replace(resume="weights" if opt.continue_train or opt.start_from else "")
-        cache_dir = opt.cache_dir or str(Path(opt.checkpoints_dir) / "cache")
-        return opt.replace(cache_dir=cache_dir)
+        return opt.replace(resume=_starts_from(opt))
+
+    def follow(self, opt: Options) -> Options:
+        """Return the options with the folder of the cache filled in too."""
+        opt = super().follow(opt)
+        own = opt.cache_dir if "cache_dir" in opt.given else None
+        return opt.replace(cache_dir=own or str(Path(opt.checkpoints_dir) / "cache"))
+
+    def complete(self, opt: Options) -> Options:
+        """Return the options, completed from the run that training resumes or starts from."""
+        return complete_training(opt.replace(resume=_starts_from(opt)))
+
+
+def _starts_from(opt: Options) -> str:
+    return "weights" if opt.continue_train or opt.start_from else ""
 
 
 def _add_reading_flags(parser: argparse.ArgumentParser) -> None:

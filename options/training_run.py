@@ -72,8 +72,9 @@ def _adopt_run(opt: Options) -> Options:
     if opt.resume == "state":
         _refuse_breaking(opt, saved)
     _log_changes(opt, saved)
-    adopted = vars(opt).keys() - opt.given - OF_COMMAND
-    opt = opt.replace(**{name: saved[name] for name in adopted if name in saved})
+    # flags of a data set or model that the command line does not name are in `saved` alone
+    adopted = saved.keys() - opt.given - OF_COMMAND
+    opt = opt.replace(**{name: saved[name] for name in adopted})
     if "dataroot" not in opt.given:
         opt = opt.replace(dataroot=_data_folder(opt, folder))
     if opt.resume == "state" and "epoch_count" not in opt.given:
@@ -87,7 +88,7 @@ def _data_folder(opt: Options, folder: Path) -> str:
     """Return the stored data folder. Raises UserError where it is missing or was not stored."""
     if not opt.dataroot:
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
-    if not Path(str(opt.dataroot)).exists():
+    if opt.dataset_mode != "shards" and not Path(str(opt.dataroot)).exists():
         raise UserError(
             f"give --dataroot: the data folder of the run, {opt.dataroot}, does not exist any more"
         )

@@ -20,7 +20,7 @@ POSITIVE = {
     *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
     *("max_size", "quality", "together", "accumulate", "cache_gb"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
-    "eval_max",
+    *("eval_max", "shard_images", "shard_streams", "shard_shuffle"),
 }
 NOT_NEGATIVE = {
     *("num_threads", "readers", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
@@ -33,6 +33,8 @@ LARGEST_SEED = 2**63 - 1
 """The largest seed that PyTorch's random generators take."""
 TWO_DOMAINS = ("cycle_gan", "pix2pix", "colorization")
 """Models that take images A and B."""
+PAIRS = ("unaligned", "aligned", "colorization")
+"""Our data sets that give images A and B; those of plug-ins may give A alone."""
 MAX_ASPECT_RATIO = 100
 """Of --aspect_ratio and its inverse; beyond it results exceed the memory."""
 UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
@@ -43,7 +45,12 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
-    if opt.model == "test" and opt.dataset_mode != "single":
+    if not opt.isTrain and opt.dataset_mode == "shards":
+        raise UsageError(
+            "--dataset_mode shards is for training: unpack the shards with tar -xf, and translate "
+            "the folder"
+        )
+    if opt.model == "test" and opt.dataset_mode in PAIRS:
         raise UsageError(
             f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "
             "to translate with pairs or both ways use --model pix2pix or cycle_gan"
@@ -68,6 +75,11 @@ def validate(opt: Namespace) -> None:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
             f"{opt.accumulate} sums; use --compile default"
+        )
+    if opt.grad_checkpoint and opt.compile in CUDA_GRAPH_MODES:
+        raise UsageError(
+            f"--compile {opt.compile}: CUDA graphs overwrite what --grad_checkpoint recomputes; "
+            "use --compile default, or leave one of them out"
         )
 
 

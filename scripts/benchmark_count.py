@@ -40,7 +40,7 @@ def count_step(precision: str, words: list[str]) -> Any:
 
     flags = ["--dataroot", "unused", "--seed", "0", "--precision", precision, *words]
     opt = TrainOptions().parse(flags)
-    with mock.patch("models.base_model.pick_device", lambda *_: CUDA), fake_cuda():
+    with mock.patch("util.devices.pick_device", lambda *_: CUDA), fake_cuda():
         model = create_model(opt)
         model.setup(opt)
         recorded = record_weights([getattr(model, f"net{name}") for name in model.model_names])

@@ -124,16 +124,16 @@ def plain_loop(folder: Path, device: str) -> None:
     import torch
     from PIL import Image
 
-    from models.networks import NORMS, define_G
+    from models.networks import define_G
     from models.parts.architecture import read_generator
-    from models.parts.layers import OutputConv2d
+    from models.parts.layers import InstanceNorm2d, OutputConv2d
     from util.checkpoints.weights import load_into, read_weights
     from util.images import save_image, tensor2im
 
     path = folder / "runs" / "run" / "latest_net_G.pth"
     weights = read_weights(path)
     arch = read_generator(weights, path)
-    NORMS["instance"], OutputConv2d.by_rows = torch.nn.InstanceNorm2d, False
+    InstanceNorm2d.by_groups = OutputConv2d.by_rows = False
     net = define_G(arch.input_nc, arch.output_nc, arch.ngf, arch.netG, arch.norm)
     load_into(net, weights, path)
     net.to(device)

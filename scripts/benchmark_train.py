@@ -156,16 +156,14 @@ class Steps:
         import torch
 
         from models import create_model
-        from models.networks import NORMS
-        from models.parts.layers import OutputConv2d
+        from models.parts.layers import InstanceNorm2d, OutputConv2d
         from options.train_options import TrainOptions
         from util.memory import FOR_TRAINING, keep_freed_memory
 
         torch.manual_seed(0)
         self.plain = name == PLAIN
         if self.plain:
-            NORMS["instance"] = torch.nn.InstanceNorm2d
-            OutputConv2d.by_rows = False
+            InstanceNorm2d.by_groups = OutputConv2d.by_rows = False
         else:
             keep_freed_memory(FOR_TRAINING)
         opt = TrainOptions().parse(["--dataroot", "unused", "--seed", "0", *words])

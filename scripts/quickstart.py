@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     now = time.perf_counter()
     print(f"\nDone: {installed - began:.0f} s to install, {now - installed:.0f} s for the rest.")
     say_what_next(str(python))
+    say_how_to_use_the_gpu(str(python))
     return 0
 
 
@@ -79,6 +80,15 @@ With your own images, in the folders DIR/trainA, DIR/trainB, DIR/testA, DIR/test
   {python} 01_train.py --dataroot DIR --name mine --model cycle_gan
   {python} 02_inference.py --name mine --model test --model_suffix _A"""
     )
+
+
+def say_how_to_use_the_gpu(python: str) -> None:
+    """Print what to install where PyTorch cannot use an NVIDIA GPU of this machine."""
+    code = "from util.devices import gpu_problem; print(gpu_problem() or '')"
+    asked = subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    problem = asked.stdout.strip()
+    if problem:
+        print(f"\nNot on the GPU: {problem.replace('pip install', f'{python} -m pip install')}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The device that a run computes on, and what it can do."""
 
 import logging
+from typing import Any
 
 import torch
 
 from .errors import UserError
+from .nvidia import Gpu, has_kernels, read_driver, remedy
 
 log = logging.getLogger(__name__)
 
@@ -18,32 +20,92 @@ def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
     """Return the device of a run, and log it unless it was asked for by hand.
 
     That is the first GPU of `gpu_ids`, the CPU where they are empty, and where no GPU was asked for
-    by hand and none exists, MPS or else the CPU. Raises UserError where a GPU that was asked for by
-    hand does not exist: computing on the CPU instead would cost hours before it is noticed.
+    by hand and none can be used, MPS or else the CPU, with a warning where an NVIDIA GPU would be
+    used after installing something else. Raises UserError where a GPU that was asked for by hand
+    cannot be used: computing on the CPU instead would cost hours before it is noticed.
     """
     if not gpu_ids:
         return torch.device("cpu")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if max(gpu_ids) < available:
-        if len(gpu_ids) > 1:
-            log.warning(
-                "--gpu_ids %s: one process uses one GPU; this run computes on GPU %d alone",
-                ",".join(map(str, gpu_ids)),
-                gpu_ids[0],
-            )
-        if not asked_by_hand:
-            log.info("computing on GPU %d (--gpu_ids)", gpu_ids[0])
-        return torch.device("cuda", gpu_ids[0])
+    problem = gpu_problem(gpu_ids[0])
+    if max(gpu_ids) < available and not problem:
+        return _gpu(gpu_ids, asked_by_hand)
+    flag = f"--gpu_ids {','.join(map(str, gpu_ids))}"
+    if asked_by_hand and problem:
+        raise UserError(f"{flag}: {problem}; or give -1 for the CPU")
     if asked_by_hand:
         raise UserError(
-            f"--gpu_ids {','.join(map(str, gpu_ids))}: this machine has {_all_gpus(available)}; "
+            f"{flag}: this machine has {_all_gpus(available)}; "
             "give -1 for the CPU, or leave the flag out for the best device available"
         )
     if torch.backends.mps.is_available():
         log.info("no CUDA GPU available: computing on the Apple GPU (MPS)")
         return torch.device("mps")
-    log.info("no CUDA GPU available: computing on the CPU (--gpu_ids -1 asks for it)")
+    if problem:
+        log.warning("computing on the CPU, which is many times slower: %s", problem)
+    else:
+        log.info("no CUDA GPU available: computing on the CPU (--gpu_ids -1 asks for it)")
     return torch.device("cpu")
+
+
+def choose_device(opt: Any) -> Any:
+    """Return the options with `device`; `gpu_ids` are empty where no CUDA GPU computes.
+
+    Raises UserError as `pick_device` does.
+    """
+    if opt.device is not None:
+        return opt
+    device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+    return opt.replace(device=device, gpu_ids=opt.gpu_ids if device.type == "cuda" else [])
+
+
+def gpu_problem(index: int = 0) -> str | None:
+    """Return why this PyTorch cannot compute on an NVIDIA GPU of this machine, and the remedy.
+
+    None where it can, where there is no such GPU, and for a PyTorch built for AMD GPUs.
+    """
+    if torch.version.hip is not None:
+        return None
+    if torch.cuda.is_available():
+        return _missing_kernels(index) if index < torch.cuda.device_count() else None
+    driver = read_driver()
+    if driver is None or driver.fault:
+        return driver.fault if driver else None
+    if not driver.gpus:
+        return None
+    gpu, build = driver.gpus[min(index, len(driver.gpus) - 1)], torch.version.cuda
+    if build is None:
+        why = f"this PyTorch ({torch.__version__}) computes on the CPU alone, and there is {gpu}"
+    elif driver.cuda[0] < int(build.split(".")[0]):
+        supported = ".".join(map(str, driver.cuda))
+        why = f"the NVIDIA driver supports CUDA {supported}, and this PyTorch needs CUDA {build}"
+    else:
+        why = f"this PyTorch ({torch.__version__}) does not find {gpu}"
+    return f"{why}: {remedy(gpu, driver.cuda)}"
+
+
+def _missing_kernels(index: int) -> str | None:
+    """Return what to install where this PyTorch has no kernels for a GPU, else None."""
+    architectures = torch.cuda.get_arch_list()
+    capability = torch.cuda.get_device_capability(index)
+    if not architectures or has_kernels(capability, architectures):
+        return None
+    driver = read_driver()
+    gpu = Gpu(torch.cuda.get_device_name(index), capability)
+    advice = remedy(gpu, driver.cuda if driver else (12, 0))
+    return f"this PyTorch ({torch.__version__}) has no kernels for {gpu}: {advice}"
+
+
+def _gpu(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
+    if len(gpu_ids) > 1:
+        log.warning(
+            "--gpu_ids %s: one process uses one GPU; this run computes on GPU %d alone",
+            ",".join(map(str, gpu_ids)),
+            gpu_ids[0],
+        )
+    if not asked_by_hand:
+        log.info("computing on GPU %d (--gpu_ids)", gpu_ids[0])
+    return torch.device("cuda", gpu_ids[0])
 
 
 def _all_gpus(available: int) -> str:

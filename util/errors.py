@@ -10,6 +10,9 @@ class UserError(ValueError):
     The entry scripts print it without a traceback and exit with 1.
     """
 
+    everywhere = False
+    """Whether all processes of a run raise it at the same place, so that one of them tells it."""
+
 
 class DataError(UserError):
     """A mistake in the data, raised between two training steps, so that the state can be saved."""

@@ -9,8 +9,11 @@ from typing import BinaryIO
 
 from .errors import UserError
 
-PAUSES = (0.05, 0.1, 0.2, 0.4)
-"""Seconds between attempts to rename a file; scanners release a small file within some tenths."""
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.6)
+"""Seconds between attempts to rename a file: 2 in all, as scanners release a small file within some
+tenths and a file of weights within seconds."""
+SCANNERS_LOCK_FILES = os.name == "nt"
+"""Whether renaming a file may fail since another program reads it."""
 
 
 def write_atomically(
@@ -46,9 +49,10 @@ def replace_file(source: Path, target: Path) -> None:
     """Rename `source` to `target`, whose place it takes.
 
     On Windows a virus scanner may hold one of them open for a moment, which is a PermissionError:
-    the rename is tried again before that is raised.
+    the rename is tried again, after `PAUSES`, before that is raised. On other systems such an error
+    does not pass.
     """
-    for pause in PAUSES:
+    for pause in PAUSES if SCANNERS_LOCK_FILES else ():
         try:
             source.replace(target)
             return

@@ -39,7 +39,9 @@ class HTML:
         self.web_dir = Path(web_dir)
         self.img_dir = self.web_dir / "images"
         self.img_dir.mkdir(parents=True, exist_ok=True)
-        self.file_name = file_name
+        self.title, self.refresh, self.file_name = title, refresh, file_name
+        self.inputs: dict[str, str] = {}
+        """The stem of each image on the page -> the path of its input."""
         self.doc = dominate.document(title=title)
         with self.doc.head:
             meta(charset="utf-8")

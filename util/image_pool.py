@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import global_batch, ranks
+
 
 class ImagePool:
     """A buffer of generated images, so that a discriminator also trains on older ones.
@@ -13,18 +15,26 @@ class ImagePool:
     Until it is full, each image is stored and returned. Then, with probability 1/2, a random
     stored image is returned and the new one takes its place; else the new one is returned.
     A pool of size 0 returns its input.
+
+    Where several processes train together, each has the same buffer: it exchanges the images of all
+    of them, in the order of one process with the global batch, and takes its share of the results.
     """
 
     def __init__(self, pool_size: int, rng: random.Random | None = None) -> None:
         self.pool_size = pool_size
         self.images: list[Tensor] = []
-        self.rng = rng or random.Random()
+        # seeded by the stream that --seed seeds: reproducible, and alike on all processes
+        self.rng = rng or random.Random(random.getrandbits(64))
 
     def query(self, images: Tensor) -> Tensor:
         """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached."""
         if self.pool_size == 0:
             return images
-        return torch.stack([self._exchange(image) for image in images.detach()])
+        images = images.detach()
+        parts = global_batch.gather_batches(images)
+        exchanged = [[self._exchange(image) for image in part] for part in parts]
+        own = exchanged[ranks.rank()]
+        return torch.stack(own) if own else images
 
     def _exchange(self, image: Tensor) -> Tensor:
         if len(self.images) < self.pool_size:

@@ -1,7 +1,8 @@
 """Conversion between tensors in [-1, 1] and 8-bit images, and writing images to files."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from .errors import UserError
 from .files import write_atomically
 
 ImageArray = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
+
+Visual: TypeAlias = "Tensor | npt.NDArray[Any]"
+"""What a model shows: images (N, C, H, W) in [-1, 1], or one as an array (H, W, 3) in 0 to 255."""
 
 Uint8Image = npt.NDArray[np.uint8]
 """(..., C, H, W) uint8."""
@@ -60,17 +65,40 @@ def to_float_tensor(levels: Uint8Image) -> Tensor:
     return torch.from_numpy(values)
 
 
-def tensor2im(images: Tensor) -> ImageArray:
+def images_of(visual: Visual, count: int) -> Sequence[Visual]:
+    """Return the `count` images of a batch, each as `to_image_array` takes it.
+
+    Raises UserError where an array shows one image and the batch has more.
+    """
+    if isinstance(visual, Tensor):
+        return list(visual)
+    if count > 1:
+        raise UserError(
+            f"--batch_size: the model shows one image as an array (H, W, 3), not {count}; "
+            "leave --batch_size out"
+        )
+    return [visual]
+
+
+def tensor2im(images: Visual) -> ImageArray:
     """Return the first image of a batch: (N, C, H, W) in [-1, 1] -> (H, W, 3) uint8.
 
     C is 3, or else the first channel is shown as gray. Values are rounded and clamped, so that
-    `to_tensor` followed by this gives the same levels again.
+    `to_tensor` followed by this gives the same levels again. An array is one image already, (H, W)
+    or (H, W, 1 or 3) with levels from 0 to 255.
     """
-    return to_image_array(images[0])
+    return to_image_array(images[0] if isinstance(images, Tensor) else images)
 
 
-def to_image_array(image: Tensor) -> ImageArray:
-    """Return (C, H, W) in [-1, 1] as (H, W, 3) uint8; in NumPy, as `to_float_tensor` is."""
+def to_image_array(image: Visual) -> ImageArray:
+    """Return (C, H, W) in [-1, 1] as (H, W, 3) uint8; in NumPy, as `to_float_tensor` is.
+
+    An array, (H, W) or (H, W, 1 or 3), holds values from 0 to 255, which are rounded and clamped.
+    """
+    if not isinstance(image, Tensor):
+        levels = image if image.ndim == 3 else image[..., None]
+        levels = np.broadcast_to(levels, (*levels.shape[:2], 3))
+        return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8))
     if image.shape[0] != 3:
         image = image[:1].expand(3, -1, -1)
     levels = (image.detach().to("cpu", torch.float32).numpy() + 1) * 127.5

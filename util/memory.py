@@ -10,6 +10,11 @@ import torch
 SHARE = 0.8
 """Of the free memory; the rest is left to the system."""
 
+SHARED_MEMORY_IS_FULL = (
+    "the shared memory of the machine is full (/dev/shm, 64 MB in Docker): start the container "
+    "with --shm-size 2g, or give --num_threads 0 or a smaller --batch_size"
+)
+
 # of mallopt, in glibc's malloc.h
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 

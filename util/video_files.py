@@ -11,7 +11,9 @@ VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
 
 def is_video(opt: Namespace) -> bool:
-    """Return whether `opt.dataroot` is a video, by its extension."""
+    """Return whether `opt.dataroot` is a video, by its extension; a plug-in reads its own files."""
+    if opt.dataset_mode not in ("single", "unaligned", "aligned", "colorization"):
+        return False
     return opt.dataroot is not None and str(opt.dataroot).lower().endswith(VIDEO_EXTENSIONS)
 
 

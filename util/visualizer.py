@@ -1,4 +1,8 @@
-"""Distributes the losses and images of a training to its sinks."""
+"""Distributes the losses and images of a training to its sinks.
+
+Visualizer and `save_images` are also what scripts in the reference's manner call, see
+util/script_calls.py.
+"""
 
 import atexit
 import copy
@@ -7,9 +11,11 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
+from . import ranks
 from .checkpoints.run_folder import run_folder
+from .frozen_options import script_of
+from .images import Visual
+from .script_calls import ScriptCalls, save_images
 from .sinks.background import Background
 from .sinks.curves import Curves, MetricCurves
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
@@ -23,10 +29,12 @@ from .sinks.svg_curves import CurvesFile
 from .sinks.tensorboard_sink import TensorBoard
 from .sinks.wandb_sink import WeightsAndBiases
 
+__all__ = ["Visualizer", "save_images"]
+
 log = logging.getLogger(__name__)
 
 
-class Visualizer:
+class Visualizer(ScriptCalls):
     """Gives every record to every sink; a sink that fails is named once and then left out.
 
     No sink can end the training. `samples` are the batches of fixed images.
@@ -38,9 +46,9 @@ class Visualizer:
         sinks: list[Sink] | None = None,
         samples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.opt = opt
+        super().__init__(opt)
         self.sinks = sinks or []
-        self._is_open = sinks is not None
+        self._is_open = sinks is not None or not ranks.is_main()  # which alone shows a training
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes still shows its last points
 
@@ -52,6 +60,8 @@ class Visualizer:
         if self._is_open:
             return
         self._is_open = True
+        if script := script_of(self.opt):
+            start = script.claim()
         if start is not None:
             try:
                 rewind_logs(run_folder(self.opt), *start)
@@ -65,7 +75,7 @@ class Visualizer:
         self._call_sinks(lambda sink: sink.losses(record))
 
     def images(
-        self, visuals: Mapping[str, Tensor], epoch: int, total_iters: int, store: bool
+        self, visuals: Mapping[str, Visual], epoch: int, total_iters: int, store: bool
     ) -> None:
         """Show the first image of each batch (N, C, H, W) in [-1, 1].
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from util.errors import UnreadableImageError
 from util.frozen_options import Options
+from util.random_streams import global_streams
 
 from ..base_dataset import BaseDataset
-from ..reading.image_reader import ImageReader
-from ..transforms import batch_of
+from ..items import batch_of, load_item
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,21 @@ def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> li
     problem: Exception | None = None
     for make in sources:
         try:
-            return _first_items(make(), count)
+            with global_streams(opt.seed or 0, "fixed samples"):  # the training's are not disturbed
+                dataset = make()
+            return _first_items(dataset, opt, count)
         except Exception as error:  # whatever it is: watching must never harm the run
             problem = error
     log.info("no fixed samples are shown (%s)", problem)
     return []
 
 
-def _first_items(dataset: BaseDataset, count: int) -> list[dict[str, Any]]:
+def _first_items(dataset: BaseDataset, opt: Options, count: int) -> list[dict[str, Any]]:
     """Return the readable ones of the first items; raises UnreadableImageError where none is."""
     samples, unreadable = [], []
     for index in range(min(count, len(dataset))):
         try:
-            samples.append(batch_of([dataset[index]]))
+            samples.append(batch_of([load_item(dataset, index, opt)]))
         except UnreadableImageError as error:
             unreadable.append(error)
     if unreadable and not samples:
@@ -64,5 +66,6 @@ def _first_items(dataset: BaseDataset, count: int) -> list[dict[str, Any]]:
 def _as_at_inference(training: BaseDataset, opt: Options) -> BaseDataset:
     """Return a data set of the same files that reads without random choices and without a cache."""
     dataset = copy.copy(training)
-    dataset.opt, dataset.reader = opt, ImageReader(opt)
+    dataset.opt = opt
+    dataset.set_reader(opt)
     return dataset

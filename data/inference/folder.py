@@ -1,6 +1,7 @@
 """Images of a folder for inference, prefetched in batches of equal size."""
 
 import logging
+import traceback
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
@@ -11,11 +12,9 @@ from util.errors import UsageError, UserError
 from util.threads import in_threads
 
 from ..base_dataset import BaseDataset
-from ..transforms import batch_of
+from ..items import Item, batch_of, load_item, seeds_global_streams
 
 log = logging.getLogger(__name__)
-
-Item = dict[str, Any]
 
 PREFETCH_BYTES = 2**29
 """About so many bytes of images are prefetched at most, so that few huge ones wait in memory."""
@@ -36,6 +35,7 @@ class ImagePrefetcher:
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
         self.dataset, self.opt = dataset, opt
+        self.is_plugin = seeds_global_streams(dataset)
         self.batch_size: int = opt.together
         limited = "num_test" in opt.given
         self.count = min(opt.num_test, len(dataset)) if limited else len(dataset)
@@ -55,7 +55,7 @@ class ImagePrefetcher:
 
     def left(self, results: Results) -> int:
         """Return how many images to translate; with --skip_existing, those without results."""
-        if not self.opt.skip_existing:
+        if not self.opt.skip_existing or self.is_plugin:  # what a plug-in reads tells its items
             return self.count
         paths = self._paths()
         return sum(not results.has(paths[index % len(paths)]) for index in range(self.count))
@@ -67,11 +67,14 @@ class ImagePrefetcher:
         and about PREFETCH_BYTES, wait for others of their size.
         """
         groups: dict[Any, list[Item]] = {}
-        pending, readers = self._pending(results), self.opt.readers
+        # a thread would disturb what others draw from the global random streams, dropout too
+        pending, readers = self._pending(results), 0 if self.is_plugin else self.opt.readers
         for item in in_threads(self._read, pending, self._prefetch_count, readers):
             if isinstance(item, UserError):
                 self.failures.append(str(item))
                 log.warning("skipped: %s", item)
+                continue
+            if self.is_plugin and self.opt.skip_existing and self._exists(item, results):
                 continue
             shape = tuple(tuple(x.shape) for x in item.values() if isinstance(x, Tensor))
             groups.setdefault(shape, []).append(item)
@@ -98,7 +101,7 @@ class ImagePrefetcher:
         return 1 if self.failures else 0
 
     def _pending(self, results: Results) -> Iterator[int]:
-        paths = self._paths() if self.opt.skip_existing else None
+        paths = self._paths() if self.opt.skip_existing and not self.is_plugin else None
         for index in range(self.count):
             path = paths[index % len(paths)] if paths else ""
             if paths and results.has(path):
@@ -107,13 +110,17 @@ class ImagePrefetcher:
             else:
                 yield index
 
+    def _exists(self, item: Item, results: Results) -> bool:
+        path = item.get("image_paths") or item["A_paths"]
+        if not results.has(path):
+            return False
+        self.existing += 1
+        results.add_existing(path)
+        return True
+
     def _paths(self) -> list[str]:
-        for name in ("image_paths", "A_paths", "AB_paths"):
-            if hasattr(self.dataset, name):
-                return getattr(self.dataset, name)
-        raise UsageError(
-            f"--skip_existing: {type(self.dataset).__name__} lists no A_paths; leave the flag out"
-        )
+        names = ("image_paths", "A_paths", "AB_paths")
+        return next(getattr(self.dataset, name) for name in names if hasattr(self.dataset, name))
 
     def _prefetch_count(self) -> int:
         """Return how many images to prefetch: one, until the size of an image is known."""
@@ -126,11 +133,36 @@ class ImagePrefetcher:
 
     def _read(self, index: int) -> Item | UserError:
         try:
-            item = self.dataset[index]
+            item = load_item(self.dataset, index, self.opt)
         except UserError as error:
             return error
+        except Exception as error:
+            if not self.is_plugin:
+                raise
+            name = type(self.dataset).__name__
+            text = traceback.format_exc().rstrip()
+            raise UserError(f"{name} has no item {index}:\n{text}") from error
+        if self.is_plugin:
+            item = self._with_names(item)
         self._largest = max(self._largest, _bytes(item))
         return item
+
+    def _with_names(self, item: Item) -> Item:
+        """Return an item of a plug-in with one file name under each key of paths.
+
+        Raises UsageError where --model test has no image A to translate.
+        """
+        if self.opt.model == "test" and "A" not in item:
+            name, keys = type(self.dataset).__name__, ", ".join(item)
+            raise UsageError(f"--model test translates A, and the items of {name} hold: {keys}")
+        item = {k: _first(v) if k.endswith("_paths") else v for k, v in item.items()}
+        if self.opt.direction == "BtoA" and self.opt.model != "test" and "B_paths" in item:
+            return {"image_paths": item["B_paths"], **item}
+        return {"image_paths": item["A_paths"], **item}
+
+
+def _first(paths: Any) -> str:
+    return str(paths[0] if isinstance(paths, list | tuple) and paths else paths)
 
 
 def _bytes(item: Item) -> int:

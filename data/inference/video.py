@@ -11,7 +11,8 @@ from typing import Any
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
-from ..transforms import batch_of, check_channels, draw_crop_flip, load_tensor
+from ..items import batch_of
+from ..transforms import check_channels, draw_crop_flip, load_tensor
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)

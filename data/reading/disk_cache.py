@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from util import ranks
 from util.errors import UserError
 from util.files import make_folder, write_atomically
 from util.images import Uint8Image
@@ -43,7 +44,8 @@ def disk_cache(folder: str, cache_gb: float | None) -> "DiskCache":
         "--cache disk: up to %.2f GB of images in %s (%s%s), which holds %.2f GB",
         *(max_bytes / GB, folder, reason, limited, used / GB),
     )
-    return DiskCache(folder, max_bytes, used)
+    # the processes of a training on this machine fill the cache together, each its share
+    return DiskCache(folder, used + (max_bytes - used) // ranks.local_world(), used)
 
 
 class DiskCache:

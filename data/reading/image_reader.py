@@ -20,7 +20,7 @@ from torch import Tensor
 from util.errors import DataError, UnreadableImageError, UserError
 from util.images import Uint8Image, to_float_tensor, to_uint8
 
-from ..image_folder import read_image
+from ..image_folder import StoredImage, read_image
 from ..transforms import CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
@@ -136,17 +136,22 @@ class ImageReader:
 
     def _key(self, path: str, channels: tuple[int, ...]) -> bytes | None:
         """Return a hash of everything that decides the pixels; None where there is no such file."""
+        file: object
         try:
-            stat = os.stat(path)  # noqa: PTH116 - once per item
+            file = path.identity() if isinstance(path, StoredImage) else _identity(path)
         except OSError:
             return None
         opt = self.opt
         resizing = (opt.preprocess, opt.load_size, opt.crop_size, channels, PIL.__version__)
         draft = (torch.__version__, QUICK_RESIZE, LIMITS) if self.use_draft else None
-        # st_ctime_ns too, since tar, cp -p and rsync -t set the modification time back
-        file = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)  # noqa: PTH100
         text = repr((file, resizing, draft))
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _identity(path: str) -> tuple[str | int, ...]:
+    stat = os.stat(path)  # noqa: PTH116 - once per item
+    # st_ctime_ns too, since tar, cp -p and rsync -t set the modification time back
+    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns  # noqa: PTH100
 
 
 def crop_and_flip(image: Uint8Image, opt: Namespace, crop_flip: CropFlip) -> Tensor:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from util import ranks
 from util.errors import UserError
 from util.images import Uint8Image
 from util.memory import available_bytes
@@ -40,14 +41,17 @@ WHEN_UNKNOWN = 2 * GB
 def ram_cache(cache_gb: float | None) -> "RamCache":
     """Create a cache of at most --cache_gb, by default half of the free memory.
 
-    It never has more than is free; memory is taken as images come in. Raises UserError where the
+    It never has more than is free; memory is taken as images come in. The processes of a training
+    on one machine share that size, each with a cache of its own. Raises UserError where the
     system does not share that much.
     """
     free = available_bytes(torch.device("cpu"))
     requested = (free or 2 * WHEN_UNKNOWN) // 2 if cache_gb is None else int(cache_gb * GB)
-    size = requested if free is None else min(requested, free)
+    size = (requested if free is None else min(requested, free)) // ranks.local_world()
     reason = "half of the free memory" if cache_gb is None else f"--cache_gb {cache_gb:g}"
-    limited = "" if size == requested else ", but no more is free"
+    limited = ", but no more is free" if free is not None and requested > free else ""
+    if ranks.local_world() > 1:
+        limited += f", shared out to {ranks.local_world()} processes"
     log.info("--cache ram: up to %.2f GB of images (%s%s)", size / GB, reason, limited)
     return RamCache(size)
 

@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch.utils.data
 
@@ -40,7 +40,7 @@ class UnreadableImages:
     def __init__(self, dataset: torch.utils.data.Dataset[object], opt: Namespace) -> None:
         self.dataset, self.opt = dataset, opt
         self.reasons: dict[str, str] = {}
-        self._folders: set[frozenset[str]] | None = None
+        self._folders: list[Collection[str]] | None = None
 
     def note(self, errors: Iterable[UnreadableImageError]) -> None:
         """Record images that were replaced by others, and log those that are new.
@@ -70,14 +70,14 @@ class UnreadableImages:
         A plug-in may have no such list; its unreadable images are counted against its items.
         """
         if self._folders is None:
-            lists = (value for name, value in vars(self.dataset).items() if _is_list(name, value))
-            self._folders = {frozenset(paths) for paths in lists}
+            lists = [value for name, value in vars(self.dataset).items() if _is_list(name, value)]
+            self._folders = [*{frozenset(paths) for paths in lists if isinstance(paths, list)}]
+            self._folders += [paths for paths in lists if not isinstance(paths, list)]
         unreadable = [
             ([path for path in self.reasons if path in folder], len(folder))
             for folder in self._folders
         ]
-        listed = frozenset().union(*self._folders)
-        unlisted = [path for path in self.reasons if path not in listed]
+        unlisted = [p for p in self.reasons if not any(p in folder for folder in self._folders)]
         return [*unreadable, (unlisted, len(self.dataset))]  # type: ignore[arg-type]
 
     def _too_many(self, bad: Sequence[str], images: int) -> str:
@@ -92,4 +92,6 @@ class UnreadableImages:
 
 
 def _is_list(name: str, value: object) -> bool:
-    return name.endswith("_paths") and isinstance(value, list)
+    if not name.endswith("_paths") or not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    return not isinstance(value, list) or all(isinstance(path, str) for path in value)

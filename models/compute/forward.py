@@ -6,9 +6,10 @@ changes the mathematics.
 
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -24,11 +25,13 @@ from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_
 from .precision import autocast, use_precision
 
 Context = AbstractContextManager[None]
+Call = Callable[..., Any]
 
 
 class ForwardPass:
     """Applies networks as `--precision`, `--compile` and `--grad_checkpoint` say.
 
+    A network that is prepared computes so too where a model calls it itself, `net(images)`.
     Batches for one network are concatenated to one, for fewer and larger kernels, if that gives
     the same results (`processes_images_independently`). Raises UserError if the device cannot
     compute as asked.
@@ -53,6 +56,13 @@ class ForwardPass:
         self.memory_format = best_memory_format(
             device, self.precision.half is not None, self.compile_mode != "off"
         )
+        self._changes_calls = (
+            self.precision.half is not None
+            or self.checkpoints
+            or self.compile_mode != "off"
+            or self.memory_format != torch.contiguous_format
+        )
+        self._is_inside = False
         # compiled networks cast inside their graphs, and checkpointed ones cast again to recompute
         eager = self.compile_mode == "off" and not self.checkpoints
         self.stores_cast_weights = eager and self.precision.half is not None
@@ -64,6 +74,10 @@ class ForwardPass:
         """Move a network to the device and into its memory layout; have it compiled."""
         net.to(self.device).to(memory_format=self.memory_format)
         compile_network(net, self.compile_mode, self.fixed_shapes)
+        if self._changes_calls:
+            # where torch.compile puts its own call: copies and pickles of the network lack it
+            inner = net._compiled_call_impl or net._call_impl
+            net._compiled_call_impl = partial(self._direct_call, net, inner)
 
     def begin_step(self) -> None:
         """Allow CUDA graphs to overwrite the results of the step before; cast weights anew."""
@@ -108,18 +122,60 @@ class ForwardPass:
         self._cast_versions.clear()
 
     def _call(self, net: nn.Module, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=self.memory_format)
-        with self._autocast(net), compiler_errors_for_users(self.compile_mode):
+        return self._compute(net, net, images)
+
+    def _direct_call(self, net: nn.Module, inner: Call, *args: Any, **more: Any) -> Any:
+        """Do as `_call` for a call by the model, of any arguments."""
+        if self._is_inside:
+            return inner(*args, **more)
+        return self._compute(net, inner, *args, **more)
+
+    def _compute(self, net: nn.Module, call: Call, *args: Any, **more: Any) -> Any:
+        args = tuple(self._in_layout(value) for value in args)
+        errors = compiler_errors_for_users(self.compile_mode)
+        with self._inside(), self._autocast(net), errors:
             if self.checkpoints and torch.is_grad_enabled():
-                contexts = partial(_checkpoint_contexts, net)
-                output = checkpoint(net, images, use_reentrant=False, context_fn=contexts)
+                contexts = partial(self._checkpoint_contexts, net)
+                output = checkpoint(call, *args, use_reentrant=False, context_fn=contexts, **more)
             elif torch.is_grad_enabled():
-                output = net(images)
+                output = call(*args, **more)
             else:  # monitors, in mid-run: a compiled network would be compiled anew for them
                 with uncompiled(self.compile_mode):
-                    output = net(images)
+                    output = call(*args, **more)
+            return self._finished(output)
+
+    def _checkpoint_contexts(self, net: nn.Module) -> tuple[Context, Context]:
+        """Return the contexts of a forward pass and of its recomputation in the backward pass."""
+        return nullcontext(), self._recomputation(net)
+
+    @contextmanager
+    def _recomputation(self, net: nn.Module) -> Iterator[None]:
+        with self._inside(), batch_norm_statistics_frozen(net):
+            yield
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        before, self._is_inside = self._is_inside, True
+        try:
+            yield
+        finally:
+            self._is_inside = before
+
+    def _in_layout(self, value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dim() == 4:
+            return value.contiguous(memory_format=self.memory_format)
+        return value
+
+    def _finished(self, output: Any) -> Any:
+        """Return the output of a network, a tensor or containers of tensors, in float32."""
+        if isinstance(output, Tensor):
             # CUDA graphs overwrite their outputs at the next call, and some are shown later
             return to_float32(output.clone() if self.uses_cuda_graphs else output)
+        if isinstance(output, dict):
+            return {key: self._finished(value) for key, value in output.items()}
+        if type(output) in (list, tuple):
+            return type(output)(self._finished(value) for value in output)
+        return output
 
 
 def best_memory_format(
@@ -149,11 +205,6 @@ def processes_images_independently(net: nn.Module) -> bool:
         and (isinstance(layer, _BatchNorm) or (isinstance(layer, _DropoutNd) and layer.p > 0))
         for layer in net.modules()
     )
-
-
-def _checkpoint_contexts(net: nn.Module) -> tuple[Context, Context]:
-    """Return the contexts of a forward pass and of its recomputation in the backward pass."""
-    return nullcontext(), batch_norm_statistics_frozen(net)
 
 
 @contextmanager

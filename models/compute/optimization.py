@@ -4,7 +4,6 @@ import logging
 import math
 import warnings
 from argparse import Namespace
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from util import global_batch, ranks
+from util.errors import UsageError
+
 from ..parts.schedules import get_scheduler
+from .optimizer_state import (
+    apply_flags,
+    gradients_of,
+    load_optimizer,
+    weights_of,
+    with_memory_layout_of,
+)
+from .precision import check_loss_scaling
+from .scalars import read_scalars
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +38,50 @@ class Optimization:
     Gradient accumulation: every `accumulate` calls of `minimize` are one step, with the gradients
     of the mean of their losses. `scaled`: losses are scaled so that gradients in half precision do
     not underflow (arXiv 1710.03740, section 3.2), by a factor for each optimizer.
+
+    Where several processes train together, gradients are averaged over them once per step, before
+    the scaler looks for infinities; for a model that steps its optimizers itself, as they step.
     """
 
     def __init__(self, device: torch.device, accumulate: int = 1, scaled: bool = False) -> None:
         self.device, self.accumulate, self.scaled = device, accumulate, scaled
+        if scaled:
+            check_loss_scaling(device)
         self.optimizers: list[Optimizer] = []
         self.schedulers: list[Any] = []
         self.best_metric = math.inf
         self._observed_sum: Tensor | float = 0.0
         self._observed_steps = 0
+        self._stepping = False
         self._pending: dict[Optimizer, int] = {}
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
+        self._averaged: Optimizer | None = None
 
     def make_optimizer(self, nets: Sequence[nn.Module], lr: float, beta1: float) -> Optimizer:
         """Make an Adam optimizer of all weights of the networks and append it to `optimizers`."""
         parameters = [parameter for net in nets for parameter in net.parameters()]
         betas = (beta1, 0.999)
+        # on MPS the fused kernel of many versions ignores the scale of the loss
+        fused = not (self.scaled and self.device.type == "mps")
         try:
-            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+            optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=fused)
         except RuntimeError:  # this PyTorch has no fused kernel for the device, as 2.4 on MPS
             optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
         self.optimizers.append(optimizer)
         return optimizer
 
     def make_schedulers(self, opt: Namespace) -> None:
-        """Make the scheduler of each optimizer, as `--lr_policy` says."""
+        """Make the scheduler of each optimizer, as `--lr_policy` says.
+
+        Of several processes, make also all optimizers average their gradients.
+        """
         self.schedulers = [get_scheduler(optimizer, opt) for optimizer in self.optimizers]
+        if self.accumulate > 1 or self.scaled:
+            for optimizer in self.optimizers:
+                optimizer.register_step_pre_hook(self._refuse_foreign_step)
+        if ranks.world() > 1:
+            for optimizer in self.optimizers:
+                optimizer.register_step_pre_hook(self._average_of_foreign_step)
 
     @property
     def learning_rate(self) -> float:
@@ -68,7 +97,10 @@ class Optimization:
         pending = self._pending.get(optimizer, 0)
         if pending == 0:
             optimizer.zero_grad()
-        self._scaler(optimizer).scale(total / self.accumulate).backward()
+        loss = total / self.accumulate
+        if global_batch.factor() != 1:  # this process has another share of a short last batch
+            loss = loss * global_batch.factor()
+        self._scaler(optimizer).scale(loss).backward()
         self._pending[optimizer] = pending + 1
         if pending + 1 == self.accumulate:
             self._step(optimizer)
@@ -78,13 +110,13 @@ class Optimization:
         """Step with pending gradients, though they are of fewer than `accumulate` batches."""
         for optimizer, pending in self._pending.items():
             if pending:
-                for gradient in _gradients(optimizer):
+                for gradient in gradients_of(optimizer):
                     gradient.mul_(self.accumulate / pending)
                 self._step(optimizer)
 
     def observe(self, metric: Tensor) -> None:
         """Add a step's value, a scalar, to the mean that `--lr_policy plateau` watches."""
-        self._observed_sum = self._observed_sum + metric.detach()
+        self._observed_sum = self._observed_sum + metric.detach() * global_batch.factor()
         self._observed_steps += 1
 
     def epoch_metric(self, losses: Mapping[str, Tensor]) -> float | None:
@@ -93,23 +125,32 @@ class Optimization:
         If they observed nothing, the sum of `losses`, those of the last step; None without any.
         """
         if self._observed_steps == 0:
-            return sum(read_scalars(losses, self.device).values()) if losses else None
-        mean = float(self._observed_sum) / self._observed_steps
+            scalars = global_batch.mean_of(read_scalars(losses, self.device))
+            return sum(scalars.values()) if losses else None
+        mean = self._mean_of_ranks() / self._observed_steps
         self._observed_sum, self._observed_steps = 0.0, 0
         return mean
 
-    def end_epoch(self, losses: Mapping[str, Tensor]) -> None:
+    def end_epoch(self, losses: Mapping[str, Tensor], metric: float | None = None) -> None:
         """Step with pending gradients, and set the learning rates of the next epoch.
 
-        `losses` of the last step are the metric of the epoch if no step observed one. A run that
+        `metric` is that of the epoch if the model has one of its own, else what the steps observed,
+        or the sum of the `losses` of the last step. A run that
         is resumed after the last step of an epoch may have neither: then `plateau` skips the epoch.
         """
         self.finish()
-        before, metric = self.learning_rate, self.epoch_metric(losses)
+        before, observed = self.learning_rate, self.epoch_metric(losses)
+        metric = observed if metric is None else metric
         if metric is not None:
             self.best_metric = min(self.best_metric, metric)
             lowest = self.best_metric
             log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, lowest)
+        self.step_schedulers(metric)
+        if self.learning_rate not in (before, 0):  # 0: after the last epoch
+            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+
+    def step_schedulers(self, metric: float | None) -> None:
+        """Set the learning rates of the next epoch; without a metric `plateau` skips the epoch."""
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
                 if metric is not None:
@@ -119,15 +160,40 @@ class Optimization:
                     # torch warns if a run was resumed at the very end of an epoch, without a step
                     warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler")
                     scheduler.step()
-        if self.learning_rate not in (before, 0):  # 0: after the last epoch
-            log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+
+    def _refuse_foreign_step(self, *_: Any) -> None:
+        """Raise UsageError where a model steps an optimizer by itself: its loss was not scaled."""
+        if not self._stepping:
+            flag = "--precision fp16" if self.scaled else f"--accumulate {self.accumulate}"
+            instead = "bf16 or tf32" if self.scaled else "a larger --batch_size"
+            raise UsageError(
+                f"{flag} scales losses, which a model that calls loss.backward() and "
+                f"optimizer.step() itself does not have done; use {instead}, or self.minimize in "
+                "the model"
+            )
+
+    def _mean_of_ranks(self) -> float:
+        """Return the sum of what steps observed, as the mean over processes."""
+        return float(ranks.all_reduce(torch.tensor(float(self._observed_sum), dtype=torch.double)))
+
+    def _average_of_foreign_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Average the gradients before a step that a model makes without `minimize`."""
+        if optimizer is not self._averaged:
+            for gradient in gradients_of(optimizer):
+                gradient.mul_(global_batch.factor())
+            global_batch.average_gradients(weights_of(optimizer))
 
     def _step(self, optimizer: Optimizer) -> None:
+        global_batch.average_gradients(weights_of(optimizer))
+        self._averaged = optimizer
         scaler = self._scaler(optimizer)
         if self.scaled:  # a restored scaler makes its factor, a tensor, at its first call
             scaler.scale(torch.zeros((), device=self.device))
+        self._stepping = True
         scaler.step(optimizer)
+        self._stepping = False
         scaler.update()
+        self._averaged = None
         optimizer.zero_grad()  # their memory is free for the next forward pass
         self._pending[optimizer] = 0
 
@@ -139,13 +205,16 @@ class Optimization:
         return self._scalers[optimizer]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming exactly needs, as tensors and plain containers."""
+        """Return all that resuming exactly needs, as tensors and plain containers.
+
+        All processes call it together.
+        """
         plateaus = [s.state_dict() for s in self.schedulers if isinstance(s, ReduceLROnPlateau)]
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "descent": self._pending_state(),
             "plateaus": plateaus,
-            "observed": [float(self._observed_sum), self._observed_steps],
+            "observed": [self._mean_of_ranks(), self._observed_steps],
             "best_metric": self.best_metric,
         }
 
@@ -156,43 +225,30 @@ class Optimization:
         """
         as_made = [[dict(group) for group in o.param_groups] for o in self.optimizers]
         for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
-            _load_optimizer(optimizer, stored)
+            load_optimizer(optimizer, stored)
         if "descent" in state:  # not in states of the first version
             self._load_pending(state["descent"])
         plateaus = [s for s in self.schedulers if isinstance(s, ReduceLROnPlateau)]
         if plateaus and len(plateaus) == len(state["plateaus"]):
             for scheduler, stored in zip(plateaus, state["plateaus"], strict=True):
                 scheduler.load_state_dict(stored)
-            self._apply_flags(as_made, plateau=True)
+            apply_flags(self.optimizers, as_made, plateau=True)
         else:
-            self._apply_flags(as_made, plateau=False)
+            apply_flags(self.optimizers, as_made, plateau=False)
         self._observed_sum, self._observed_steps = state["observed"]
         self.best_metric = state["best_metric"]
 
-    def _apply_flags(self, as_made: list[list[dict[str, Any]]], plateau: bool) -> None:
-        """Set learning rates and momenta as the optimizers were made with by the flags of now.
-
-        `plateau`: the cuts that the schedule has made so far stay, relative to the new rate.
-        """
-        for optimizer, of_groups in zip(self.optimizers, as_made, strict=True):
-            for group, made in zip(optimizer.param_groups, of_groups, strict=True):
-                initial = made.get("initial_lr", made["lr"])
-                if plateau:  # a factor of exactly 1 where --lr is what it was
-                    group["lr"] *= initial / group.get("initial_lr", initial)
-                else:
-                    group["lr"] = made["lr"]
-                group["initial_lr"] = initial
-                if "betas" in made:
-                    group["betas"] = made["betas"]
-
     def _pending_state(self) -> list[dict[str, Any]]:
         """Return the loss scale and the pending gradients of each optimizer."""
+        for optimizer, pending in self._pending.items():
+            if pending:  # the mean again is the same, so that averaging them here changes no step
+                global_batch.average_gradients(weights_of(optimizer))
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
                 "window": self._window(),
                 "pending": self._pending.get(optimizer, 0),
-                "gradients": [w.grad for w in _weights(optimizer)]
+                "gradients": [w.grad for w in weights_of(optimizer)]
                 if self._pending.get(optimizer)
                 else [],
             }
@@ -209,7 +265,9 @@ class Optimization:
                 self._scaler(optimizer).load_state_dict(stored["scaler"])
             if stored.get("window") == self._window():
                 self._pending[optimizer] = stored["pending"]
-                for weight, gradient in zip(_weights(optimizer), stored["gradients"], strict=False):
+                for weight, gradient in zip(
+                    weights_of(optimizer), stored["gradients"], strict=False
+                ):
                     weight.grad = (
                         None if gradient is None else with_memory_layout_of(weight, gradient)
                     )
@@ -217,42 +275,3 @@ class Optimization:
     def _window(self) -> list[int | bool]:
         """Return the settings that pending gradients depend on."""
         return [self.accumulate, self.scaled]
-
-
-def read_scalars(
-    scalars: Mapping[str, Tensor | float], device: torch.device
-) -> "OrderedDict[str, float]":
-    """Return scalars as numbers by name; the CPU synchronises with the GPU once for all of them."""
-    if not scalars:
-        return OrderedDict()
-    values = [torch.as_tensor(value).detach().to(device).float() for value in scalars.values()]
-    return OrderedDict(zip(scalars, torch.stack(values).tolist(), strict=True))
-
-
-def with_memory_layout_of(weight: Tensor, value: Tensor) -> Tensor:
-    """Return the value in the memory layout, on the device and in the type of a weight."""
-    return torch.empty_like(weight, requires_grad=False).copy_(value)
-
-
-def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Restore an optimizer, fused as it is now, with moments in the layout of the weights.
-
-    A fused step reads weights and moments as they lie in memory, and a run may be resumed in
-    another memory layout.
-    """
-    fused = [group.get("fused") for group in optimizer.param_groups]
-    optimizer.load_state_dict(stored)
-    for group, value in zip(optimizer.param_groups, fused, strict=True):
-        group["fused"] = value
-    for weight, of_weight in optimizer.state.items():
-        for name, value in of_weight.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                of_weight[name] = with_memory_layout_of(weight, value)
-
-
-def _weights(optimizer: Optimizer) -> list[Tensor]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
-
-
-def _gradients(optimizer: Optimizer) -> list[Tensor]:
-    return [weight.grad for weight in _weights(optimizer) if weight.grad is not None]

@@ -62,3 +62,25 @@ def round_weights(net: nn.Module, precision: Precision) -> None:
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and precision.half is not None:
             layer.weight.data = layer.weight.data.to(precision.half)
+
+
+def check_loss_scaling(device: torch.device) -> None:
+    """Raise UserError where this PyTorch cannot scale losses on an Apple GPU, as older ones."""
+    if device.type == "mps" and not _scales_losses(device):
+        raise UserError(
+            f"--precision fp16: PyTorch {torch.__version__} cannot train in it on an Apple GPU; "
+            "leave the flag out, or install a newer PyTorch"
+        )
+
+
+def _scales_losses(device: torch.device) -> bool:
+    """Return whether a step with a scaled loss of a single weight is that of the loss."""
+    weight = torch.ones(1, device=device, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    try:
+        scaler = torch.amp.GradScaler(device.type, init_scale=4.0)
+        scaler.scale(weight.sum()).backward()
+        scaler.step(optimizer)
+    except (RuntimeError, TypeError):  # no operator, or no float64 on the device
+        return False
+    return weight.item() == 0.5

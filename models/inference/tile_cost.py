@@ -52,4 +52,4 @@ def multiply_adds(layer: Any, output: Tensor) -> int:
 
 
 def _has_skips(net: nn.Module) -> bool:
-    return any(type(layer).__name__ == "UnetBlock" for layer in net.modules())
+    return any(type(layer).__name__ == "UnetSkipConnectionBlock" for layer in net.modules())

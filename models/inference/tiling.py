@@ -26,13 +26,13 @@ from util.errors import UserError
 from util.memory import available_bytes
 
 from ..parts.resnet_generator import ResnetBlock, ResnetGenerator
-from ..parts.unet_generator import UnetBlock, UnetGenerator
+from ..parts.unet_generator import UnetGenerator, UnetSkipConnectionBlock
 from .tile_cost import measure, multiply_adds
 from .tile_store import Region, Statistics, Store, Value
 
 log = logging.getLogger(__name__)
 
-CHAINS = (nn.Sequential, ResnetGenerator, UnetGenerator, UnetBlock)
+CHAINS = (nn.Sequential, ResnetGenerator, UnetGenerator, UnetSkipConnectionBlock)
 """Modules that apply their children in order."""
 
 POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Identity, nn.Dropout)
@@ -113,7 +113,7 @@ class _Runner:
         if isinstance(layer, ResnetBlock):
             inside = self.apply(layer.conv_block, value)
             return self.stored(_joined(value, inside, torch.add, value.shape[0]))
-        if isinstance(layer, UnetBlock) and not layer.outermost:
+        if isinstance(layer, UnetSkipConnectionBlock) and not layer.outermost:
             inside = self.apply(layer.model, value)
             channels = value.shape[0] + inside.shape[0]
             return _joined(value, inside, lambda a, b: torch.cat([a, b], dim=1), channels)

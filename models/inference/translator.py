@@ -3,7 +3,8 @@
 import logging
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -187,19 +188,54 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
     `images` is the number of images to come, None if it is unknown.
     """
     settings = InferenceSettings(opt.precision, opt.tile, opt.compile, images)
-    nets = {id(net): net for net in (getattr(model, f"net{name}") for name in model.model_names)}
-    for net in nets.values():
-        translator = Translator(net, model.device, settings)
-        for attribute, value in list(vars(model).items()):
-            if value is net:
-                setattr(model, attribute, translator)
-    log.info("%s", describe(list(nets.values())))
+    nets = _networks(model)
+    for net in nets:
+        _exchange(model, net, Translator(net, model.device, settings))
+    log.info("%s", describe(nets))
     if opt.compile != "off" and images is not None:
         log.info(
             "--compile: networks are compiled once more than %.0f s of work are left at the speed "
             "so far, as compiling takes about a minute",
             MIN_SECONDS_LEFT,
         )
+
+
+def translators_around_test(
+    model: BaseModel, opt: Namespace
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which the networks of a model are Translators, for a script.
+
+    Outside of it the script finds the networks themselves.
+    """
+    made: list[tuple[nn.Module, nn.Module]] = []
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        nets = _networks(model)
+        if [net for net, _ in made] != nets:
+            make_translators(model, opt, images=None)
+            made[:] = zip(nets, _networks(model), strict=True)
+        for net, translator in made:
+            _exchange(model, net, translator)
+        try:
+            yield
+        finally:
+            for net, translator in made:
+                _exchange(model, translator, net)
+
+    return around
+
+
+def _networks(model: BaseModel) -> list[nn.Module]:
+    """Return the networks of a model, each once."""
+    return list(dict.fromkeys(getattr(model, f"net{name}") for name in model.model_names))
+
+
+def _exchange(model: BaseModel, old: nn.Module, new: nn.Module) -> None:
+    """Let every attribute of a model that is the network `old` be `new`."""
+    for attribute, value in list(vars(model).items()):
+        if value is old:
+            setattr(model, attribute, new)
 
 
 def describe(nets: list[nn.Module]) -> str:

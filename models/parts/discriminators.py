@@ -5,7 +5,7 @@ Legend: N batch, H W height and width of the image, H' W' of the map of patch sc
 
 from torch import Tensor, nn
 
-from .layers import Conv2d, LeakyReLU, NormFactory, conv_needs_bias
+from .layers import Conv2d, LeakyReLU, NormFactory, conv_needs_bias, fast_norm
 
 
 class NLayerDiscriminator(nn.Module):
@@ -14,8 +14,15 @@ class NLayerDiscriminator(nn.Module):
     (N, input_nc, H, W) -> (N, 1, H', W'), scores without a sigmoid.
     """
 
-    def __init__(self, input_nc: int, ndf: int, n_layers: int, norm: NormFactory) -> None:
+    def __init__(
+        self,
+        input_nc: int,
+        ndf: int = 64,
+        n_layers: int = 3,
+        norm_layer: NormFactory = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
+        norm = fast_norm(norm_layer)
         self.smallest = smallest_image(n_layers)
         layers: list[nn.Module] = [_conv4(input_nc, ndf, stride=2), nn.LeakyReLU(0.2)]
         # channels of each layer, at most 8 ndf
@@ -42,8 +49,11 @@ class PixelDiscriminator(nn.Module):
     (N, input_nc, H, W) -> (N, 1, H, W), scores without a sigmoid.
     """
 
-    def __init__(self, input_nc: int, ndf: int, norm: NormFactory) -> None:
+    def __init__(
+        self, input_nc: int, ndf: int = 64, norm_layer: NormFactory = nn.BatchNorm2d
+    ) -> None:
         super().__init__()
+        norm = fast_norm(norm_layer)
         bias = conv_needs_bias(norm)
         self.net = nn.Sequential(
             nn.Conv2d(input_nc, ndf, kernel_size=1),

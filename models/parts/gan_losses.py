@@ -7,12 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import to_float32
 
-GAN_MODES = ("vanilla", "lsgan", "wgangp")
+LOSSES: dict[str, Callable[[], nn.Module | None]] = {
+    "vanilla": nn.BCEWithLogitsLoss,
+    "lsgan": nn.MSELoss,
+    "wgangp": lambda: None,  # a mean, without labels
+}
+GAN_MODES = tuple(LOSSES)
+PENALTIES = ("real", "fake", "mixed")
+"""The images that `cal_gradient_penalty` takes the gradient at."""
 
 
 class GANLoss(nn.Module):
@@ -31,34 +37,63 @@ class GANLoss(nn.Module):
         if gan_mode not in GAN_MODES:
             raise ValueError(f"--gan_mode {gan_mode}: choose from {', '.join(GAN_MODES)}")
         self.gan_mode = gan_mode
-        self.labels = {True: target_real_label, False: target_fake_label}
+        self.real_label: Tensor
+        self.fake_label: Tensor
+        self.register_buffer("real_label", torch.tensor(target_real_label))
+        self.register_buffer("fake_label", torch.tensor(target_fake_label))
+        self.loss: nn.Module | None = LOSSES[gan_mode]()
+
+    def get_target_tensor(self, prediction: Tensor, target_is_real: bool) -> Tensor:
+        """Return the label in the shape, type and device of the scores, (N, 1, H', W')."""
+        label = self.real_label if target_is_real else self.fake_label
+        return label.to(prediction).expand_as(prediction)
 
     def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
         """(N, 1, H', W') -> scalar."""
         prediction = to_float32(prediction)
-        if self.gan_mode == "wgangp":
+        if self.loss is None:
             return -prediction.mean() if target_is_real else prediction.mean()
-        target = torch.full_like(prediction, self.labels[target_is_real])
-        if self.gan_mode == "lsgan":
-            return F.mse_loss(prediction, target)
-        return F.binary_cross_entropy_with_logits(prediction, target)
+        return self.loss(prediction, self.get_target_tensor(prediction, target_is_real))
+
+
+def cal_gradient_penalty(
+    netD: nn.Module,
+    real_data: Tensor,
+    fake_data: Tensor,
+    device: torch.device | str,
+    type: str = "mixed",
+    constant: float = 1.0,
+    lambda_gp: float = 10.0,
+) -> tuple[Tensor | float, Tensor | None]:
+    """Return lambda_gp * E[(|grad D(x)| - constant)^2] and the gradients, (N, C H W).
+
+    This is the penalty of arXiv 1704.00028, equation 3. x are the real or the fake images
+    (N, C, H, W), or for `type` mixed random ones between both; the norm is over all values of one
+    image. Without a weight above 0 the result is (0.0, None). It is computed outside autocast, as
+    these gradients are too small for half precision, and not compiled, as compiled networks can be
+    differentiated only once. Raises ValueError for an unknown type.
+    """
+    if type not in PENALTIES:
+        raise ValueError(f"type {type}: choose from {', '.join(PENALTIES)}")
+    if lambda_gp <= 0:
+        return 0.0, None
+    images = fake_data if type == "fake" else real_data
+    if type == "mixed":
+        share = torch.rand(len(images), 1, 1, 1, device=device, dtype=images.dtype)
+        images = share * real_data.detach() + (1 - share) * fake_data.detach()
+    images = images.detach().requires_grad_(True)
+    scores = netD.forward(images).sum()
+    (gradients,) = torch.autograd.grad(scores, images, create_graph=True)
+    gradients = gradients.flatten(1)
+    return lambda_gp * (gradients.norm(dim=1) - constant).square().mean(), gradients
 
 
 def gradient_penalty(
     discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
 ) -> Tensor:
-    """Return weight * E[(|grad D(x)| - 1)^2], x between real and fake, a scalar.
-
-    This is the penalty of arXiv 1704.00028, equation 3, where 10 is its weight. Images are
-    (N, C, H, W); the norm is over all values of one image. It is computed outside autocast, as
-    these gradients are too small for half precision, and not compiled, as compiled networks can
-    be differentiated only once.
-    """
-    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
-    between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
-    scores = discriminator.forward(between).sum()
-    (gradient,) = torch.autograd.grad(scores, between, create_graph=True)
-    return weight * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    """Return the penalty of `cal_gradient_penalty` between real and fake images, a scalar."""
+    penalty, _ = cal_gradient_penalty(discriminator, real, fake, real.device, lambda_gp=weight)
+    return torch.as_tensor(penalty)
 
 
 @dataclass(frozen=True)
@@ -90,7 +125,7 @@ def apply_separately(net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
 
 def discriminator_loss(
     discriminator: nn.Module,
-    gan_loss: GANLoss,
+    gan_loss: nn.Module,
     real: Tensor,
     fake: Tensor,
     apply: Apply = apply_separately,
@@ -103,7 +138,7 @@ def discriminator_loss(
     """
     fake = fake.detach()
     penalty = real.new_zeros(())
-    if gan_loss.gan_mode == "wgangp":
+    if getattr(gan_loss, "gan_mode", "") == "wgangp":  # a subclass may have a loss of its own
         penalty = gradient_penalty(discriminator, real, fake)
     if fake_first:
         on_fake, on_real = apply(discriminator, fake, real)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from util import global_batch, ranks
+
 NormFactory = Callable[[int], nn.Module]
 """A function: number of channels -> norm layer, (N, C, H, W) -> (N, C, H, W)."""
 
@@ -19,22 +21,69 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     and is several times faster with PyTorch's kernels.
     """
 
+    by_groups = True
+
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        if input.device.type != "cpu" or self.track_running_stats:
+        if not self.by_groups or input.device.type != "cpu" or self.track_running_stats:
             return super().forward(input)
         return F.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
 
 
+class Identity(nn.Identity):
+    """A layer that returns its input."""
+
+
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """Batch norm over the images of all processes, (N, C, H, W) -> (N, C, H, W), on CPUs too.
+
+    On GPUs it is PyTorch's. On CPUs, where PyTorch has none, sums are exchanged; an image that only
+    fills the last batch of an epoch does not count.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if input.device.type != "cpu" or not self.training or ranks.world() == 1:
+            return super().forward(input)
+        counts = float(global_batch.has_images())
+        ones = input.new_full((1,), counts * input.numel() / self.num_features)
+        sums = _SumOverRanks.apply(torch.cat([ones, counts * input.sum((0, 2, 3))]))
+        number, mean = sums[0].detach(), sums[1:] / sums[0].detach()
+        centred = input - mean.view(1, -1, 1, 1)
+        variance = _SumOverRanks.apply(counts * centred.square().sum((0, 2, 3))) / number
+        with torch.no_grad():
+            if self.num_batches_tracked is not None:  # None: recomputed for a backward pass
+                self.num_batches_tracked += 1
+            unbiased = variance * number / (number - 1)
+            for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+                if running is not None and self.momentum is not None:
+                    running.lerp_(now, self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum of a tensor over all processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return ranks.all_reduce(values.clone(), "sum")
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return ranks.all_reduce(gradient.clone(), "sum")
+
+
 def _identity(_channels: int) -> nn.Module:
-    return nn.Identity()
+    return Identity()
 
 
 NORMS: dict[str, NormFactory] = {
-    "instance": partial(InstanceNorm2d, affine=False, track_running_stats=False),
+    # PyTorch's class, which plug-ins compare with; networks make the faster one, see `fast_norm`
+    "instance": partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
     "batch": partial(nn.BatchNorm2d, affine=True, track_running_stats=True),
     "none": _identity,
-    "syncbatch": partial(nn.SyncBatchNorm, affine=True, track_running_stats=True),
+    "syncbatch": partial(SyncBatchNorm, affine=True, track_running_stats=True),
 }
 
 
@@ -49,12 +98,24 @@ def get_norm_layer(norm_type: str = "instance") -> NormFactory:
         raise ValueError(f"--norm {norm_type}: choose from {', '.join(NORMS)}") from None
 
 
-def conv_needs_bias(norm: NormFactory) -> bool:
-    """Return whether convolutions before `norm` have a bias: only before instance norm.
+def fast_norm(norm_layer: NormFactory) -> NormFactory:
+    """Return a norm of the same results and keys; instance norm is that of this file.
+
+    `norm_layer` is a class, as nn.InstanceNorm2d, or a function that makes the layer.
+    """
+    if norm_layer is nn.InstanceNorm2d:
+        return InstanceNorm2d
+    if isinstance(norm_layer, partial) and norm_layer.func is nn.InstanceNorm2d:
+        return partial(InstanceNorm2d, *norm_layer.args, **norm_layer.keywords)
+    return norm_layer
+
+
+def conv_needs_bias(norm_layer: NormFactory) -> bool:
+    """Return whether convolutions before a norm have a bias: only before instance norm.
 
     Instance norm removes its effect, but existing weight files contain it.
     """
-    return isinstance(norm(1), nn.InstanceNorm2d)
+    return isinstance(norm_layer(1), nn.InstanceNorm2d)
 
 
 def removes_bias(norm: NormFactory) -> bool:
@@ -75,9 +136,16 @@ class Conv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, inner: int, outer: int, norm: NormFactory, kernel_size: int, **shape: Any
+        self,
+        inner: int,
+        outer: int,
+        norm: NormFactory,
+        kernel_size: int,
+        bias: bool | None = None,
+        **shape: Any,
     ) -> None:
-        super().__init__(inner, outer, kernel_size, bias=conv_needs_bias(norm), **shape)
+        bias = conv_needs_bias(norm) if bias is None else bias
+        super().__init__(inner, outer, kernel_size, bias=bias, **shape)
         self.applies_bias = not removes_bias(norm)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -137,15 +205,36 @@ class ReflectionPad2d(nn.ReflectionPad2d):
     def __init__(self, padding: int) -> None:
         super().__init__(padding)
         self.pads_float16 = pads_float16()
+        self.by_flips = torch.are_deterministic_algorithms_enabled() and not pads_alike()
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H + 2 p, W + 2 p)."""
         if input.device.type != "cpu":
+            if self.by_flips and torch.is_grad_enabled():
+                return reflect(input, self.padding[0])
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
             if input.dtype == torch.float16 and not self.pads_float16:
                 return super().forward(input.float()).half()
             return super().forward(input)
+
+
+def reflect(input: Tensor, p: int) -> Tensor:
+    """Pad by reflection, (N, C, H, W) -> (N, C, H + 2 p, W + 2 p), from flipped parts of the input.
+
+    The backward pass adds the parts in a fixed order.
+    """
+    for axis, side in ((2, input.shape[2]), (3, input.shape[3])):
+        before = input.narrow(axis, 1, p).flip(axis)
+        after = input.narrow(axis, side - 1 - p, p).flip(axis)
+        input = torch.cat([before, input, after], axis)
+    return input
+
+
+def pads_alike() -> bool:
+    """Return whether PyTorch's gradients of reflection padding on GPUs repeat: from 2.6 on."""
+    major, minor = torch.__version__.split(".")[:2]
+    return (int(major), int(minor)) >= (2, 6)
 
 
 @lru_cache

@@ -5,24 +5,46 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 
 from torch import Tensor, nn
 
-from .layers import Conv2d, ConvTranspose2d, NormFactory, OutputConv2d, ReflectionPad2d, ReLU
+from .layers import (
+    Conv2d,
+    ConvTranspose2d,
+    NormFactory,
+    OutputConv2d,
+    ReflectionPad2d,
+    ReLU,
+    conv_needs_bias,
+    fast_norm,
+)
+
+PADDINGS = ("reflect", "replicate", "zero")
+"""What `padding_type` takes."""
 
 
 class ResnetBlock(nn.Module):
-    """x + F(x), where F is pad, conv3, norm, ReLU, [dropout 0.5], pad, conv3, norm."""
+    """x + F(x), where F is pad, conv3, norm, ReLU, [dropout 0.5], pad, conv3, norm.
 
-    def __init__(self, channels: int, norm: NormFactory, use_dropout: bool) -> None:
+    `padding_type` is reflect, replicate or zero, which is done by the convolutions. Raises
+    ValueError for another.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        padding_type: str,
+        norm_layer: NormFactory,
+        use_dropout: bool,
+        use_bias: bool,
+    ) -> None:
         super().__init__()
+        norm = fast_norm(norm_layer)
         dropout = [nn.Dropout(0.5)] if use_dropout else []
         self.conv_block = nn.Sequential(
-            ReflectionPad2d(1),
-            Conv2d(channels, channels, norm, kernel_size=3),
-            norm(channels),
+            *_padded_conv3(dim, padding_type, norm, use_bias),
+            norm(dim),
             ReLU(),
             *dropout,
-            ReflectionPad2d(1),
-            Conv2d(channels, channels, norm, kernel_size=3),
-            norm(channels),
+            *_padded_conv3(dim, padding_type, norm, use_bias),
+            norm(dim),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,7 +56,7 @@ class ResnetGenerator(nn.Module):
     """An encoder, n residual blocks at a quarter of the size, and a decoder.
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
-    at least 8.
+    at least 8. `padding_type` is that of the residual blocks.
     """
 
     multiple = 4  # two layers of stride 2, undone by two transposed ones
@@ -44,13 +66,15 @@ class ResnetGenerator(nn.Module):
         self,
         input_nc: int,
         output_nc: int,
-        ngf: int,
-        norm: NormFactory,
+        ngf: int = 64,
+        norm_layer: NormFactory = nn.BatchNorm2d,
         use_dropout: bool = False,
-        n_blocks: int = 9,
+        n_blocks: int = 6,
+        padding_type: str = "reflect",
     ) -> None:
         super().__init__()
-        f = ngf
+        norm = fast_norm(norm_layer)
+        f, bias = ngf, conv_needs_bias(norm)
         self.model = nn.Sequential(
             # (N, input_nc, H, W) -> (N, f, H, W) -> (N, 2f, H/2, W/2) -> (N, 4f, H/4, W/4)
             ReflectionPad2d(3),
@@ -59,7 +83,7 @@ class ResnetGenerator(nn.Module):
             ReLU(),
             *_halve(f, 2 * f, norm),
             *_halve(2 * f, 4 * f, norm),
-            *(ResnetBlock(4 * f, norm, use_dropout) for _ in range(n_blocks)),
+            *(ResnetBlock(4 * f, padding_type, norm, use_dropout, bias) for _ in range(n_blocks)),
             # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
             *_double(4 * f, 2 * f, norm),
             *_double(2 * f, f, norm),
@@ -71,6 +95,17 @@ class ResnetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
         return self.model(x)
+
+
+def _padded_conv3(
+    channels: int, padding_type: str, norm: NormFactory, bias: bool
+) -> list[nn.Module]:
+    if padding_type not in PADDINGS:
+        raise ValueError(f"padding_type {padding_type}: choose from {', '.join(PADDINGS)}")
+    inside = 1 if padding_type == "zero" else 0
+    conv = Conv2d(channels, channels, norm, kernel_size=3, padding=inside, bias=bias)
+    pads = {"reflect": ReflectionPad2d, "replicate": nn.ReplicationPad2d}
+    return [conv] if inside else [pads[padding_type](1), conv]
 
 
 def _halve(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:

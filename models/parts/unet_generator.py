@@ -3,22 +3,60 @@
 Legend: N batch, C channels, H W height and width, d = number of halvings.
 """
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from .layers import Conv2d, ConvTranspose2d, NormFactory, conv_needs_bias
+from .layers import Conv2d, ConvTranspose2d, NormFactory, conv_needs_bias, fast_norm
+
+HALVES: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+"""Of a convolution that halves the size; transposed, it doubles it."""
 
 
-class UnetBlock(nn.Module):
-    """One level: halve, apply the next level, double, and concatenate with the input.
+class UnetSkipConnectionBlock(nn.Module):
+    """One level: halve, apply the next level `submodule`, double, and concatenate with the input.
 
-    (N, c, H, W) -> (N, 2c, H, W), outermost (N, input_nc, H, W) -> (N, output_nc, H, W).
+    (N, outer_nc, H, W) -> (N, 2 outer_nc, H, W); `outermost`: (N, input_nc, H, W) ->
+    (N, outer_nc, H, W) in (-1, 1). `innermost` has no `submodule`. Inside there are inner_nc
+    channels at half the size. `input_nc` is outer_nc unless it is given.
     """
 
-    def __init__(self, layers: list[nn.Module], outermost: bool = False) -> None:
+    def __init__(
+        self,
+        outer_nc: int,
+        inner_nc: int,
+        input_nc: int | None = None,
+        submodule: nn.Module | None = None,
+        outermost: bool = False,
+        innermost: bool = False,
+        norm_layer: NormFactory = nn.BatchNorm2d,
+        use_dropout: bool = False,
+    ) -> None:
         super().__init__()
-        self.model = nn.Sequential(*layers)
         self.outermost = outermost
+        norm = fast_norm(norm_layer)
+        inside = [] if submodule is None else [submodule]
+        first = input_nc or outer_nc
+        last = inner_nc if innermost else 2 * inner_nc  # the next level returns its input too
+        if outermost or innermost:  # no norm follows
+            bias = conv_needs_bias(norm)
+            down: list[nn.Module] = [nn.Conv2d(first, inner_nc, **HALVES, bias=bias)]
+        else:
+            down = [Conv2d(first, inner_nc, norm, **HALVES)]
+        up: nn.Module = (
+            nn.ConvTranspose2d(last, outer_nc, **HALVES)
+            if outermost
+            else ConvTranspose2d(last, outer_nc, norm, **HALVES)
+        )
+        after: list[nn.Module] = [nn.Tanh()] if outermost else [norm(outer_nc)]
+        if not outermost:
+            down.insert(0, nn.LeakyReLU(0.2))
+            if not innermost:
+                down.append(norm(inner_nc))
+                after += [nn.Dropout(0.5)] if use_dropout else []
+        self.model = nn.Sequential(*down, *inside, nn.ReLU(inplace=True), up, *after)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, c, H, W) -> (N, 2c, H, W), outermost (N, output_nc, H, W)."""
@@ -37,60 +75,22 @@ class UnetGenerator(nn.Module):
         input_nc: int,
         output_nc: int,
         num_downs: int,
-        ngf: int,
-        norm: NormFactory,
+        ngf: int = 64,
+        norm_layer: NormFactory = nn.BatchNorm2d,
         use_dropout: bool = False,
     ) -> None:
         super().__init__()
         self.multiple = 2**num_downs
         # channels of each level, at most 8 ngf
         widths = [ngf * min(2**level, 8) for level in range(num_downs)]
-        block = _innermost(widths[-2], widths[-1], norm)
+        level_block = partial(UnetSkipConnectionBlock, norm_layer=norm_layer)
+        block = level_block(widths[-2], widths[-1], innermost=True)
         for level in reversed(range(1, num_downs - 1)):
             dropout = use_dropout and level >= 4  # in the levels of full width, 8 ngf
-            block = _middle(widths[level - 1], widths[level], block, norm, dropout)
-        self.model = _outermost(input_nc, output_nc, ngf, block, norm)
+            outer, inner = widths[level - 1], widths[level]
+            block = level_block(outer, inner, submodule=block, use_dropout=dropout)
+        self.model = level_block(output_nc, ngf, input_nc, submodule=block, outermost=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
         return self.model(x)
-
-
-def _down(inner: int, outer: int, norm: NormFactory) -> nn.Module:
-    return Conv2d(inner, outer, norm, kernel_size=4, stride=2, padding=1)
-
-
-def _up(inner: int, outer: int, norm: NormFactory) -> nn.Module:
-    return ConvTranspose2d(inner, outer, norm, kernel_size=4, stride=2, padding=1)
-
-
-def _innermost(outer: int, inner: int, norm: NormFactory) -> UnetBlock:
-    bias = conv_needs_bias(norm)  # without a norm after it
-    return UnetBlock(
-        [
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(outer, inner, kernel_size=4, stride=2, padding=1, bias=bias),
-            nn.ReLU(inplace=True),
-            _up(inner, outer, norm),
-            norm(outer),
-        ]
-    )
-
-
-def _middle(
-    outer: int, inner: int, inside: nn.Module, norm: NormFactory, use_dropout: bool
-) -> UnetBlock:
-    down = [nn.LeakyReLU(0.2), _down(outer, inner, norm), norm(inner)]
-    up = [nn.ReLU(inplace=True), _up(2 * inner, outer, norm), norm(outer)]
-    dropout = [nn.Dropout(0.5)] if use_dropout else []
-    return UnetBlock([*down, inside, *up, *dropout])
-
-
-def _outermost(
-    input_nc: int, output_nc: int, ngf: int, inside: nn.Module, norm: NormFactory
-) -> UnetBlock:
-    bias = conv_needs_bias(norm)  # without a norm after it
-    down = nn.Conv2d(input_nc, ngf, kernel_size=4, stride=2, padding=1, bias=bias)
-    last = nn.ConvTranspose2d(2 * ngf, output_nc, kernel_size=4, stride=2, padding=1)
-    up = [nn.ReLU(inplace=True), last, nn.Tanh()]
-    return UnetBlock([down, inside, *up], outermost=True)

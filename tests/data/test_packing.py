@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.loader import Packed, pack, unpack
+from data.packing import Packed, pack, unpack
 from util.images import to_float_tensor
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)

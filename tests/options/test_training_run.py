@@ -1,6 +1,8 @@
 """Whether a training resumes is decided once; a script that does not decide it gets weights."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from models.base_model import BaseModel
 from models.pix2pix_model import Pix2PixModel
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
-from options.training_run import complete_training
+from options.training_run import _adopt_run, complete_training
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
 from util.frozen_options import Options
@@ -84,3 +86,14 @@ def test_the_architecture_is_read_for_every_model_that_names_its_networks(
 def test_the_names_of_networks_are_those_that_a_model_has(name: str, train_opt: Make) -> None:
     model = create_model(train_opt("--model", name, "--netG", "resnet_6blocks"))
     assert [*model.generators, *model.discriminators] == model.model_names
+
+
+def test_a_run_that_continues_has_the_flags_of_its_data_set(train_opt, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "experiment_name"
+    folder.mkdir(parents=True)
+    stored = {"dataset_mode": "shards", "shard_streams": 3, "dataroot_B": "B-{0..3}.tar"}
+    stored |= {"shard_images": None, "shard_shuffle": 9, "dataroot": "A-{0..3}.tar"}
+    (folder / "train_opt.json").write_text(json.dumps(stored))
+    argv = ["--continue_train", "--checkpoints_dir", str(tmp_path / "runs")]
+    opt = _adopt_run(TrainOptions().parse(argv))
+    assert {name: vars(opt)[name] for name in stored} == stored

@@ -5,8 +5,17 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from util.devices import pick_device
+from util import devices
+from util.devices import gpu_problem, pick_device
 from util.errors import UserError
+from util.nvidia import Driver, Gpu, install_command
+
+H100, V100, GTX_1080 = Gpu("H100", (9, 0)), Gpu("V100", (7, 0)), Gpu("GTX 1080", (6, 1))
+RTX_5090, K80 = Gpu("RTX 5090", (12, 0)), Gpu("K80", (3, 7))
+FROM_7_5 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
+UP_TO_9_0 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
+CU126 = install_command("cu126")
+CU130 = CU126.replace("cu126", "cu130")
 
 Machine = Callable[..., None]
 
@@ -15,10 +24,23 @@ Machine = Callable[..., None]
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """machine(gpus=2): pretend that this machine has them."""
 
-    def pretend(gpus: int = 0, apple: bool = False) -> None:
+    def pretend(
+        gpus: int = 0,
+        apple: bool = False,
+        build: str | None = "13.0",
+        kernels: list[str] = FROM_7_5,
+        kind: Gpu = H100,
+        driver: Driver | None = None,
+    ) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: kernels)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: kind.capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: kind.name)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+        monkeypatch.setattr(torch.version, "cuda", build)
+        monkeypatch.setattr(torch.version, "hip", None)
+        monkeypatch.setattr(devices, "read_driver", lambda: driver)
 
     return pretend
 
@@ -72,3 +94,72 @@ def test_a_device_that_was_asked_for_is_not_logged(
     assert pick_device([1], asked_by_hand=True) == torch.device("cuda:1")
     assert pick_device([], asked_by_hand=True) == torch.device("cpu")
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("build", "gpu", "cuda", "why", "install"),
+    [
+        (None, H100, (13, 0), "computes on the CPU alone, and there is H100", CU130),
+        (None, H100, (12, 4), "computes on the CPU alone", CU126),
+        (None, H100, (11, 8), "computes on the CPU alone", f"update its driver, then {CU130}"),
+        (None, V100, (13, 0), "V100 (compute capability 7.0)", CU126),
+        (None, RTX_5090, (12, 8), "RTX 5090", f"update its driver, then {CU130}"),
+        (None, K80, (11, 4), "K80", "this GPU is older than PyTorch supports"),
+        ("13.0", H100, (12, 4), "supports CUDA 12.4, and this PyTorch needs CUDA 13.0", CU126),
+        ("13.0", H100, (13, 0), "does not find H100", CU130),
+    ],
+)
+def test_a_gpu_that_this_pytorch_does_not_see_is_a_warning_that_says_what_to_install(
+    build: str | None,
+    gpu: Gpu,
+    cuda: tuple[int, int],
+    why: str,
+    install: str,
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine(build=build, driver=Driver(cuda, (gpu,)))
+    assert pick_device([0], asked_by_hand=False) == torch.device("cpu")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("computing on the CPU, which is many times slower: ")
+    assert why in record.getMessage() and f": {install}" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    with pytest.raises(UserError, match=r"^--gpu_ids 0: .*; or give -1 for the CPU$"):
+        pick_device([0], asked_by_hand=True)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kernels", "install"),
+    [(V100, FROM_7_5, CU126), (GTX_1080, FROM_7_5, CU126), (RTX_5090, UP_TO_9_0, CU130)],
+)
+def test_a_gpu_without_kernels_in_this_pytorch_is_found_before_training(
+    gpu: Gpu,
+    kernels: list[str],
+    install: str,
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine(gpus=1, kind=gpu, kernels=kernels, driver=Driver((13, 0), (gpu,)))
+    assert pick_device([0], asked_by_hand=False) == torch.device("cpu")
+    assert f"has no kernels for {gpu}: {install}" in caplog.text
+    with pytest.raises(UserError, match="has no kernels for"):
+        pick_device([0], asked_by_hand=True)
+
+
+def test_a_driver_that_fails_is_named(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    machine(driver=Driver((0, 0), (), "the NVIDIA driver does not answer"))
+    pick_device([0], asked_by_hand=False)
+    assert "the NVIDIA driver does not answer" in caplog.text
+
+
+def test_nothing_is_said_for_a_gpu_that_works_is_hidden_or_is_of_amd(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(gpus=1, driver=Driver((13, 0), (H100,)))
+    assert gpu_problem() is None
+    machine(driver=None)
+    assert gpu_problem() is None
+    machine(gpus=1, build=None, kernels=["gfx942"])
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert gpu_problem() is None

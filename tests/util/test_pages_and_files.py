@@ -122,6 +122,7 @@ def test_a_file_that_a_virus_scanner_holds_is_replaced_once_it_lets_go(
 
     monkeypatch.setattr(Path, "replace", locked)
     monkeypatch.setattr(files.time, "sleep", pauses.append)
+    monkeypatch.setattr(files, "SCANNERS_LOCK_FILES", True)
     if content == "new":
         write_text_atomically(path, "new")
     else:
@@ -130,7 +131,31 @@ def test_a_file_that_a_virus_scanner_holds_is_replaced_once_it_lets_go(
     assert path.read_text() == content
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
     assert 0 < len(pauses) < 10
+    assert pauses == sorted(pauses)
     assert sum(pauses) < 2
+
+
+def test_without_such_scanners_a_refused_rename_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[Path] = []
+
+    def refused(self: Path, target: Path) -> Path:
+        attempts.append(target)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(files, "SCANNERS_LOCK_FILES", False)
+    with pytest.raises(UserError, match=r"cannot write .*x\.txt: Permission denied"):
+        write_text_atomically(tmp_path / "x.txt", "new")
+    assert len(attempts) == 1
+
+
+def test_another_error_is_raised_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SCANNERS_LOCK_FILES", True)
+    monkeypatch.setattr(files.time, "sleep", lambda _: pytest.fail("waited"))
+    with pytest.raises(FileNotFoundError):
+        files.replace_file(tmp_path / "missing", tmp_path / "x.txt")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

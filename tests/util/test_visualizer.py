@@ -100,14 +100,14 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
     class Model:
         device = torch.device("cpu")
 
-        def eval(self) -> None:
-            raise RuntimeError("no eval")
+        def check_sizes(self, batch: object) -> None:
+            raise RuntimeError("no sizes")
 
     visualizer = Visualizer(Namespace(), [Recorder()], samples=[{"A": torch.zeros(1, 3, 4, 4)}])
     visualizer.samples(Model(), 1, 1)
     visualizer.samples(Model(), 1, 2)
     visualizer.close()
-    assert caplog.text.count("the fixed images are no longer shown (no eval)") == 1
+    assert caplog.text.count("the fixed images are no longer shown (no sizes)") == 1
 
 
 def test_flags_choose_the_sinks(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import ranks
 from ..errors import UserError
-from ..files import remove_half_written, write_text_atomically
+from ..files import remove_half_written, replace_file, write_text_atomically
 from ..frozen_options import Options
 from ..old_names import with_current_names
 
@@ -62,8 +63,12 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -
 
     A run that `resumes` stays in its folder. Otherwise an older run of that name is moved aside to
     `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the older run
-    cannot be moved.
+    cannot be moved. Of several processes rank 0 does it.
     """
+    ranks.on_main(lambda: _claim(opt, defaults, resumes))
+
+
+def _claim(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:
     check_run_folder(opt)
     folder = run_folder(opt)
     if resumes:
@@ -87,7 +92,7 @@ def _refuse_inner_runs(folder: Path, name: str) -> None:
 def _move_aside(folder: Path) -> None:
     aside = next(path for n in range(1, 10**6) if not (path := Path(f"{folder}.{n}")).exists())
     try:
-        folder.rename(aside)
+        replace_file(folder, aside)
     except OSError as error:
         raise UserError(
             f"cannot move the older run {folder} aside ({error.strerror}): "

@@ -3,6 +3,7 @@
 `<run>/training_state.pth` is written whole or not at all, and loads with `weights_only=True`.
 """
 
+import logging
 import platform
 import random
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from ..errors import UserError
 from ..files import write_atomically
 from .weights import load_plain
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 FILE_NAME = "training_state.pth"
@@ -64,15 +67,30 @@ def random_states() -> dict[str, Any]:
         "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Restore what `random_states` returned; those of GPUs only where as many are available."""
+    """Restore what `random_states` returned.
+
+    Those of GPUs are restored where as many are available; else a run on a GPU logs that they
+    are not.
+    """
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+    if states.get("mps") is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
+    stored, here = len(states["cuda"]), torch.cuda.device_count()
+    if stored and stored == here:
         torch.cuda.set_rng_state_all(states["cuda"])
+    elif torch.cuda.is_initialized():  # this run computes on a GPU
+        log.warning(
+            "this machine has %d GPUs and the run was saved with %d: the random streams of the "
+            "GPU, which dropout draws from, start anew",
+            here,
+            stored,
+        )

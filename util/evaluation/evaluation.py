@@ -4,9 +4,7 @@ Legend: levels are (3, H, W) uint8; a set of images is a mapping from names to l
 """
 
 import logging
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from util.errors import UserError
 from util.images import Uint8Image
+from util.random_streams import own_random_streams
 
 from .extractors import Extractor
 from .feature_cache import FeatureCache
@@ -176,26 +175,3 @@ def _mean(values: Mapping[str, float]) -> float:
 
 def _place(figure: Figure) -> int:
     return list(METRICS).index(figure.metric)
-
-
-@contextmanager
-def own_random_streams(seed: int) -> Iterator[None]:
-    """Random streams that begin at `seed`; those of the caller are as they were afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()
-    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=list(gpus)):
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.default_generator.manual_seed(seed)
-        if gpus:
-            torch.cuda.manual_seed_all(seed)
-        if mps is not None:
-            torch.mps.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-            if mps is not None:
-                torch.mps.set_rng_state(mps)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from torch import Tensor
 
 from ..errors import UserError
 from ..files import make_folder, write_atomically
-from ..images import PNG_LEVEL, stretched, to_image_array
+from ..images import PNG_LEVEL, Visual, images_of, stretched, to_image_array
 from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class OutputFolder(Results):
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
         """Save the translations `fake` (N, 3, H, W), with the metadata of their inputs."""
-        for image, path in zip(visuals[TRANSLATION], paths, strict=True):
+        for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._save, image, path)
 
     def close(self) -> Path:
@@ -57,10 +56,11 @@ class OutputFolder(Results):
             relative = relative.with_name(f"{unique_stem(path, self.opt)}.{image_format}")
         return Path(self.opt.output) / relative
 
-    def _save(self, image: Tensor, path: str) -> None:
+    def _save(self, image: Visual, path: str) -> None:
         translation = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
-            write_image(translation, self.target(path), self.opt.quality, Path(path))
+            source = Path(path) if Path(path).is_file() else None  # a plug-in names what it likes
+            write_image(translation, self.target(path), self.opt.quality, source)
         except EncodeError as error:  # other images may still fit
             self.failures.append(str(error))
             log.warning("skipped: %s", error)

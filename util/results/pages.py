@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from torch import Tensor
-
 from ..errors import UserError
 from ..files import make_folder
 from ..html import HTML
-from ..images import save_image, to_image_array
+from ..images import Visual, images_of, save_image, to_image_array
 from .results import Results, Visuals, relative_to_input, results_folder, unique_stem
 
 log = logging.getLogger(__name__)
@@ -42,9 +40,10 @@ class ResultPages(Results):
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
         """Save the images as `images/<sub-folders and stem>_<label>.png` and add rows of them."""
+        images = {label: images_of(visuals[label], len(paths)) for label in self.labels}
         for number, path in enumerate(paths):
             for label, name in self._files(path).items():
-                self.threads.submit(self._save, visuals[label][number], name)
+                self.threads.submit(self._save, images[label][number], name)
             self._add_row(path)
 
     def add_existing(self, path: str) -> None:
@@ -72,7 +71,7 @@ class ResultPages(Results):
                 self._save_page()
                 log.info("results so far: %s", self.folder / "index.html")
 
-    def _save(self, image: Tensor, name: str) -> None:
+    def _save(self, image: Visual, name: str) -> None:
         target = self.img_dir / name
         make_folder(target.parent)
         save_image(to_image_array(image), target, self.opt.aspect_ratio)

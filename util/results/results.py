@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from PIL import Image
-from torch import Tensor
 
+from ..images import Visual
 from ..threads import Threads, cpu_cores
 
 MAX_WRITERS = 8
@@ -19,7 +19,7 @@ TRANSLATION = "fake"
 DEFAULT_SUFFIX = "_A"
 """The generator that a run of cycle_gan translates with by default."""
 
-Visuals = Mapping[str, Tensor]
+Visuals = Mapping[str, Visual]
 
 
 def results_folder(opt: Namespace) -> Path:
@@ -98,7 +98,7 @@ def relative_to_input(path: str, opt: Namespace) -> PurePosixPath:
 def unique_stem(path: str, opt: Namespace) -> str:
     """Return the stem of an image file, with its extension where a.png is beside a.jpg."""
     image = Path(path)
-    if image == Path(opt.dataroot):
+    if image == Path(opt.dataroot) or not image.is_file():  # a plug-in may name what is no file
         return image.stem
     return _stems(str(image.parent)).get(image.name, image.stem)
 

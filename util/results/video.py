@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from torch import Tensor
 
 from ..errors import UserError
 from ..files import make_folder, replace_file
-from ..images import stretched, to_image_array
+from ..images import Visual, images_of, stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
 from .results import TRANSLATION, Results, Visuals, results_folder
@@ -48,7 +47,7 @@ class VideoResult(Results):
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
         """Encode the translations `fake` (N, 3, H, W) of N frames."""
-        for image, path in zip(visuals[TRANSLATION], paths, strict=True):
+        for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._encode, image, path)
 
     def close(self) -> Path:
@@ -61,7 +60,7 @@ class VideoResult(Results):
             raise
         return self.path
 
-    def _encode(self, image: Tensor, path: str) -> None:
+    def _encode(self, image: Visual, path: str) -> None:
         frame = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         self.writer.add(frame, time_of_frame(path))
 

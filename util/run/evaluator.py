@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import ranks
 from ..checkpoints.best import BestEpoch, write_best
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.weights import save_weights, weights_path
@@ -69,7 +70,7 @@ class Evaluator:
         self.waited = 0
         """Evaluations since a direction has improved."""
         self._began, self._seconds = time.perf_counter(), 0.0
-        if opt.eval_freq == 0:
+        if opt.eval_freq == 0 or not ranks.is_main():
             return
         suffixes = [name[1:] for name in EVALUATED if name in model.model_names]
         if not suffixes:
@@ -119,6 +120,11 @@ class Evaluator:
         last = epoch >= progress.last_epoch
         if self.opt.eval_freq == 0 or (epoch % self.opt.eval_freq and not last):
             return
+        if ranks.is_main():
+            self._evaluate(epoch, progress, visualizer)
+        ranks.from_main(None)  # the others wait, however long that takes
+
+    def _evaluate(self, epoch: int, progress: Progress, visualizer: Shows) -> None:
         visualizer.open(progress.start)
         began = time.perf_counter()
         try:
@@ -134,7 +140,7 @@ class Evaluator:
         visualizer.metrics(
             MetricsRecord(epoch, progress.total_iters, figures, best, now - began, share)
         )
-        if self.out_of_patience and not last:
+        if self.out_of_patience and epoch < progress.last_epoch:
             progress.last_epoch = epoch
             log.info("%s; the run ends with this epoch", self.why_stopped())
 

@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path
 from ..errors import UserError
 from ..files import write_text_atomically
+from ..images import Visual
 from .progress import Progress
 from .resume import resume_command
 
@@ -33,6 +35,8 @@ REMEMBERED_BATCHES = 500
 
 class Health:
     """Ends a run whose losses are not finite; warns once of a stuck or collapsed one.
+
+    Processes that train together end at the same step, whichever of them has the bad loss.
 
     The CPU synchronises with a GPU only where losses are logged and before every save; until then
     the number of the first step with a bad loss is stored on the GPU.
@@ -70,23 +74,35 @@ class Health:
     def check_before_save(self, losses: Mapping[str, Any], weights: Iterable[Tensor]) -> None:
         """Raise UserError as `check` does, and where a weight is not finite, before it is saved."""
         self.check(losses)
-        if not all(torch.stack([w.detach().isfinite().all() for w in weights]).tolist()):
+        finite = all(torch.stack([w.detach().isfinite().all() for w in weights]).tolist())
+        if not ranks.all_reduce(torch.tensor(int(finite)), "min"):
             self._end(self._batches[-1], losses, "a weight is not finite after")
 
     def check(self, losses: Mapping[str, Any]) -> None:
         """Raise UserError, after writing `not_finite.json`, where a loss was not finite."""
-        if self._first_bad is None or int(self._first_bad) < 0:
+        if self._first_bad is None:
             return
-        step = int(self._first_bad)
+        own = int(self._first_bad)
+        never = 2**62
+        step = int(ranks.all_reduce(torch.tensor(never if own < 0 else own), "min"))
+        if step == never:
+            return
         entries = [entry for entry in self._batches if entry["step"] == step]
         self._end(entries[0] if entries else {"step": step}, losses, "a loss is not finite at")
 
     def _end(self, where: dict[str, Any], losses: Mapping[str, Any], what: str) -> NoReturn:
         values = {name: str(float(value)) for name, value in losses.items()}
-        write_text_atomically(self.report, json.dumps({**where, "losses": values}, indent=1) + "\n")
-        raise UserError(
-            f"{what} step {where['step']}; {self.report} names the images of that step. "
-            f"{self._remedy()}"
+        others = [entry.get("files", {}) for entry in ranks.gather_objects(where)]
+        files = {key: [path for entry in others for path in entry[key]] for key in others[0]}
+        where = {**where, **({"files": files} if files else {})}
+        if ranks.is_main():
+            content = json.dumps({**where, "losses": values}, indent=1, default=str)
+            write_text_atomically(self.report, content + "\n")
+        raise ranks.everywhere(
+            UserError(
+                f"{what} step {where['step']}; {self.report} names the images of that step. "
+                f"{self._remedy()}"
+            )
         )
 
     def _remedy(self) -> str:
@@ -119,12 +135,16 @@ class Health:
                     "format), or begin a new run with a lower --ndf",
                 )
 
-    def watch_images(self, visuals: Mapping[str, Tensor]) -> None:
+    def watch_images(self, visuals: Mapping[str, Visual]) -> None:
         """Warn where a generated image has one colour; called with the images that are shown."""
         for label, images in visuals.items():
             if not label.startswith("fake"):
                 continue
-            constant = float(images.detach().float().std()) < CONSTANT_STD
+            if isinstance(images, Tensor):
+                std = float(images.detach().float().std())
+            else:  # levels from 0 to 255
+                std = float(images.std()) / 127.5
+            constant = std < CONSTANT_STD
             self._constant[label] = self._constant.get(label, 0) + 1 if constant else 0
             if self._constant[label] == CONSTANT_REPORTS:
                 self._warn_once(
@@ -135,6 +155,6 @@ class Health:
                 )
 
     def _warn_once(self, key: str, text: str) -> None:
-        if key not in self._warned:
+        if key not in self._warned and ranks.is_main():
             self._warned.add(key)
             log.warning("%s", text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from .. import ranks
 from ..errors import UserError
 from ..files import make_folder
 
@@ -29,7 +30,8 @@ class RunLock:
     and worker processes do not inherit it. The file is beside the folder of the run, since that
     folder may be moved aside meanwhile, and is deleted at the end.
 
-    Raises UserError where another training of that name is running.
+    Raises UserError where another training of that name is running. Of several processes rank 0
+    has the lock.
     """
 
     def __init__(self, opt: Namespace) -> None:
@@ -40,6 +42,10 @@ class RunLock:
         self._made_folder = False
 
     def __enter__(self) -> "RunLock":
+        ranks.on_main(self._enter)
+        return self
+
+    def _enter(self) -> None:
         self._made_folder = not self.folder.exists()
         make_folder(self.folder)
         try:
@@ -53,7 +59,6 @@ class RunLock:
                 self.folder,
                 self.name,
             )
-        return self
 
     def __exit__(
         self,

@@ -9,13 +9,19 @@ import torch
 
 from ..devices import lacks_bfloat16
 from ..errors import UserError
-from ..memory import peak_bytes
+from ..memory import SHARED_MEMORY_IS_FULL, peak_bytes
 
 MESSAGES = (
     *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
-    *("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+    *("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"),
+    *("DEVICE_ALLOCATION_FAILED", "HOST_ALLOCATION_FAILED"),
 )
 """What allocators and the libraries of GPUs say in a plain RuntimeError."""
+DISGUISES = (
+    *("unable to find an engine to execute this computation", "find a valid cuDNN algorithm"),
+    *("CUBLAS_STATUS_NOT_INITIALIZED", "CUDNN_STATUS_NOT_INITIALIZED"),
+)
+"""What cuDNN and cuBLAS say where no memory is left for their workspace, and seldom otherwise."""
 ONEDNN_MESSAGES = ("could not create a primitive", "could not create a memory object")
 """The whole messages of the CPU's convolutions where they cannot allocate memory."""
 
@@ -39,6 +45,11 @@ def killed_worker_advice() -> Iterator[None]:
         if not match:
             raise
         how = f"was killed (signal: {match['signal']})" if match["signal"] else "ended unexpectedly"
+        if match["signal"] == "Bus error":  # it wrote to memory that the system did not have
+            raise UserError(
+                f"a process that loads images {how}: {SHARED_MEMORY_IS_FULL}. "
+                "What was saved is untouched"
+            ) from error
         raise UserError(
             f"a process that loads images {how}, often because the memory of the machine ran out: "
             "give a smaller --num_threads (0: no such processes). What was saved is untouched"
@@ -53,18 +64,23 @@ def out_of_memory_advice(opt: Namespace, device: torch.device) -> Iterator[None]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        text = str(error)
+        disguised = any(phrase in text for phrase in DISGUISES)
+        quoted = f" ({text.splitlines()[0]!r} mostly means that)" if disguised else ""
         half = "fp16" if lacks_bfloat16(device) else "bf16"
         advice = _advice_for_training if opt.isTrain else _advice_for_inference
         raise UserError(
-            f"out of memory: {_peak(device)}, with {_sizes(opt)}. What helps, the cheapest first: "
-            f"{'; '.join(advice(opt, half)[:3])}"
+            f"out of memory{quoted}: {_peak(device)}, with {_sizes(opt)}. What helps, "
+            f"the cheapest first: {'; '.join(advice(opt, half)[:3])}"
         ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that an allocation failed."""
     by_type = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-    return by_type or str(error) in ONEDNN_MESSAGES or any(text in str(error) for text in MESSAGES)
+    message = str(error)
+    by_text = any(text in message for text in MESSAGES + DISGUISES)
+    return by_type or by_text or message in ONEDNN_MESSAGES
 
 
 def _peak(device: torch.device) -> str:

@@ -5,8 +5,12 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from tqdm import tqdm
 
+from .. import ranks
+from ..errors import DataError
+from ..random_streams import stream
 from ..sinks.sink import LossRecord
 
 
@@ -34,8 +38,9 @@ class Position(NamedTuple):
 class Progress:
     """Counts the images and the seconds of a run; one image is one iteration.
 
+    Where several processes train together, these are the images of all of them.
     `check` is called with each batch before it is counted, and raises DataError where the model
-    cannot take the batch.
+    cannot take the batch. Without `bar` no progress bar is shown.
     """
 
     def __init__(
@@ -43,8 +48,11 @@ class Progress:
         opt: Namespace,
         dataset: Batches,
         check: Callable[[dict[str, Any]], None] = lambda batch: None,
+        bar: bool = True,
     ) -> None:
-        self.dataset, self.check = dataset, check
+        # None: hidden where the output is not a terminal
+        self._hidden = None if bar and ranks.is_main() else True
+        self.opt, self.dataset, self.check = opt, dataset, check
         self.epoch: int = opt.epoch_count
         self.last_epoch: int = opt.n_epochs + opt.n_epochs_decay
         self.epoch_iters = 0
@@ -78,12 +86,22 @@ class Progress:
 
     def epochs(self) -> Iterator[int]:
         """Yield the current epoch and those after it; `end_epoch` is called at the end of each."""
-        while self.epoch <= self.last_epoch:
+        while self.epoch <= self._agreed_last_epoch():
             yield self.epoch
+
+    def _agreed_last_epoch(self) -> int:
+        """Return the last epoch, which --patience may have changed on rank 0."""
+        self.last_epoch = ranks.from_main(self.last_epoch)
+        return self.last_epoch
 
     def end_epoch(self) -> None:
         """Advance to the beginning of the next epoch."""
         self.epoch, self.epoch_iters = self.epoch + 1, 0
+
+    def jump(self, epoch: int) -> None:
+        """Go to the beginning of an epoch, which a script has chosen."""
+        self.epoch, self.epoch_iters = epoch, 0
+        self._before = self.total_iters = (epoch - 1) * len(self.dataset)
 
     def batches(self) -> Iterator[dict[str, Any]]:
         """Yield the remaining batches of the epoch.
@@ -93,10 +111,10 @@ class Progress:
         bar = self._progress_bar()
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
         requested = time.perf_counter()
-        for batch in self.dataset.batches(self.epoch, start=self.epoch_iters):
-            self.check(batch)
+        for batch in self._batches_in_step():
             self._received = time.perf_counter()
-            size = len(batch["A_paths"])
+            size = len(batch["A_paths"]) if ranks.world() == 1 else self._global_size()
+            self._seed_step()
             self._before = self.total_iters
             self.total_iters += size
             self.epoch_iters += size
@@ -106,13 +124,40 @@ class Progress:
             requested = time.perf_counter()
             bar.update(size)
 
+    def _batches_in_step(self) -> Iterator[dict[str, Any]]:
+        """Yield the batches of the epoch, checked; all processes raise the DataError of any."""
+        batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
+        while True:
+            batch, error = None, None
+            try:
+                batch = next(batches, None)
+                if batch is not None:
+                    self.check(batch)
+            except DataError as raised:
+                error = raised
+            ranks.agree(error)
+            if batch is None:
+                return
+            yield batch
+
+    def _global_size(self) -> int:
+        """Return how many images the batches of all processes hold in this step."""
+        left = len(self.dataset) - self.epoch_iters
+        return min(ranks.world() * self.opt.batch_size, left)
+
+    def _seed_step(self) -> None:
+        """Seed dropout by the step and the process, where there are several."""
+        if ranks.world() > 1:
+            key = ("dropout", self.total_steps, ranks.rank())
+            torch.manual_seed(stream(self.opt.seed, *key).getrandbits(63))
+
     def _progress_bar(self) -> "tqdm[Any]":
         if self._bar is None:
             self._bar = tqdm(
                 total=self.total_iters + self._images_left(),
                 initial=self.total_iters,
                 unit=" images",
-                disable=None,  # hidden where the output is not a terminal
+                disable=self._hidden,
                 dynamic_ncols=True,
                 smoothing=0.05,  # over about 20 steps: with 0.3, the default, the estimate jumps
             )

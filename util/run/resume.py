@@ -2,8 +2,10 @@
 
 import logging
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
@@ -11,7 +13,7 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
-from .evaluator import Evaluator
+from .launch import start_alike
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,20 @@ class Resumable(Protocol):
         """Restore networks, optimizers, schedules and image pools."""
 
 
+class Evaluation(Protocol):
+    """What an evaluator provides."""
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last --patience evaluations have improved no direction."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the best epochs."""
+
+    def why_stopped(self) -> str:
+        """Return the reason of a stop by --patience."""
+
+
 def resume_command(opt: Namespace) -> str:
     """Return in words which command resumes a run exactly, as a change of the command of `opt`."""
     without = " or ".join(f"--{name}" for name in NOT_EXACTLY if name in opt.given)
@@ -38,17 +54,20 @@ def resume_command(opt: Namespace) -> str:
     return f"{command} and without {without}" if without else command
 
 
-def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluator) -> bool:
+def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Evaluation) -> bool:
     """Restore model, random streams, position and best epochs from the training state, if any.
+
+    Several processes make sure first that they start alike.
 
     An --epoch_count given by hand takes precedence over the stored position. Returns whether the
     run can stay in its folder: a start from weights alone, or from an earlier --epoch_count, would
     write over the snapshots in it. Raises UserError where the number of images has changed.
     """
+    start_alike(opt, progress.dataset, model)
     if opt.resume != "state":
         return False
     path = state_path(run_folder(opt))
-    state = read_state(path)
+    state = ranks.on_main(lambda: read_state(path))
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:
         raise UserError(
@@ -73,7 +92,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
     return progress.epoch >= state["progress"]["epoch"]
 
 
-def _is_finished(progress: Progress, evaluator: Evaluator) -> bool:
+def _is_finished(progress: Progress, evaluator: Evaluation) -> bool:
     """Say so where nothing is left to train, and what extends the run."""
     if evaluator.out_of_patience and progress.epoch_iters == 0:
         progress.last_epoch = min(progress.last_epoch, progress.epoch - 1)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path, write_state
 from ..errors import DataError, UserError
@@ -46,7 +47,7 @@ class Stateful(Protocol):
 
 
 class Saver:
-    """Writes weights and the training state of a run.
+    """Writes weights and the training state of a run; of several processes rank 0 does.
 
     A write that fails is a warning, since the next save may succeed. Raises UserError, before
     anything is written, where `health` finds a value that is not finite. `on_save` is called after
@@ -95,27 +96,47 @@ class Saver:
         last = epoch == self.progress.last_epoch
         snapshot = epoch % self.opt.save_epoch_freq == 0 or last
         self._save(["latest", str(epoch)] if snapshot else ["latest"], last)
-        if snapshot and self.opt.keep_last > 0 and not self.failed:
+        if snapshot and self.opt.keep_last > 0 and not self.failed and ranks.is_main():
             self._delete_old_snapshots()
 
     def _save(self, names: list[str], last: bool) -> None:
-        self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
-        state = {
-            "progress": self.progress.state(),
-            "model": self.model.training_state(),
-            "evaluation": self.evaluator.state(),
-        }
+        self.check()
+        state = self._state()
+        if ranks.is_main():
+            self._write(names, state, last)
+            self.on_save()
+        if last:  # a process that ends while rank 0 saves would have torchrun end that one too
+            ranks.from_main(None)
+
+    def _write(self, names: list[str], state: dict[str, Any], last: bool) -> None:
         try:
             for name in names:
                 self.model.save_networks(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
-            write_state(self.state_path, state)
+            self.store_state()
         except UserError as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
         else:
             self.failed = False
-        self.on_save()
+
+    def check(self) -> None:
+        """Raise UserError where a loss or a weight is not finite; called before a save."""
+        self.health.check_before_save(self.model.current_loss_tensors(), self.model.weights())
+
+    def store_state(self) -> None:
+        """Write the training state. Raises UserError where the file cannot be written."""
+        state = self._state()
+        if ranks.is_main():
+            write_state(self.state_path, state)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "progress": self.progress.state(),
+            "model": self.model.training_state(),
+            "evaluation": self.evaluator.state(),
+            "job": ranks.job(),
+        }
 
     def _remedy(self) -> str:
         """What a user can do where the last save of a process failed."""

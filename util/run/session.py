@@ -11,46 +11,72 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from .. import ranks
+from ..devices import choose_device
 from ..errors import UsageError, UserError
 from ..frozen_options import Options
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..random_streams import draw_seed
+from .launch import complete_on_main, join
 
 log = logging.getLogger(__name__)
 
 
 def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
-    """Start logging, complete the options from the run that they name, seed the random streams.
+    """Start logging, join other processes, complete the options, seed the random streams.
 
-    A seed that was not given is drawn, and logged in training. Returns the completed options.
+    The options are completed from the run that they name. A seed that was not given is drawn, and
+    logged in training. Returns the completed options.
     """
     start_logging()
-    opt = complete(opt)
-    if opt.seed is None:
-        opt = opt.replace(seed=draw_seed())
-        if opt.isTrain:
-            log.info("--seed %d was drawn", opt.seed)
+    opt = complete_on_main(join(opt), lambda opt: _with_seed(complete(opt)))
+    opt = choose_device(opt)
     keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
-    random.seed(opt.seed)
-    np.random.seed(opt.seed % 2**32)
-    torch.manual_seed(opt.seed)
+    seed_random_streams(opt)
     if opt.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # all memory is written to before it is read, so filling it only costs time
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return opt
+
+
+def seed_random_streams(opt: Options) -> None:
+    """Seed the random streams of Python, NumPy and PyTorch with `opt.seed`."""
+    random.seed(opt.seed)
+    np.random.seed(opt.seed % 2**32)
+    torch.manual_seed(opt.seed)
+
+
+def _with_seed(opt: Options) -> Options:
+    if opt.seed is not None:
+        return opt
+    opt = opt.replace(seed=draw_seed())
+    if opt.isTrain:
+        log.info("--seed %d was drawn", opt.seed)
     return opt
 
 
 def run_program(main: Callable[[], int]) -> int:
     """Call `main` and return its exit code; a UserError is one line on stderr, not a traceback."""
+    together = False
     try:
-        return main()
+        code = main()
+        together = True
+        return code
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        together = error.everywhere
+        if ranks.is_main() or not error.everywhere:
+            name = f"process {ranks.rank()}: " if ranks.world() > 1 and not together else ""
+            sys.stderr.write(f"error: {name}{error}\n")
+            sys.stderr.flush()
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
+    finally:
+        ranks.leave(together)
 
 
 def start_logging() -> None:
@@ -66,5 +92,9 @@ def start_logging() -> None:
 class _Console(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         mark = "warning: " if record.levelno >= logging.WARNING else ""
+        if not ranks.is_main():
+            if not mark:
+                return
+            mark = f"process {ranks.rank()}: {mark}"
         tqdm.write(mark + self.format(record), file=sys.stdout)
         sys.stdout.flush()

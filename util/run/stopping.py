@@ -6,21 +6,36 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
+
+from .. import ranks
 
 log = logging.getLogger(__name__)
 
+FORWARDED = 5.0
+"""Seconds within which a second signal is the same one: a cluster signals each process of a job,
+and torchrun forwards what it gets."""
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 130}
 
 
 class StopRequest:
-    """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second ends the process."""
+    """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second ends the process.
+
+    Processes that train together stop at the same step, with the code of the one that was asked.
+    """
 
     names: tuple[str, ...] = tuple(EXIT_CODES)
 
     def __init__(self) -> None:
-        self.exit_code: int | None = None
+        self._requested: int | None = None
+        self._since = 0.0
         self._previous: dict[signal.Signals, object] = {}
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code where a stop was requested, with several processes once all know it."""
+        return self._requested if ranks.world() == 1 else ranks.agreed_stop()
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is not threading.main_thread():
@@ -42,9 +57,16 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        self.exit_code = EXIT_CODES[name]
-        for known in self._previous:
-            signal.signal(known, signal.SIG_DFL)
+        if self._requested is not None:
+            if time.monotonic() - self._since > FORWARDED:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        self._requested, self._since = EXIT_CODES[name], time.monotonic()
+        ranks.request_stop(self._requested)
+        if ranks.world() == 1:
+            for known in self._previous:
+                signal.signal(known, signal.SIG_DFL)
         log.info("%s: finishing this step, then saving (again to stop at once)", name)
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..evaluation.figures import Figure
-from ..images import ImageArray, tensor2im
+from ..images import ImageArray, Visual, tensor2im
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class MetricsRecord:
         }
 
 
-def image_arrays_of(visuals: Mapping[str, Tensor]) -> dict[str, ImageArray]:
+def image_arrays_of(visuals: Mapping[str, Visual]) -> dict[str, ImageArray]:
     """Return the first image of each batch (N, C, H, W) in [-1, 1] as a record takes it."""
     return {label: tensor2im(images) for label, images in visuals.items()}
 

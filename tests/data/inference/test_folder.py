@@ -16,6 +16,8 @@ from util.errors import UserError
 class Sizes(BaseDataset):
     """Items of given sizes; one of size 0 is damaged."""
 
+    draws_from_own_stream = True
+
     def __init__(self, sizes: list[int]) -> None:
         self.sizes, self.read = sizes, []
         self.A_paths = [f"{i}.png" for i in range(len(sizes))]
@@ -102,6 +104,8 @@ def test_num_test_counts_when_it_is_given() -> None:
 
 def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
     class Broken(Sizes):
+        draws_from_own_stream = True
+
         def __getitem__(self, index: int) -> dict[str, Any]:
             raise ZeroDivisionError
 
@@ -122,6 +126,8 @@ def test_num_threads_decides_how_many_threads_read(readers: int) -> None:
     threads, barrier = set(), threading.Barrier(max(1, readers))
 
     class Watched(Sizes):
+        draws_from_own_stream = True
+
         def __getitem__(self, index: int) -> dict[str, Any]:
             if index:  # the first is read alone, while the size is unknown
                 barrier.wait(60)

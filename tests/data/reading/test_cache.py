@@ -17,7 +17,7 @@ from conftest import PATIENCE, picture, wait_for
 from data import create_dataset, find_dataset_using_name
 from data.inference.fixed_samples import fixed_samples
 from data.reading import image_reader
-from data.reading.disk_cache import DiskCache
+from data.reading.disk_cache import DiskCache, disk_cache
 from data.reading.image_reader import ImageReader
 from data.reading.ram_cache import NamedBlock, RamCache
 from util.frozen_options import Options
@@ -302,3 +302,40 @@ def test_some_bytes_of_the_disk_are_left_free(tmp_path: Path, monkeypatch) -> No
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     assert not cache.put(b"k" * 16, image)
     assert cache.get(b"k" * 16) is None
+
+
+def test_processes_of_one_machine_fill_the_cache_together(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    caches = [disk_cache(str(tmp_path / "cache"), 1e-4) for _ in range(4)]
+    stored = sum(
+        cache.put(key(100 * rank + i), random_image(i))
+        for i in range(50)
+        for rank, cache in enumerate(caches)
+    )
+    size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert stored == 4 * (25000 // 1240)
+    assert size <= 10**5
+    np.testing.assert_array_equal(caches[0].get(key(301)), random_image(1))
+
+
+def _fill(folder: str, go: Any) -> None:
+    cache = DiskCache(folder, 10**6)
+    go.wait(PATIENCE)
+    for i in range(100):
+        cache.put(key(i), random_image(i))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")
+def test_two_processes_write_the_same_images_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    go = context.Barrier(2)
+    writers = [context.Process(target=_fill, args=(str(tmp_path), go)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(PATIENCE)
+        assert writer.exitcode == 0
+    cache = DiskCache(str(tmp_path), 10**6)
+    for i in range(100):
+        np.testing.assert_array_equal(cache.get(key(i)), random_image(i))
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -10,6 +10,9 @@ import torch
 
 from models import create_model
 from models.base_model import BaseModel
+from models.compute import precision
+from models.compute.optimization import Optimization
+from util.errors import UserError
 from util.frozen_options import Options
 
 Make = Callable[..., Options]
@@ -127,3 +130,49 @@ def test_without_a_metric_the_losses_are_watched(train_opt: Make) -> None:
     assert optimization.epoch_metric(losses) != 7.0  # the objective that the step observed
     assert optimization.epoch_metric(losses) == 7.0
     assert optimization.epoch_metric({}) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "scaled", "fused"),
+    [("mps", True, False), ("mps", False, True), ("cpu", True, True)],
+)
+def test_adam_is_fused_unless_its_kernel_ignores_the_scale_of_the_loss(
+    device: str, scaled: bool, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_scales_losses", lambda _: True)
+    optimization = Optimization(torch.device(device), scaled=scaled)
+    optimizer = optimization.make_optimizer([torch.nn.Linear(1, 1)], 0.1, 0.5)
+    assert optimizer.defaults["fused"] is fused
+
+
+def test_adam_is_not_fused_where_pytorch_has_no_such_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adam = torch.optim.Adam
+
+    def without_fused_kernel(*words: Any, fused: bool = False, **more: Any) -> torch.optim.Adam:
+        if fused:
+            raise RuntimeError("`fused=True` requires all the params to be of supported devices")
+        return adam(*words, **more)
+
+    monkeypatch.setattr(torch.optim, "Adam", without_fused_kernel)
+    optimization = Optimization(torch.device("mps"))
+    optimizer = optimization.make_optimizer([torch.nn.Linear(1, 1)], 0.1, 0.5)
+    assert not optimizer.defaults["fused"]
+
+
+def test_float16_is_refused_on_an_apple_gpu_where_losses_cannot_be_scaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert precision._scales_losses(torch.device("cpu"))
+
+    def missing(*_: Any) -> None:
+        raise NotImplementedError("aten::_amp_foreach_non_finite_check_and_unscale_")
+
+    monkeypatch.setattr(torch, "_amp_foreach_non_finite_check_and_unscale_", missing)
+    assert not precision._scales_losses(torch.device("cpu"))
+    monkeypatch.setattr(precision, "_scales_losses", lambda _: False)
+    precision.check_loss_scaling(torch.device("cpu"))
+    with pytest.raises(UserError, match=r"^--precision fp16: PyTorch .* Apple GPU"):
+        Optimization(torch.device("mps"), scaled=True)
+    Optimization(torch.device("mps"), scaled=False)

@@ -60,6 +60,8 @@ def message(error: Exception, **changes: object) -> str:
         ),
         RuntimeError("MPS backend out of memory"),
         RuntimeError("could not create a primitive"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
         MemoryError(),
     ],
 )
@@ -70,6 +72,20 @@ def test_three_flags_in_the_order_of_their_cost(error: Exception) -> None:
     places = [text.index(flag) for flag in flags]
     assert places == sorted(places)
     assert "--ngf" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "GET was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_a_disguised_lack_of_memory_is_quoted(words: str) -> None:
+    text = message(RuntimeError(f"{words}\nmore lines"))
+    assert text.startswith(f"out of memory ({words!r} mostly means that): ")
+    assert "--batch_size 1" in text and "\n" not in text
 
 
 def test_flags_already_in_use_are_not_advised() -> None:
@@ -121,11 +137,6 @@ def test_other_errors_pass() -> None:
     ("message", "how"),
     [
         ("DataLoader worker (pid 12) is killed by signal: Killed. ", "was killed (signal: Killed)"),
-        (
-            "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
-            "dataloader's workers are out of shared memory.",
-            "was killed (signal: Bus error)",
-        ),
         ("DataLoader worker (pid(s) 12, 13) exited unexpectedly", "ended unexpectedly"),
         (
             "DataLoader worker (pid 12) exited unexpectedly with exit code 1. Details are lost",
@@ -139,6 +150,17 @@ def test_a_dead_worker_is_one_line_with_the_remedy(message: str, how: str) -> No
     text = str(caught.value)
     assert text.startswith(f"a process that loads images {how}, often because")
     assert "--num_threads" in text
+
+
+def test_a_worker_that_died_of_a_full_shared_memory_names_it() -> None:
+    message = (
+        "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
+        "dataloader's workers are out of shared memory."
+    )
+    with pytest.raises(UserError) as caught, killed_worker_advice():
+        raise RuntimeError(message)
+    for words in ("signal: Bus error", "/dev/shm", "--shm-size 2g", "--num_threads 0"):
+        assert words in str(caught.value)
 
 
 def test_errors_of_other_origin_are_not_taken_for_a_dead_worker() -> None:

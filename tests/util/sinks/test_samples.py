@@ -12,7 +12,7 @@ from PIL import Image
 
 from data import create_dataset
 from data.inference.fixed_samples import fixed_samples
-from models import create_model
+from models import create_model, current_generators
 from options.train_options import TrainOptions
 from util.frozen_options import Options
 from util.sinks.samples import translate_samples
@@ -88,3 +88,52 @@ def test_translating_leaves_the_model_unchanged(folder: Path, model_flags: str) 
     assert torch.equal(random_state, torch.get_rng_state())
     again = translate_samples(model, batches)
     assert torch.equal(rows[3]["fake_B"], again[3]["fake_B"])
+
+
+@pytest.mark.parametrize("no_dropout", [True, False])
+def test_fixed_images_are_those_of_inference_by_default(folder: Path, no_dropout: bool) -> None:
+    opt = options(folder, "--norm", "batch").replace(no_dropout=no_dropout)
+    model, batches = create_model(opt), samples(opt)
+    model.setup(opt)
+    batches[0]["A"] = torch.rand(1, 3, 32, 32) * 2 - 1
+    model.set_input(batches[0])
+    model.optimize_parameters()  # running statistics are now far from those of an image
+    shown = translate_samples(model, batches)[0]["fake_B"]
+    if no_dropout:  # whose choices depend on the memory layout
+        translated = current_generators(model)["G_A"](batches[0]["A"])
+        torch.testing.assert_close(shown, translated, atol=1e-4, rtol=1e-4)
+    else:
+        (layer,) = {type(m) for m in model.netG_A.modules() if isinstance(m, torch.nn.Dropout)}
+        calls: list[bool] = []
+        forward = layer.forward
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(layer, "forward", lambda s, x: calls.append(s.training) or forward(s, x))
+            assert torch.equal(translate_samples(model, batches)[0]["fake_B"], shown)
+        assert calls and all(calls)
+    model.eval()
+    model.set_input(batches[0])
+    model.test()
+    assert not torch.allclose(shown, model.fake_B, atol=1e-2)
+
+
+def test_synchronised_batch_norm_does_not_wait_for_other_processes(folder: Path) -> None:
+    """A process group of two where only this process shows images: a collective would hang."""
+
+    class Alone(torch.nn.SyncBatchNorm):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            assert not self.training  # in training mode it calls the other processes
+            return super().forward(input)
+
+    opt = options(folder, "--norm", "batch")
+    model, batches = create_model(opt), samples(opt)
+    model.setup(opt)
+    plain = translate_samples(model, batches)[0]["fake_B"]
+    for layer in [m for m in model.netG_A.modules() if isinstance(m, torch.nn.BatchNorm2d)]:
+        layer.__class__ = Alone
+        layer.process_group = None
+    before = {name: t.clone() for name, t in model.netG_A.state_dict().items()}
+    torch.testing.assert_close(translate_samples(model, batches)[0]["fake_B"], plain)
+    after = model.netG_A.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], t) for name, t in before.items())
+    assert all(module.training for module in model.netG_A.modules())

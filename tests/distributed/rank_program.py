@@ -1,0 +1,92 @@
+"""The real program as torchrun starts it in tests: in float64, with its losses in a file.
+
+Environment: RANK_RECORD, the file that rank 0 writes the losses of all steps to; RANK_DO, what a
+process does after which step, `rank:step:signal`; RANK_MODELS, a folder of further models;
+RANK_1_WORDS, further flags of rank 1.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+
+import models
+from models import base_model
+from models.base_model import BaseModel
+from util import global_batch, ranks
+from util.run.health import Health
+from util.run.session import run_program
+from util.visualizer import Visualizer
+
+
+def in_float64() -> None:
+    torch.set_default_dtype(torch.float64)
+    to_device = BaseModel.to_device
+    BaseModel.to_device = lambda self, images: to_device(self, images).double()
+    base_model.read_scalars = lambda scalars, _: {k: float(v) for k, v in scalars.items()}
+
+
+def record_losses(path: str) -> None:
+    losses = Visualizer.losses
+
+    def recorded(self: Any, record: Any) -> None:
+        if ranks.is_main():
+            with Path(path).open("a") as file:
+                position = [record.epoch, record.iters, record.total_iters]
+                file.write(json.dumps([position, dict(record.losses)]) + "\n")
+        losses(self, record)
+
+    Visualizer.losses = recorded
+
+
+def record_images() -> None:
+    """Write the paths of A that each process trains on to `<record>.<rank>.images`."""
+    watch = Health.watch
+
+    def watched(self: Any, losses: Any, batch: Any, progress: Any) -> None:
+        with Path(f"{os.environ['RANK_RECORD']}.{ranks.rank()}.images").open("a") as file:
+            own = batch["A_paths"] if global_batch.has_images() else []
+            file.write(json.dumps([progress.epoch, list(own)]) + "\n")
+        watch(self, losses, batch, progress)
+
+    Health.watch = watched
+
+
+def act_after(rank: int, step: int, number: int) -> None:
+    """Send this process the signal `number` after a step, where it is that rank; -1: a NaN."""
+    watch = Health.watch
+
+    def watched(self: Any, losses: Any, batch: Any, progress: Any) -> None:
+        now = ranks.rank() == rank and progress.total_steps == step and not ranks.restarted()
+        if now and number < 0:
+            losses = {name: value * float("nan") for name, value in losses.items()}
+        watch(self, losses, batch, progress)
+        if now:
+            os.kill(os.getpid(), number)
+
+    Health.watch = watched
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    if "--precision" in sys.argv:
+        in_float64()
+    if "RANK_RECORD" in os.environ:
+        record_losses(os.environ["RANK_RECORD"])
+        record_images()
+    if "RANK_DO" in os.environ:
+        act_after(*map(int, os.environ["RANK_DO"].split(":")))
+    if os.environ.get("RANK") == "1":
+        sys.argv += os.environ.get("RANK_1_WORDS", "").split()
+    models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
+    return run_program(importlib.import_module("01_train").main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

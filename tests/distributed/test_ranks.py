@@ -1,0 +1,285 @@
+"""Several processes train as one with their global batch; they stop, fail and resume together."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import PATIENCE, TINY
+
+HERE = Path(__file__).parent
+PROGRAM = str(HERE / "rank_program.py")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+TORCHRUN = ["-m", "torch.distributed.run", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
+SHORT = ["--no_html", "--print_freq", "1", "--num_threads", "0", "--pool_size", "2"]
+FLOAT64 = ["--precision", "fp32"]
+CYCLE_GAN: list[str] = []
+PIX2PIX = ["--model", "pix2pix", "--dataset_mode", "unaligned", "--netG", "resnet_6blocks"]
+PIX2PIX += ["--norm", "instance", "--no_dropout", "--gan_mode", "lsgan"]
+
+
+class Job:
+    """One training on a number of processes, below its own folder."""
+
+    def __init__(self, where: Path, data: Path) -> None:
+        where.mkdir(exist_ok=True)
+        self.where, self.data, self.log = where, data, where / "output.txt"
+        self.environment: dict[str, str] = {"RANK_RECORD": str(where / "losses")}
+
+    def argv(self, *words: str) -> list[str]:
+        where = ["--dataroot", str(self.data), "--checkpoints_dir", str(self.where)]
+        return [*where, "--name", "run", *TINY, *SHORT, *words]
+
+    def start(self, processes: int, *words: str, torchrun: list[str] = TORCHRUN) -> Any:
+        launcher = [*torchrun, f"--nproc_per_node={processes}"] if processes > 1 else []
+        # one core for each process, however many there are: sums are in the same order
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
+        with self.log.open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, *launcher, PROGRAM, *self.argv(*words)],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def run(self, processes: int, *words: str, code: int | None = 0) -> "Job":
+        found = self.start(processes, *words).wait(PATIENCE)
+        assert code is None or found == code, self.output()
+        return self
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def tracebacks(self) -> bool:
+        """Whether there is one of the program; torchrun shows its own where a process fails."""
+        return '01_train.py", line' in self.output()
+
+    def losses(self) -> dict[tuple[int, ...], dict[str, float]]:
+        lines = (self.where / "losses").read_text().splitlines()
+        return {tuple(position): values for position, values in map(json.loads, lines)}
+
+    def images(self) -> dict[int, list[str]]:
+        """epoch -> the sorted paths that all processes trained on."""
+        images: dict[int, list[str]] = {}
+        for file in self.where.glob("losses.*.images"):
+            for line in file.read_text().splitlines():
+                epoch, paths = json.loads(line)
+                images.setdefault(epoch, []).extend(paths)
+        return {epoch: sorted(paths) for epoch, paths in images.items()}
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        folder = self.where / "run"
+        files = sorted(folder.glob("latest_net_*.pth"))
+        assert files, self.output()
+        return {
+            f"{file.name} {key}": value
+            for file in files
+            for key, value in torch.load(file, weights_only=True).items()
+        }
+
+
+def assert_close(one: Job, other: Job, tolerance: float = 1e-8) -> None:
+    ours, theirs = one.losses(), other.losses()
+    assert ours.keys() == theirs.keys()
+    for position, values in ours.items():
+        assert values == pytest.approx(theirs[position], rel=tolerance, abs=tolerance), position
+    for (name, mine), yours in zip(one.weights().items(), other.weights().values(), strict=True):
+        torch.testing.assert_close(mine, yours, rtol=tolerance, atol=tolerance, msg=name)
+
+
+def epochs(number: int) -> list[str]:
+    return ["--n_epochs", str(number), "--n_epochs_decay", "0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [CYCLE_GAN, PIX2PIX], ids=["cycle_gan", "pix2pix"])
+@pytest.mark.parametrize("more", [[], ["--accumulate", "2"]], ids=["each", "accumulate"])
+def test_processes_equal_one_with_their_global_batch(
+    model: list[str], more: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    # epochs of 5 images: the last global batch leaves processes with fewer images or none
+    for world, sizes in {2: [(2, 1)], 4: [(4, 1), (2, 2)]}.items():
+        words = [*model, *more, *FLOAT64, *epochs(5 if world == 4 else 4)]
+        one = Job(tmp_path / f"one {world}", pictures).run(1, *words, "--batch_size", str(world))
+        assert len(one.losses()) >= 10
+        for processes, batch in sizes:
+            many = Job(tmp_path / f"{processes} x {batch}", pictures)
+            many.run(processes, *words, "--batch_size", str(batch))
+            assert_close(many, one)
+            assert f"the global batch has {processes} x {batch} = {world} images" in many.output()
+
+
+@pytest.mark.slow
+def test_a_model_that_steps_itself_trains_on_several_processes(
+    pictures: Path, tmp_path: Path
+) -> None:
+    words = ["--model", "foreign", "--no_dropout", *FLOAT64, *epochs(4)]
+    jobs = []
+    for processes, batch in ((1, 2), (2, 1)):
+        job = Job(tmp_path / str(processes), pictures)
+        job.environment["RANK_MODELS"] = str(HERE)
+        jobs.append(job.run(processes, *words, "--batch_size", str(batch)))
+    assert_close(jobs[1], jobs[0])
+
+
+@pytest.mark.slow
+def test_synchronised_batch_norm_equals_that_of_one_process(pictures: Path, tmp_path: Path) -> None:
+    words = ["--norm", "syncbatch", *FLOAT64, *epochs(4)]
+    one = Job(tmp_path / "one", pictures).run(1, *words, "--batch_size", "2")
+    assert_close(Job(tmp_path / "two", pictures).run(2, *words), one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 2)])
+def test_a_run_resumes_on_another_number_of_processes(
+    before: int, after: int, pictures: Path, tmp_path: Path
+) -> None:
+    words = [*FLOAT64, "--accumulate", "2"]
+    batch = {1: ["--batch_size", "2"], 2: ["--batch_size", "1"]}
+    whole = Job(tmp_path / "whole", pictures).run(after, *words, *batch[after], *epochs(4))
+    parts = Job(tmp_path / "parts", pictures)
+    parts.environment["RANK_DO"] = f"0:4:{int(signal.SIGTERM)}"  # in the midst of the second epoch
+    parts.run(before, *words, *batch[before], *epochs(4), code=143 if before == 1 else 1)
+    assert len(parts.losses()) < len(whole.losses())
+    parts.environment.pop("RANK_DO")
+    parts.run(after, *batch[after], "--continue_train", *FLOAT64)
+    if before == after:
+        assert_close(parts, whole, tolerance=0)
+    else:
+        assert_close(parts, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_an_epoch_has_the_same_images_on_any_number_of_processes(
+    processes: int, pictures: Path, tmp_path: Path
+) -> None:
+    one = Job(tmp_path / "one", pictures).run(1, *epochs(2))
+    many = Job(tmp_path / "many", pictures).run(processes, *epochs(2))
+    assert many.images() == one.images()
+    assert [len(paths) for paths in many.images().values()] == [5, 5]
+
+
+@pytest.mark.slow
+def test_two_launchers_start_one_training(pictures: Path, tmp_path: Path) -> None:
+    from conftest import free_port
+
+    endpoint = f"--rdzv_endpoint=127.0.0.1:{free_port()}"
+    where = ["-m", "torch.distributed.run", "--nnodes=2", "--rdzv_backend=c10d", endpoint]
+    job = Job(tmp_path / "job", pictures)
+    started = []
+    for node in range(2):
+        launcher = [*where, "--rdzv_id=test", "--local_addr=127.0.0.1"]
+        launcher += [f"--rdzv_conf=is_host={int(node == 0)}", "--nproc_per_node=1"]
+        command = [sys.executable, *launcher, PROGRAM, *job.argv(*FLOAT64, *epochs(2))]
+        with job.log.open("a") as output:
+            environment = os.environ | {"OMP_NUM_THREADS": "1"} | job.environment
+            started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
+    assert [process.wait(PATIENCE) for process in started] == [0, 0], job.output()
+    assert "the global batch has 2 x 1 = 2 images" in job.output()
+    one = Job(tmp_path / "one", pictures).run(1, *FLOAT64, *epochs(2), "--batch_size", "2")
+    assert_close(job, one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_stop_signal_to_one_process_stops_all_and_saves_once(
+    rank: int, pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_DO"] = f"{rank}:2:{int(signal.SIGTERM)}"
+    job.run(2, *epochs(50), code=1)  # torchrun's code for processes that fail, with 143
+    assert job.output().count("resumes from here") == 1
+    assert job.output().count("exitcode  : 143") == 2
+    assert not job.tracebacks()
+    state = torch.load(job.where / "run" / "training_state.pth", weights_only=True)
+    assert state["progress"]["total_steps"] == 3  # all processes know of it a step later
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_launcher_saves_once(pictures: Path, tmp_path: Path) -> None:
+    from conftest import wait_for
+
+    job = Job(tmp_path / "job", pictures)
+    process = job.start(2, *epochs(5000))
+    record = job.where / "losses"
+    wait_for(lambda: (record.exists() and record.stat().st_size) or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    process.wait(PATIENCE)
+    assert job.output().count("resumes from here") == 1, job.output()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_the_run_with_a_reason(
+    rank: int, pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_DO"] = f"{rank}:3:{int(signal.SIGKILL)}"
+    job.run(2, *epochs(5000), code=1)
+    assert "Signal 9 (SIGKILL)" in job.output()
+    assert "error: process" in job.output()  # of the other one
+    assert not job.tracebacks(), job.output()
+
+
+@pytest.mark.slow
+def test_a_run_with_restarts_resumes_from_its_last_state(pictures: Path, tmp_path: Path) -> None:
+    whole = Job(tmp_path / "whole", pictures).run(2, *FLOAT64, *epochs(3))
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_DO"] = f"1:5:{int(signal.SIGKILL)}"  # in the second epoch
+    restarts = [*TORCHRUN, "--max_restarts=1"]
+    assert job.start(2, *FLOAT64, *epochs(3), torchrun=restarts).wait(PATIENCE) == 0, job.output()
+    assert "started again by torchrun: resuming from the last state" in job.output()
+    assert_close(job, whole, tolerance=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lr", "0.1"], "process 1 differs from process 0: --lr is 0.1, not 0.0002"),
+        (["--dataroot", "OTHER"], "process 1 differs from process 0: the number of images is 4"),
+    ],
+)
+def test_processes_that_differ_are_told_before_the_first_step(
+    words: list[str], message: str, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures, tmp_path / "other")
+    (tmp_path / "other/trainA/trainA_0.png").unlink()
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_1_WORDS"] = " ".join(words).replace("OTHER", str(tmp_path / "other"))
+    job.run(2, *epochs(1), code=1)
+    assert job.output().count(f"error: {message}") == 1
+    assert not (job.where / "run").exists()
+    assert not job.tracebacks()
+
+
+@pytest.mark.slow
+def test_images_that_one_process_cannot_load_end_all_after_a_save(
+    pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "trainA" / "trainA_4.png").write_bytes(b"damaged")
+    job = Job(tmp_path / "job", pictures)
+    job.run(2, "--max_bad_images", "0", *epochs(9), code=1)
+    assert job.output().count("error: process") == 1, job.output()
+    assert "trainA_4.png" in job.output()
+    assert job.output().count("resumes from here") <= 1
+    assert not job.tracebacks()
+
+
+@pytest.mark.slow
+def test_a_loss_of_one_process_that_is_not_finite_ends_all_at_that_step(
+    pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_DO"] = "1:2:-1"
+    job.run(2, *epochs(9), code=1)
+    assert job.output().count("error: a loss is not finite at step 2") == 1, job.output()
+    report = json.loads((job.where / "run" / "not_finite.json").read_text())
+    assert len(report["files"]["A_paths"]) == 2  # those of both processes

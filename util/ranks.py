@@ -1,0 +1,286 @@
+"""The processes of a training on several GPUs or machines, as torchrun starts them: its ranks.
+
+Where one process trains alone, nothing here communicates, and every function returns at once.
+Small messages between the processors go through Gloo, tensors on GPUs through NCCL where it exists.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .errors import DataError, UserError
+
+T = TypeVar("T")
+
+TIMEOUT = "RANKS_TIMEOUT"
+"""The environment variable with the seconds that a process waits for the others."""
+DEFAULT_TIMEOUT = 600.0
+PATIENCE = timedelta(days=7)
+"""How long the others wait while rank 0 evaluates; a process that ends is noticed at once."""
+OPERATIONS = {
+    "mean": dist.ReduceOp.SUM,
+    "sum": dist.ReduceOp.SUM,
+    "max": dist.ReduceOp.MAX,
+    "min": dist.ReduceOp.MIN,
+}
+
+
+@dataclass
+class _Ranks:
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+    patient: Any = None
+    """The process group of what may take as long as it takes."""
+    lost: bool = False
+    """Whether another process did not answer: no collective operation is possible any more."""
+    wish: int = 0
+    """The exit code with which this process is asked to stop."""
+    agreed: int = 0
+    """The exit code with which all processes stop."""
+
+
+_here = _Ranks()
+
+
+def launched() -> bool:
+    """Return whether torchrun, or a launcher like it, has started this process."""
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+
+
+def restarted() -> bool:
+    """Return whether torchrun has started this process anew, as `--max_restarts` asks for."""
+    return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def job() -> str:
+    """Return a name of what torchrun has started that is the same after a restart, or ""."""
+    if not launched():
+        return ""
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+    return name if name != "none" else f"{os.environ['MASTER_ADDR']}/{os.getppid()}"
+
+
+def timeout() -> float:
+    """Return how many seconds a process waits for the others before it ends the run."""
+    return float(os.environ.get(TIMEOUT, DEFAULT_TIMEOUT))
+
+
+def join(gpus: bool) -> None:
+    """Join the other processes of a launched run; `gpus`: tensors on GPUs are exchanged.
+
+    Raises UserError where they do not come together within the timeout.
+    """
+    env = os.environ
+    if not launched() or dist.is_initialized():
+        return
+    backend = "cpu:gloo,cuda:nccl" if gpus and dist.is_nccl_available() else "gloo"
+    _here.rank, _here.world = int(env["RANK"]), int(env["WORLD_SIZE"])
+    _here.local_rank = int(env.get("LOCAL_RANK", "0"))
+    _here.local_world = int(env.get("LOCAL_WORLD_SIZE", "1"))
+    with _reported():
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout()))
+        _here.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+
+def leave(together: bool) -> None:
+    """Leave the other processes; `together`: once all of them have come here.
+
+    torchrun ends all processes as soon as one of them has failed, so one that has to store or
+    show something must not be left alone.
+    """
+    if not dist.is_initialized() or not is_launched_here():
+        return
+    if together and not _here.lost:
+        with suppress(UserError):
+            barrier()
+    if not _here.lost:
+        dist.destroy_process_group()
+    vars(_here).update(vars(_Ranks()))
+
+
+def is_launched_here() -> bool:
+    """Return whether `join` has joined this process to others (or to a world of one)."""
+    return _here.patient is not None
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return _here.rank
+
+
+def world() -> int:
+    """Return the number of processes."""
+    return _here.world
+
+
+def local_rank() -> int:
+    """Return the number of this process on its machine, from 0."""
+    return _here.local_rank
+
+
+def local_world() -> int:
+    """Return the number of processes on this machine."""
+    return _here.local_world
+
+
+def is_main() -> bool:
+    """Return whether this is rank 0, which alone writes files and shows the training."""
+    return _here.rank == 0
+
+
+def all_reduce(tensor: Tensor, operation: str = "mean") -> Tensor:
+    """Reduce a tensor over the processes, in place: `mean`, `sum`, `max` or `min`; return it."""
+    if _here.world > 1:
+        staged = _staged(tensor)
+        with _reported():
+            dist.all_reduce(staged, OPERATIONS[operation])
+        if operation == "mean":
+            staged /= _here.world
+        if staged is not tensor:
+            tensor.copy_(staged)
+    return tensor
+
+
+def all_gather(tensor: Tensor) -> list[Tensor]:
+    """Return the tensors of all processes, which have one shape, in the order of the ranks."""
+    if _here.world == 1:
+        return [tensor]
+    staged = _staged(tensor).contiguous()
+    gathered = [torch.empty_like(staged) for _ in range(_here.world)]
+    with _reported():
+        dist.all_gather(gathered, staged)
+    return [part.to(tensor.device) for part in gathered]
+
+
+def gather_objects(content: T) -> list[T]:
+    """Return what all processes pass, in the order of the ranks; rank 0 may take its time."""
+    if _here.world == 1:
+        return [content]
+    gathered: list[Any] = [None] * _here.world
+    with _reported():
+        dist.all_gather_object(gathered, content, group=_here.patient)
+    return gathered
+
+
+def broadcast(tensors: Sequence[Tensor]) -> None:
+    """Give all processes the values of rank 0, in place."""
+    if _here.world > 1:
+        for tensor in tensors:
+            value = _staged(tensor.detach()).contiguous()
+            with _reported():
+                dist.broadcast(value, 0)
+            tensor.detach().copy_(value)
+
+
+def from_main(content: T) -> T:
+    """Return the object that rank 0 passes."""
+    if _here.world == 1:
+        return content
+    contents = [content]
+    with _reported():
+        dist.broadcast_object_list(contents, 0, group=_here.patient)
+    return contents[0]
+
+
+def on_main(function: Callable[[], T]) -> T:
+    """Call a function on rank 0 alone, and return its result, or raise its UserError, on all."""
+    if _here.world == 1:
+        return function()
+    result: Any = None
+    error: UserError | None = None
+    if is_main():
+        try:
+            result = function()
+        except UserError as raised:
+            error = raised
+    result, error = from_main((result, error))
+    if error is not None:
+        error.everywhere = True
+        raise error
+    return result
+
+
+def barrier() -> None:
+    """Wait until all processes have come here."""
+    all_reduce(torch.zeros(1), "sum")
+
+
+def check_alike(properties: Mapping[str, Any], remedy: str) -> None:
+    """Raise UserError, on all processes, naming a property in which a process differs from rank 0.
+
+    It names the first one, both of its values and the remedy.
+    """
+    everyones = gather_objects({name: str(value) for name, value in properties.items()})
+    for number, theirs in enumerate(everyones):
+        for name, value in everyones[0].items():
+            if theirs.get(name) != value:
+                raise everywhere(
+                    UserError(
+                        f"process {number} differs from process 0: {name} is {theirs.get(name)}, "
+                        f"not {value}; {remedy}"
+                    )
+                )
+
+
+def everywhere(error: UserError) -> UserError:
+    """Return an error that all processes raise at the same place, so that rank 0 alone tells it."""
+    error.everywhere = _here.world > 1
+    return error
+
+
+def request_stop(code: int) -> None:
+    """Ask all processes to stop at the same step; the agreed code is that of `agreed_stop`."""
+    _here.wish = code
+
+
+def agreed_stop() -> int | None:
+    """Return the exit code with which all processes stop, or None."""
+    return _here.agreed or None
+
+
+def agree(error: DataError | None) -> None:
+    """Agree before a step: raise DataError on all processes where one of them has one.
+
+    Stop requests of any process become those of all.
+    """
+    if _here.world == 1:
+        if error is not None:
+            raise error
+        return
+    state = all_reduce(torch.tensor([_here.wish, int(error is not None)]), "max")
+    _here.agreed, failed = state.tolist()
+    if failed:
+        texts = gather_objects(None if error is None else str(error))
+        number, text = next((n, text) for n, text in enumerate(texts) if text is not None)
+        raise everywhere(DataError(f"process {number}: {text}")) from error
+
+
+def _staged(tensor: Tensor) -> Tensor:
+    """Return the tensor, or its copy on the CPU where no backend exchanges it on its device."""
+    direct = tensor.device.type == "cpu" or (
+        tensor.device.type == "cuda" and "nccl" in str(dist.get_backend_config())
+    )
+    return tensor if direct else tensor.cpu()
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Raise UserError where the other processes do not answer."""
+    try:
+        yield
+    except RuntimeError as error:  # DistError and its kin, or Gloo's own
+        _here.lost = True
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"another process of this training has ended or has not answered for {timeout():g} s "
+            f"({TIMEOUT}); where it has ended, its own message says why ({reason})"
+        ) from error
