@@ -8,6 +8,7 @@ from data.transforms import PREPROCESS
 from models.compute.compilation import COMPILE_MODES
 from models.compute.precision import PRECISIONS
 from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
+from util.devices import AUTO
 
 GPU_HELP = (
     "GPU to compute on: 0, 1, ...; 0,1: train on both; -1 is the CPU; "
@@ -16,7 +17,9 @@ GPU_HELP = (
 PRECISION_HELP = (
     "precision of convolutions. tf32: float32 with TensorFloat-32 products on NVIDIA Ampere or "
     "newer, elsewhere as fp32; bf16: bfloat16 by autocast, for NVIDIA Ampere or newer and for CPUs "
-    "with AVX-512; fp16: float16 by autocast, for older GPUs. Weights and losses are always float32"
+    "with AVX-512; fp16: float16 by autocast, for older GPUs; auto: bf16 "
+    "where the device has units for it, else tf32, and where a run resumes, what it began with. "
+    "Weights and losses are always float32"
 )
 
 
@@ -135,7 +138,7 @@ def add_speed_flags(parser: argparse.ArgumentParser) -> None:
         "--precision",
         type=str,
         default="tf32",
-        choices=tuple(PRECISIONS),
+        choices=(*PRECISIONS, AUTO),
         help=PRECISION_HELP,
     )
     add_compile_flag(group)

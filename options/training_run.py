@@ -10,6 +10,7 @@ from util.checkpoints.find_weights import find_start_weights
 from util.checkpoints.run_folder import check_run_folder, read_training_options, run_folder
 from util.checkpoints.training_state import read_state, state_path
 from util.checkpoints.weights import read_weights
+from util.devices import AUTO
 from util.errors import UsageError, UserError
 from util.files import list_folder
 from util.frozen_options import Options
@@ -70,6 +71,7 @@ def _adopt_run(opt: Options) -> Options:
         raise UserError(f"--continue_train: there is no run {folder}; {runs}")
     saved = read_training_options(folder)
     if opt.resume == "state":
+        opt = _with_precision_of_run(opt, saved)
         _refuse_breaking(opt, saved)
     _log_changes(opt, saved)
     # flags of a data set or model that the command line does not name are in `saved` alone
@@ -82,6 +84,17 @@ def _adopt_run(opt: Options) -> Options:
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
     return opt
+
+
+def _with_precision_of_run(opt: Options, saved: dict[str, Any]) -> Options:
+    """Let `--precision auto` stand for what the run computed with, on whichever machine it began.
+
+    Choosing anew would change the course of the run.
+    """
+    if opt.precision != AUTO or "precision" not in saved:
+        return opt
+    log.info("--precision auto: %s, as the run began", saved["precision"])
+    return opt.replace(precision=saved["precision"])
 
 
 def _data_folder(opt: Options, folder: Path) -> str:

@@ -18,7 +18,7 @@ STEPS = 5
 TRAINING = ["--model", "cycle_gan", "--netG", "resnet_6blocks", "--ngf", "16", "--ndf", "16"]
 TRAINING += ["--load_size", "72", "--crop_size", "64", "--n_epochs", "2", "--n_epochs_decay", "2"]
 TRAINING += ["--print_freq", "100", "--update_html_freq", "200", "--display_id", "-1"]
-TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4"]
+TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4", "--precision", "auto"]
 
 
 def main(argv: list[str] | None = None) -> int:

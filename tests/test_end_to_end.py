@@ -50,6 +50,22 @@ def train(pictures: Path, *words: object, **environment: str) -> str:
 
 
 @pytest.mark.slow
+def test_precision_auto_in_both_programs(pictures: Path) -> None:
+    """Both say what they chose in one line; the run stores that, so that it resumes alike."""
+    out = train(pictures, "--precision", "auto", "--gpu_ids", "-1", "--n_epochs_decay", "0")
+    (chosen,) = re.findall(r"--precision auto: (bf16|tf32) \(.+\)", out)
+    run = pictures.parent / "checkpoints" / "experiment_name"
+    assert json.loads((run / "train_opt.json").read_text())["precision"] == chosen
+    code, out, err = command(
+        *("02_inference.py", "--model", "test", "--precision", "auto", "--gpu_ids", "-1"),
+        where=pictures.parent,
+    )
+    assert code == 0, err
+    assert re.findall(r"--precision auto: (bf16|tf32) \(.+\)", out) == [chosen]
+    assert json.loads((run / "test_opt.json").read_text())["precision"] == chosen
+
+
+@pytest.mark.slow
 def test_the_commands_that_users_type(pictures: Path) -> None:
     """Train, then translate with --model test --model_suffix and nothing else."""
     where = pictures.parent

@@ -1,19 +1,47 @@
 """The device that a run computes on, and what it can do."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from . import ranks
 from .errors import UserError
 from .nvidia import Gpu, has_kernels, read_driver, remedy
 
 log = logging.getLogger(__name__)
 
+AUTO = "auto"
+"""The value of `--precision` that stands for the one that the device computes fast."""
+BFLOAT16_UNITS = {"AMX": "amx_tile", "AVX-512": "avx512_bf16"}
+"""The units of CPUs, and what PyTorch calls them; Linux reports AMX's for bfloat16 as AMX_FLAG."""
+AMX_FLAG = "amx_bf16"
+CPU_FLAGS = Path("/proc/cpuinfo")
+
 
 def lacks_bfloat16(device: torch.device) -> bool:
     """Return whether `device` is a CUDA GPU older than NVIDIA Ampere (compute capability 8.0)."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+
+
+def fast_precision(device: torch.device) -> tuple[str, str]:
+    """Return what `--precision auto` stands for on a device, "bf16" or "tf32", and why.
+
+    It is bf16 on CPUs with AMX or AVX-512 units for bfloat16 and on NVIDIA Ampere or newer, else
+    tf32, which is float32 where there is no NVIDIA GPU.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        if lacks_bfloat16(device):
+            return "tf32", f"{name} has no bfloat16 units; --precision fp16 may be faster"
+        return "bf16", f"{name} has bfloat16 units"
+    if device.type != "cpu":
+        return "tf32", "float32 on this device"
+    units = next((units for units in BFLOAT16_UNITS if _cpu_has(units)), None)
+    if units is None:
+        return "tf32", "float32, as this CPU has no bfloat16 units"
+    return "bf16", f"this CPU has {units} units for bfloat16"
 
 
 def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
@@ -49,14 +77,35 @@ def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:
 
 
 def choose_device(opt: Any) -> Any:
-    """Return the options with `device`; `gpu_ids` are empty where no CUDA GPU computes.
+    """Return the options with `device`, and with the precision that `--precision auto` stands for.
 
-    Raises UserError as `pick_device` does.
+    `gpu_ids` are empty where no CUDA GPU computes. Raises UserError as `pick_device` does.
     """
-    if opt.device is not None:
-        return opt
-    device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
-    return opt.replace(device=device, gpu_ids=opt.gpu_ids if device.type == "cuda" else [])
+    if opt.device is None:
+        device = pick_device(opt.gpu_ids, "gpu_ids" in opt.given)
+        opt = opt.replace(device=device, gpu_ids=opt.gpu_ids if device.type == "cuda" else [])
+    return opt.replace(precision=_choose_precision(opt.device)) if opt.precision == AUTO else opt
+
+
+def _choose_precision(device: torch.device) -> str:
+    """Return the precision that all processes of a training compute fast, and log it."""
+    of_ranks = ranks.gather_objects(fast_precision(device))
+    precision, why = next((one for one in of_ranks if one[0] != "bf16"), of_ranks[0])
+    log.info("--precision auto: %s (%s)", precision, why)
+    return precision
+
+
+def _cpu_has(units: str) -> bool:
+    """Return whether the CPU has units of BFLOAT16_UNITS; False where nothing tells."""
+    flag = BFLOAT16_UNITS[units]
+    has = getattr(torch.cpu, f"_is_{flag}_supported", None)
+    if has is not None:
+        return bool(has())
+    try:  # PyTorch 2.4 and 2.5 cannot be asked
+        flags = CPU_FLAGS.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    return (AMX_FLAG if units == "AMX" else flag) in flags
 
 
 def gpu_problem(index: int = 0) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from util.devices import lacks_bfloat16
+from util.devices import AUTO, fast_precision, lacks_bfloat16
 from util.errors import UserError
 
 
@@ -33,9 +33,10 @@ PRECISIONS = {
 def use_precision(name: str, device: torch.device) -> Precision:
     """Return the precision of that name, and set PyTorch's switches for TensorFloat-32 by it.
 
+    "auto" is one of the others, by the device; the options of both programs hold that one already.
     Raises UserError if the device has no units for bfloat16 and would emulate it slowly.
     """
-    precision = PRECISIONS[name]
+    precision = PRECISIONS[fast_precision(device)[0] if name == AUTO else name]
     if precision.half == torch.bfloat16 and lacks_bfloat16(device):
         raise UserError(
             f"--precision bf16: {torch.cuda.get_device_name(device)} has no bfloat16 units; "

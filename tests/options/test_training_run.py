@@ -13,8 +13,10 @@ from models.pix2pix_model import Pix2PixModel
 from options.base_options import option_defaults
 from options.train_options import TrainOptions
 from options.training_run import _adopt_run, complete_training
+from util import devices
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
+from util.devices import choose_device
 from util.frozen_options import Options
 
 Make = Callable[..., Options]
@@ -97,3 +99,21 @@ def test_a_run_that_continues_has_the_flags_of_its_data_set(train_opt, tmp_path:
     argv = ["--continue_train", "--checkpoints_dir", str(tmp_path / "runs")]
     opt = _adopt_run(TrainOptions().parse(argv))
     assert {name: vars(opt)[name] for name in stored} == stored
+
+
+@pytest.mark.parametrize("stored", ["tf32", "bf16"])
+def test_a_run_resumes_in_the_precision_that_it_began_in_on_every_machine(
+    stored: str, train_opt: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    save_run(train_opt("--precision", stored), with_state=True)
+    other = {"tf32": "bf16", "bf16": "tf32"}[stored]
+    monkeypatch.setattr(devices, "fast_precision", lambda _device: (other, "another machine"))
+    words = ["--continue_train", "--precision", "auto"]
+    opt = choose_device(complete_training(train_opt(*words)))
+    assert opt.precision == stored
+    assert f"--precision auto: {stored}, as the run began" in caplog.messages
+    assert "changed since the run began" not in caplog.text
+    # weights alone may be trained with whatever is fast here
+    opt = choose_device(complete_training(train_opt(*words, "--epoch", "latest")))
+    assert opt.precision == other

@@ -1,13 +1,15 @@
 """Which device a run computes on, on machines with and without GPUs."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from util import devices
-from util.devices import gpu_problem, pick_device
+from util.devices import choose_device, fast_precision, gpu_problem, pick_device
 from util.errors import UserError
+from util.frozen_options import Options
 from util.nvidia import Driver, Gpu, install_command
 
 H100, V100, GTX_1080 = Gpu("H100", (9, 0)), Gpu("V100", (7, 0)), Gpu("GTX 1080", (6, 1))
@@ -163,3 +165,73 @@ def test_nothing_is_said_for_a_gpu_that_works_is_hidden_or_is_of_amd(
     machine(gpus=1, build=None, kernels=["gfx942"])
     monkeypatch.setattr(torch.version, "hip", "6.4")
     assert gpu_problem() is None
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "precision", "why"),
+    [
+        (True, True, "bf16", "AMX"),
+        (False, True, "bf16", "AVX-512"),
+        (False, False, "tf32", "no bfloat16 units"),
+    ],
+)
+@pytest.mark.parametrize("asks", ["PyTorch", "Linux"])
+def test_auto_is_bf16_on_cpus_with_units_for_it(
+    amx: bool,
+    avx512: bool,
+    precision: str,
+    why: str,
+    asks: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    flags = {"_is_amx_tile_supported": amx, "_is_avx512_bf16_supported": avx512}
+    for name, has in flags.items():
+        monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+        if asks == "Linux":  # as PyTorch 2.4 does not know
+            monkeypatch.delattr(torch.cpu, name)
+    words = ["fpu", *["amx_bf16"] * amx, *["avx512_bf16"] * avx512]
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {' '.join(words)}\n")
+    monkeypatch.setattr(devices, "CPU_FLAGS", tmp_path / "cpuinfo")
+    found, reason = fast_precision(torch.device("cpu"))
+    assert found == precision and why in reason
+
+
+def test_auto_is_float32_where_nothing_tells_what_the_cpu_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    monkeypatch.setattr(devices, "CPU_FLAGS", tmp_path / "absent")
+    assert fast_precision(torch.device("cpu"))[0] == "tf32"
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "tf32"), ((8, 0), "bf16")])
+def test_auto_is_bf16_on_gpus_from_ampere_on(
+    capability: tuple[int, int], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Some GPU")
+    found, reason = fast_precision(torch.device("cuda", 0))
+    assert found == precision and reason.startswith("Some GPU has ")
+
+
+def test_auto_is_replaced_with_the_device_and_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(devices, "fast_precision", lambda _device: ("bf16", "it is fast"))
+    opt = Options(device=None, gpu_ids=[], precision="auto")
+    chosen = choose_device(opt)
+    assert (chosen.precision, chosen.device) == ("bf16", torch.device("cpu"))
+    assert choose_device(chosen) is chosen
+    assert caplog.messages == ["--precision auto: bf16 (it is fast)"]
+
+
+def test_processes_train_in_the_precision_that_all_of_them_compute_fast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gathered = [("bf16", "new"), ("tf32", "old"), ("bf16", "new")]
+    monkeypatch.setattr(devices.ranks, "gather_objects", lambda _own: gathered)
+    opt = Options(device=torch.device("cpu"), gpu_ids=[], precision="auto")
+    assert choose_device(opt).precision == "tf32"
