@@ -224,7 +224,7 @@ def test_a_stop_signal_to_one_process_stops_all_and_saves_once(
     job.environment["RANK_DO"] = f"{rank}:2:{int(signal.SIGTERM)}"
     job.run(2, *epochs(50), code=1)  # torchrun's code for processes that fail, with 143
     assert job.output().count("resumes from here") == 1
-    assert job.output().count("exitcode  : 143") == 2
+    assert "exitcode  : 143" in job.output()  # torchrun may end the others before they do
     assert not job.tracebacks()
     state = torch.load(job.where / "run" / "training_state.pth", weights_only=True)
     assert state["progress"]["total_steps"] == 3  # all processes know of it a step later
