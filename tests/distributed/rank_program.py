@@ -1,17 +1,30 @@
-"""The real program as torchrun starts it in tests: in float64, with its losses in a file.
+"""The real program as tests start it: in float64, with its losses in a file.
 
+<<<<<<< Updated upstream
 Environment: RANK_RECORD, the file that rank 0 writes the losses of all steps to; RANK_DO, what a
 process does after which step, `rank:step:signal`; RANK_MODELS, a folder of further models;
 RANK_1_WORDS, further flags of rank 1; RANK_SCRIPT, a script to run instead.
+=======
+By torchrun, or in forks of a process that has imported it. Environment: RANK_RECORD, the file that
+rank 0 writes the losses of all steps to; RANK_DO, what a process does after which step,
+`rank:step:signal`; RANK_IN_SAVE, which process is killed during which save of the state,
+`rank:save`; RANK_MODELS, a folder of further models; RANK_1_WORDS, further flags of rank 1.
+>>>>>>> Stashed changes
 """
 
 import importlib
 import json
 import os
+<<<<<<< Updated upstream
 import runpy
+=======
+import signal
+>>>>>>> Stashed changes
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -21,9 +34,12 @@ import models
 from models import base_model
 from models.base_model import BaseModel
 from util import global_batch, ranks
+from util.checkpoints import training_state
 from util.run.health import Health
 from util.run.session import run_program
 from util.visualizer import Visualizer
+
+train = importlib.import_module("01_train")
 
 
 def in_float64() -> None:
@@ -74,6 +90,31 @@ def act_after(rank: int, step: int, number: int) -> None:
     Health.watch = watched
 
 
+def kill_in_save(rank: int, save: int) -> None:
+    """Kill a process while rank 0 has written a part of the training state, in the first start."""
+    Path(f"{os.environ['RANK_RECORD']}.{os.environ['RANK']}.pid").write_text(str(os.getpid()))
+    write_atomically = training_state.write_atomically
+    saves = count(1)
+
+    def killing(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+        if next(saves) != save or ranks.restarted():
+            write_atomically(path, write, durable)
+            return
+
+        def half(file: BinaryIO) -> None:
+            file.write(b"a part of the state")
+            file.flush()
+            pid = Path(f"{os.environ['RANK_RECORD']}.{rank}.pid").read_text()
+            os.kill(int(pid), signal.SIGKILL)
+            file.seek(0)
+            file.truncate()
+            write(file)
+
+        write_atomically(path, half, durable)
+
+    training_state.write_atomically = killing
+
+
 def main() -> int:
     torch.set_num_threads(1)
     if "--precision" in sys.argv:
@@ -83,13 +124,29 @@ def main() -> int:
         record_images()
     if "RANK_DO" in os.environ:
         act_after(*map(int, os.environ["RANK_DO"].split(":")))
+    if "RANK_IN_SAVE" in os.environ:
+        kill_in_save(*map(int, os.environ["RANK_IN_SAVE"].split(":")))
     if os.environ.get("RANK") == "1":
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
     models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
+<<<<<<< Updated upstream
     if "RANK_SCRIPT" in os.environ:
         runpy.run_path(os.environ["RANK_SCRIPT"], run_name="__main__")
         return 0
     return run_program(importlib.import_module("01_train").main)
+=======
+    return run_program(train.main)
+
+
+def fork(argv: list[str], environment: dict[str, str], log: str) -> None:
+    """Be one process of a training, in a fork of a process that has imported this file."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.environ.update(environment)
+    sys.argv = [__file__, *argv]
+    sys.exit(main())
+>>>>>>> Stashed changes
 
 
 if __name__ == "__main__":
