@@ -1,25 +1,18 @@
 """The real program as tests start it: in float64, with its losses in a file.
 
-<<<<<<< Updated upstream
-Environment: RANK_RECORD, the file that rank 0 writes the losses of all steps to; RANK_DO, what a
-process does after which step, `rank:step:signal`; RANK_MODELS, a folder of further models;
-RANK_1_WORDS, further flags of rank 1; RANK_SCRIPT, a script to run instead.
-=======
 By torchrun, or in forks of a process that has imported it. Environment: RANK_RECORD, the file that
 rank 0 writes the losses of all steps to; RANK_DO, what a process does after which step,
 `rank:step:signal`; RANK_IN_SAVE, which process is killed during which save of the state,
-`rank:save`; RANK_MODELS, a folder of further models; RANK_1_WORDS, further flags of rank 1.
->>>>>>> Stashed changes
+`rank:save`; RANK_MODELS, a folder of further models; RANK_1_WORDS, further flags of rank 1;
+RANK_SCRIPT, a script to run instead.
 """
 
+import atexit
 import importlib
 import json
 import os
-<<<<<<< Updated upstream
 import runpy
-=======
 import signal
->>>>>>> Stashed changes
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -129,12 +122,9 @@ def main() -> int:
     if os.environ.get("RANK") == "1":
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
     models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
-<<<<<<< Updated upstream
     if "RANK_SCRIPT" in os.environ:
         runpy.run_path(os.environ["RANK_SCRIPT"], run_name="__main__")
         return 0
-    return run_program(importlib.import_module("01_train").main)
-=======
     return run_program(train.main)
 
 
@@ -145,8 +135,10 @@ def fork(argv: list[str], environment: dict[str, str], log: str) -> None:
         os.dup2(output, stream)
     os.environ.update(environment)
     sys.argv = [__file__, *argv]
-    sys.exit(main())
->>>>>>> Stashed changes
+    try:
+        sys.exit(main())
+    finally:
+        atexit._run_exitfuncs()  # which a process of multiprocessing does not call
 
 
 if __name__ == "__main__":

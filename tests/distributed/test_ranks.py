@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import PATIENCE
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -148,10 +149,6 @@ def test_a_stop_signal_to_one_process_stops_all_and_saves_once(
     job.environment["RANK_DO"] = f"{rank}:2:{int(signal.SIGTERM)}"
     job.run(2, *epochs(50), code=143)
     assert job.output().count("resumes from here") == 1
-<<<<<<< Updated upstream
-    assert "exitcode  : 143" in job.output()  # torchrun may end the others before they do
-=======
->>>>>>> Stashed changes
     assert not job.tracebacks()
     # all processes know of it a step later
     assert job.state()["progress"]["total_steps"] == 3
@@ -184,10 +181,36 @@ def test_a_killed_process_ends_the_run_with_a_reason(
 
 
 @pytest.mark.slow
-def test_a_run_with_restarts_resumes_from_its_last_state(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_in_a_save_ends_the_run_with_a_whole_state(
+    rank: int, pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_IN_SAVE"] = f"{rank}:2"
+    codes = job.codes(2, *FLOAT64, *epochs(3))
+    assert (codes[rank], codes[1 - rank]) == (-signal.SIGKILL, 1)
+    assert f"error: process {1 - rank}: another process of this training" in job.output()
+    assert job.state()["progress"]["epoch"] == (2 if rank == 0 else 3)
+    job.environment.pop("RANK_IN_SAVE")
+    job.run(2, *FLOAT64, "--continue_train")
+    assert_close(job, Job(tmp_path / "whole", pictures).run(2, *FLOAT64, *epochs(3)), tolerance=0)
+    assert not list((job.where / "run").glob(".*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("RANK_DO", f"1:5:{int(signal.SIGKILL)}"),  # in the second epoch
+        ("RANK_IN_SAVE", "0:2"),
+    ],
+)
+def test_a_run_with_restarts_resumes_from_its_last_state(
+    fault: tuple[str, str], pictures: Path, tmp_path: Path
+) -> None:
     whole = Job(tmp_path / "whole", pictures).run(2, *FLOAT64, *epochs(3))
     job = Job(tmp_path / "job", pictures)
-    job.environment["RANK_DO"] = f"1:5:{int(signal.SIGKILL)}"  # in the second epoch
+    job.environment.update([fault])
     restarts = [*TORCHRUN, "--nproc_per_node=2", "--max_restarts=1"]
     assert job.start(*FLOAT64, *epochs(3), torchrun=restarts).wait(PATIENCE) == 0, job.output()
     assert "started again by torchrun: resuming from the last state" in job.output()
