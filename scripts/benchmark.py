@@ -13,6 +13,7 @@ from pathlib import Path
 import benchmark_count
 import benchmark_inference
 import benchmark_load
+import benchmark_ranks
 import benchmark_train
 
 Row = dict[str, float | str]
@@ -22,6 +23,7 @@ PROGRAMS = {
     "infer": benchmark_inference,
     "load": benchmark_load,
     "count": benchmark_count,
+    "ranks": benchmark_ranks,
 }
 
 
@@ -38,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--json", type=Path, help="write the rows to this file too")
         program.add_arguments(command)
     args, more = parser.parse_known_args(argv)
-    if more and args.what not in ("train", "count"):
+    if more and args.what not in ("train", "count", "ranks"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     args.more = more  # flags of 01_train.py
     rows = PROGRAMS[args.what].run(args)

@@ -41,14 +41,17 @@ def test_processes_equal_one_with_their_global_batch(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scaler", ["", "plain", "clip", "fused"])
 def test_a_model_that_steps_itself_trains_on_several_processes(
-    pictures: Path, tmp_path: Path
+    scaler: str, pictures: Path, tmp_path: Path
 ) -> None:
+    """With a loss scaler of its own, too, though the gradients of one process alone overflow."""
     words = ["--model", "foreign", "--no_dropout", *FLOAT64, *epochs(4)]
     jobs = []
     for processes, batch in ((1, 2), (2, 1)):
         job = Job(tmp_path / str(processes), pictures)
         job.environment["RANK_MODELS"] = str(HERE)
+        job.environment |= {"FOREIGN_SCALER": scaler} if scaler else {}
         jobs.append(job.run(processes, *words, "--batch_size", str(batch)))
     assert_close(jobs[1], jobs[0])
 
