@@ -107,6 +107,11 @@ class Job:
                 images.setdefault(epoch, []).extend(paths)
         return {epoch: sorted(paths) for epoch, paths in images.items()}
 
+    def listings(self) -> dict[int, int]:
+        """rank -> the number of folders that it listed."""
+        files = self.where.glob("losses.*.listings")
+        return {int(f.name.split(".")[1]): len(f.read_text().splitlines()) for f in files}
+
     def state(self) -> dict[str, Any]:
         return dict(torch.load(self.where / "run" / "training_state.pth", weights_only=True))
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 import models
+from data import image_folder
 from models import base_model
 from models.base_model import BaseModel
 from util import global_batch, ranks
@@ -66,6 +67,18 @@ def record_images() -> None:
         watch(self, losses, batch, progress)
 
     Health.watch = watched
+
+
+def record_listings() -> None:
+    """Write the folders that each process lists to `<record>.<rank>.listings`."""
+    find_images = image_folder.find_images
+
+    def found(folder: Path, max_count: float = float("inf")) -> list[str]:
+        with Path(f"{os.environ['RANK_RECORD']}.{ranks.rank()}.listings").open("a") as file:
+            file.write(f"{folder}\n")
+        return find_images(folder, max_count)
+
+    image_folder.find_images = found
 
 
 def act_after(rank: int, step: int, number: int) -> None:
@@ -115,6 +128,7 @@ def main() -> int:
     if "RANK_RECORD" in os.environ:
         record_losses(os.environ["RANK_RECORD"])
         record_images()
+        record_listings()
     if "RANK_DO" in os.environ:
         act_after(*map(int, os.environ["RANK_DO"].split(":")))
     if "RANK_IN_SAVE" in os.environ:

@@ -120,6 +120,7 @@ def test_an_epoch_has_the_same_images_on_any_number_of_processes(
     many = Job(tmp_path / "many", pictures).run(processes, *epochs(2))
     assert many.images() == one.images()
     assert [len(paths) for paths in many.images().values()] == [5, 5]
+    assert many.listings() == {0: 2}  # trainA and trainB
 
 
 @pytest.mark.slow
@@ -139,6 +140,7 @@ def test_two_launchers_start_one_training(pictures: Path, tmp_path: Path) -> Non
             started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
     assert [process.wait(PATIENCE) for process in started] == [0, 0], job.output()
     assert "the global batch has 2 x 1 = 2 images" in job.output()
+    assert job.listings() == {0: 2, 1: 2}  # each launcher has a machine of its own
     one = Job(tmp_path / "one", pictures).run(1, *FLOAT64, *epochs(2), "--batch_size", "2")
     assert_close(job, one)
 
@@ -218,6 +220,21 @@ def test_a_run_with_restarts_resumes_from_its_last_state(
     assert job.start(*FLOAT64, *epochs(3), torchrun=restarts).wait(PATIENCE) == 0, job.output()
     assert "started again by torchrun: resuming from the last state" in job.output()
     assert_close(job, whole, tolerance=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_hangs_is_waited_for_no_longer_than_the_timeout(
+    rank: int, pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment |= {"RANK_DO": f"{rank}:3:{int(signal.SIGSTOP)}", "RANKS_TIMEOUT": "5"}
+    processes = job.fork(2, *epochs(5000))
+    processes[1 - rank].join(PATIENCE)
+    processes[rank].kill()
+    assert processes[1 - rank].exitcode == 1
+    assert "or has not answered for 5 s (RANKS_TIMEOUT)" in job.output()
+    assert not job.tracebacks()
 
 
 @pytest.mark.slow
