@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .errors import DataError, UserError
-from .launcher import TIMEOUT, launched, timeout
+from .launcher import TIMEOUT, fresh_store, launched, timeout
 from .launcher import job as job
 from .launcher import restarted as restarted
 
@@ -69,7 +69,8 @@ def join(gpus: bool) -> None:
     _here.local_rank = int(env.get("LOCAL_RANK", "0"))
     _here.local_world = int(env.get("LOCAL_WORLD_SIZE", "1"))
     with _reported():
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout()))
+        limit, store = timedelta(seconds=timeout()), fresh_store()
+        dist.init_process_group(backend, None, limit, _here.world, _here.rank, store)
         _here.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
         _group_machines()
 
@@ -266,7 +267,7 @@ def agree(error: DataError | None) -> None:
 
 
 def _group_machines() -> None:
-    """Make a process group of each machine; a launcher numbers its processes one after another."""
+    """Make a process group of each machine, whose processes have numbers in a row."""
     where = gather_objects((socket.gethostname(), _here.rank - _here.local_rank))
     _here.first_here = where.index(where[_here.rank])
     for place in dict.fromkeys(where):

@@ -120,7 +120,7 @@ def test_an_epoch_has_the_same_images_on_any_number_of_processes(
     many = Job(tmp_path / "many", pictures).run(processes, *epochs(2))
     assert many.images() == one.images()
     assert [len(paths) for paths in many.images().values()] == [5, 5]
-    assert many.listings() == {0: 2}  # trainA and trainB
+    assert many.listings() == {0: 4}  # train and test, A and B
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_two_launchers_start_one_training(pictures: Path, tmp_path: Path) -> Non
             started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
     assert [process.wait(PATIENCE) for process in started] == [0, 0], job.output()
     assert "the global batch has 2 x 1 = 2 images" in job.output()
-    assert job.listings() == {0: 2, 1: 2}  # each launcher has a machine of its own
+    assert job.listings() == {0: 4, 1: 2}  # each launcher has a machine of its own
     one = Job(tmp_path / "one", pictures).run(1, *FLOAT64, *epochs(2), "--batch_size", "2")
     assert_close(job, one)
 
