@@ -86,7 +86,7 @@ def test_a_script_of_2025_trains_and_resumes_on_several_processes(
 
 @pytest.mark.slow
 def test_synchronised_batch_norm_equals_that_of_one_process(pictures: Path, tmp_path: Path) -> None:
-    words = ["--norm", "syncbatch", *FLOAT64, *epochs(4)]
+    words = ["--norm", "syncbatch", *FLOAT64, *epochs(2)]
     one = Job(tmp_path / "one", pictures).run(1, *words, "--batch_size", "2")
     assert_close(Job(tmp_path / "two", pictures).run(2, *words), one)
 
@@ -228,12 +228,12 @@ def test_a_process_that_hangs_is_waited_for_no_longer_than_the_timeout(
     rank: int, pictures: Path, tmp_path: Path
 ) -> None:
     job = Job(tmp_path / "job", pictures)
-    job.environment |= {"RANK_DO": f"{rank}:3:{int(signal.SIGSTOP)}", "RANKS_TIMEOUT": "5"}
+    job.environment |= {"RANK_DO": f"{rank}:3:{int(signal.SIGSTOP)}", "RANKS_TIMEOUT": "3"}
     processes = job.fork(2, *epochs(5000))
     processes[1 - rank].join(PATIENCE)
     processes[rank].kill()
     assert processes[1 - rank].exitcode == 1
-    assert "or has not answered for 5 s (RANKS_TIMEOUT)" in job.output()
+    assert "or has not answered for 3 s (RANKS_TIMEOUT)" in job.output()
     assert not job.tracebacks()
 
 
