@@ -1,8 +1,9 @@
 """Measure how fast this machine trains, translates and loads: python scripts/benchmark.py train
 
 `train` measures training steps, `infer` 02_inference.py with its start-up, `load` reading pairs of
-images. Every variant is warmed up, then all are repeated in turn; medians are printed, with their
-ratios to the plain variant. --help after the word lists the flags.
+images, `ranks` steps of several processes. Every variant is warmed up, then all are repeated in
+turn; medians are printed, with their ratios to the plain variant. --help after the word lists the
+flags.
 """
 
 import argparse
