@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from util.errors import UserError
 from util.frozen_options import script_of
@@ -12,6 +13,7 @@ from util.video_files import is_video
 from .aligned_dataset import AlignedDataset
 from .base_dataset import BaseDataset
 from .colorization_dataset import ColorizationDataset
+from .image_folder import listing_together
 from .inference.fixed_samples import fixed_samples
 from .inference.folder import ImagePrefetcher
 from .inference.held_out import held_out_directions
@@ -65,7 +67,8 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
         raise UserError(  # data sets were made by it before 2019
             f"{cls.__module__}.{cls.__name__}: rename initialize to __init__(self, opt)"
         )
-    dataset = cls(opt)
+    with listing_together() if opt.isTrain else nullcontext():
+        dataset = cls(opt)
     _refuse_unused_attributes(dataset)
     if len(dataset) == 0:
         raise UserError(

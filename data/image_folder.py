@@ -5,13 +5,15 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
+from util import ranks
 from util.errors import UnreadableImageError, UserError
 from util.images import upright_rgb
 
@@ -23,6 +25,8 @@ IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
 """Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
+
+_together = False
 
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
@@ -67,9 +71,33 @@ def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
     """Return what `find_images` returns, at most `max_dataset_size` paths.
 
-    Raises UserError where the folder does not exist or holds no image.
+    While processes that train together make their data sets (see `listing_together`), one of each
+    machine lists the folder for all of them. Raises UserError where the folder does not exist or
+    holds no image.
     """
     folder = Path(folder)
+    if _together:
+        of_machine = ranks.on_each_machine(lambda: (folder, _listed(folder, max_dataset_size)))
+        if of_machine[0] == folder:
+            return of_machine[1]
+    return _listed(folder, max_dataset_size)
+
+
+@contextmanager
+def listing_together() -> Iterator[None]:
+    """Have `make_dataset` list a folder once for each machine.
+
+    All processes make the same calls.
+    """
+    global _together
+    _together = True
+    try:
+        yield
+    finally:
+        _together = False
+
+
+def _listed(folder: Path, max_dataset_size: float) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
     paths = find_images(folder, max_dataset_size)

@@ -1,8 +1,9 @@
 """Measure how fast this machine trains, translates and loads: python scripts/benchmark.py train
 
 `train` measures training steps, `infer` 02_inference.py with its start-up, `load` reading pairs of
-images. Every variant is warmed up, then all are repeated in turn; medians are printed, with their
-ratios to the plain variant. --help after the word lists the flags.
+images, `ranks` steps of several processes. Every variant is warmed up, then all are repeated in
+turn; medians are printed, with their ratios to the plain variant. --help after the word lists the
+flags.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 import benchmark_count
 import benchmark_inference
 import benchmark_load
+import benchmark_ranks
 import benchmark_train
 
 Row = dict[str, float | str]
@@ -22,6 +24,7 @@ PROGRAMS = {
     "infer": benchmark_inference,
     "load": benchmark_load,
     "count": benchmark_count,
+    "ranks": benchmark_ranks,
 }
 
 
@@ -38,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--json", type=Path, help="write the rows to this file too")
         program.add_arguments(command)
     args, more = parser.parse_known_args(argv)
-    if more and args.what not in ("train", "count"):
+    if more and args.what not in ("train", "count", "ranks"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     args.more = more  # flags of 01_train.py
     rows = PROGRAMS[args.what].run(args)

@@ -1,6 +1,7 @@
 """Writing files whole or not at all, making folders, and listing them for error messages."""
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,8 @@ def write_atomically(
     before the rename, so that this holds through a power failure too. Raises UserError where the
     disk is full or the folder cannot be written; the old file is then untouched.
     """
-    writer = f"{os.getpid()}.{threading.get_ident()}"
+    # machines that share a folder may have equal numbers of processes
+    writer = f"{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
     temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -5,7 +5,8 @@ Small messages between the processors go through Gloo, tensors on GPUs through N
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,12 +17,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .errors import DataError, UserError
+from .launcher import TIMEOUT, fresh_store, launched, timeout
+from .launcher import job as job
+from .launcher import restarted as restarted
 
 T = TypeVar("T")
 
-TIMEOUT = "RANKS_TIMEOUT"
-"""The environment variable with the seconds that a process waits for the others."""
-DEFAULT_TIMEOUT = 600.0
 PATIENCE = timedelta(days=7)
 """How long the others wait while rank 0 evaluates; a process that ends is noticed at once."""
 OPERATIONS = {
@@ -40,6 +41,10 @@ class _Ranks:
     local_world: int = 1
     patient: Any = None
     """The process group of what may take as long as it takes."""
+    machine: Any = None
+    """The process group of this machine, where there are others on it."""
+    first_here: int = 0
+    """The rank of the first process of this machine."""
     lost: bool = False
     """Whether another process did not answer: no collective operation is possible any more."""
     wish: int = 0
@@ -49,29 +54,6 @@ class _Ranks:
 
 
 _here = _Ranks()
-
-
-def launched() -> bool:
-    """Return whether torchrun, or a launcher like it, has started this process."""
-    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-
-
-def restarted() -> bool:
-    """Return whether torchrun has started this process anew, as `--max_restarts` asks for."""
-    return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def job() -> str:
-    """Return a name of what torchrun has started that is the same after a restart, or ""."""
-    if not launched():
-        return ""
-    name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    return name if name != "none" else f"{os.environ['MASTER_ADDR']}/{os.getppid()}"
-
-
-def timeout() -> float:
-    """Return how many seconds a process waits for the others before it ends the run."""
-    return float(os.environ.get(TIMEOUT, DEFAULT_TIMEOUT))
 
 
 def join(gpus: bool) -> None:
@@ -87,8 +69,10 @@ def join(gpus: bool) -> None:
     _here.local_rank = int(env.get("LOCAL_RANK", "0"))
     _here.local_world = int(env.get("LOCAL_WORLD_SIZE", "1"))
     with _reported():
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout()))
+        limit, store = timedelta(seconds=timeout()), fresh_store()
+        dist.init_process_group(backend, None, limit, _here.world, _here.rank, store)
         _here.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        _group_machines()
 
 
 def leave(together: bool) -> None:
@@ -209,26 +193,34 @@ def on_main(function: Callable[[], T]) -> T:
     return result
 
 
+def on_each_machine(function: Callable[[], T]) -> T:
+    """Call a function on one process of each machine; return its result on all processes there.
+
+    The UserError of any is raised on all.
+    """
+    if _here.world == 1:
+        return function()
+    result: Any = None
+    error: UserError | None = None
+    if _here.rank == _here.first_here:
+        try:
+            result = function()
+        except UserError as raised:
+            error = raised
+    errors = [error for error in gather_objects(error) if error is not None]
+    if errors:
+        raise everywhere(errors[0])
+    if _here.machine is None:
+        return result
+    contents = [result]
+    with _reported():
+        dist.broadcast_object_list(contents, _here.first_here, group=_here.machine)
+    return contents[0]
+
+
 def barrier() -> None:
     """Wait until all processes have come here."""
     all_reduce(torch.zeros(1), "sum")
-
-
-def check_alike(properties: Mapping[str, Any], remedy: str) -> None:
-    """Raise UserError, on all processes, naming a property in which a process differs from rank 0.
-
-    It names the first one, both of its values and the remedy.
-    """
-    everyones = gather_objects({name: str(value) for name, value in properties.items()})
-    for number, theirs in enumerate(everyones):
-        for name, value in everyones[0].items():
-            if theirs.get(name) != value:
-                raise everywhere(
-                    UserError(
-                        f"process {number} differs from process 0: {name} is {theirs.get(name)}, "
-                        f"not {value}; {remedy}"
-                    )
-                )
 
 
 def everywhere(error: UserError) -> UserError:
@@ -272,6 +264,18 @@ def agree(error: DataError | None) -> None:
         texts = gather_objects(None if error is None else str(error))
         number, text = next((n, text) for n, text in enumerate(texts) if text is not None)
         raise everywhere(DataError(f"process {number}: {text}")) from error
+
+
+def _group_machines() -> None:
+    """Make a process group of each machine, whose processes have numbers in a row."""
+    where = gather_objects((socket.gethostname(), _here.rank - _here.local_rank))
+    _here.first_here = where.index(where[_here.rank])
+    for place in dict.fromkeys(where):
+        members = [number for number, other in enumerate(where) if other == place]
+        if len(members) > 1:
+            group = dist.new_group(members, backend="gloo", timeout=PATIENCE)
+            if _here.rank in members:
+                _here.machine = group
 
 
 def _staged(tensor: Tensor) -> Tensor:

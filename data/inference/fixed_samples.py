@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from util import ranks
 from util.errors import UnreadableImageError
 from util.frozen_options import Options
 from util.random_streams import global_streams
@@ -28,8 +29,10 @@ def fixed_samples(opt: Options, training: BaseDataset, count: int = COUNT) -> li
 
     They come from the test or the val folders, else from the `training` data set, whose folders are
     not listed again. An item with an unreadable image is left out. The list is empty where nothing
-    can be read.
+    can be read, and on all processes but rank 0, which shows them.
     """
+    if not ranks.is_main():
+        return []
     opt = opt.replace(**AS_AT_INFERENCE)
     few = opt.replace(max_dataset_size=min(count, opt.max_dataset_size))
     sources: list[Callable[[], BaseDataset]] = [

@@ -25,6 +25,7 @@ from .optimizer_state import (
 )
 from .precision import check_loss_scaling
 from .scalars import read_scalars
+from .step_averaging import StepAveraging
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Optimization:
         self._stepping = False
         self._pending: dict[Optimizer, int] = {}
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
-        self._averaged: Optimizer | None = None
+        self._averaging = StepAveraging()
 
     def make_optimizer(self, nets: Sequence[nn.Module], lr: float, beta1: float) -> Optimizer:
         """Make an Adam optimizer of all weights of the networks and append it to `optimizers`."""
@@ -79,9 +80,7 @@ class Optimization:
         if self.accumulate > 1 or self.scaled:
             for optimizer in self.optimizers:
                 optimizer.register_step_pre_hook(self._refuse_foreign_step)
-        if ranks.world() > 1:
-            for optimizer in self.optimizers:
-                optimizer.register_step_pre_hook(self._average_of_foreign_step)
+        self._averaging.watch(self.optimizers)
 
     @property
     def learning_rate(self) -> float:
@@ -176,16 +175,8 @@ class Optimization:
         """Return the sum of what steps observed, as the mean over processes."""
         return float(ranks.all_reduce(torch.tensor(float(self._observed_sum), dtype=torch.double)))
 
-    def _average_of_foreign_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Average the gradients before a step that a model makes without `minimize`."""
-        if optimizer is not self._averaged:
-            for gradient in gradients_of(optimizer):
-                gradient.mul_(global_batch.factor())
-            global_batch.average_gradients(weights_of(optimizer))
-
     def _step(self, optimizer: Optimizer) -> None:
-        global_batch.average_gradients(weights_of(optimizer))
-        self._averaged = optimizer
+        self._averaging.average(optimizer, weighted=True)
         scaler = self._scaler(optimizer)
         if self.scaled:  # a restored scaler makes its factor, a tensor, at its first call
             scaler.scale(torch.zeros((), device=self.device))
@@ -193,7 +184,7 @@ class Optimization:
         scaler.step(optimizer)
         self._stepping = False
         scaler.update()
-        self._averaged = None
+        self._averaging.finish(optimizer)
         optimizer.zero_grad()  # their memory is free for the next forward pass
         self._pending[optimizer] = 0
 

@@ -57,6 +57,16 @@ def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) 
 
 
 @pytest.mark.slow
+def test_the_share_of_communication(tmp_path: Path) -> None:
+    one, two = rows(tmp_path, "ranks", "--rounds", "2", *TINY)
+    assert [row["processes"] for row in (one, two)] == ["1 x 1", "2 x 1"]
+    assert (one["exchange s"], one["MB/step"], one["efficiency"]) == (0, 0, "100 %")
+    assert 0 < two["exchange s"] < two["s/step"]
+    networks = 4 * (2 * 31_939 + 2 * 11_517) / 1e6
+    assert networks < two["MB/step"] < networks + 0.2  # and images for the pools
+
+
+@pytest.mark.slow
 def test_images_of_inference(tmp_path: Path) -> None:
     few = ["--images", "2", "--size", "32", "--ngf", "4", "--ways", "fp32", "bf16"]
     found = rows(tmp_path, "infer", *few)

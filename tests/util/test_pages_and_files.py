@@ -106,6 +106,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
+def test_machines_with_a_shared_folder_have_temporary_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    for machine in ("one", "two"):
+        monkeypatch.setattr("socket.gethostname", lambda machine=machine: machine)
+        write_atomically(tmp_path / "x", lambda file: names.append(Path(file.name).name))
+    assert len(set(names)) == 2
+    assert all(name.startswith(".x.") and name.endswith(".tmp") for name in names)
+
+
 @pytest.mark.parametrize(("locked_for", "content"), [(2, "new"), (10**6, "old")])
 def test_a_file_that_a_virus_scanner_holds_is_replaced_once_it_lets_go(
     locked_for: int, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ def join(opt: Options) -> Options:
         local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(max(1, cpu_cores() // local_world))
     ranks.join(on_gpus)
-    ranks.check_alike(_versions(), "install the same on all machines")
-    ranks.check_alike(_flags(opt), "give all processes the same command line")
+    _check_alike(_versions(), "install the same on all machines")
+    _check_alike(_flags(opt), "give all processes the same command line")
     return opt
 
 
@@ -109,7 +109,7 @@ def start_alike(opt: Namespace, dataset: Any, model: Any) -> None:
     """
     if ranks.world() == 1:
         return
-    ranks.check_alike(_listing(dataset), "all machines need the same images under --dataroot")
+    _check_alike(_listing(dataset), "all machines need the same images under --dataroot")
     networks = [value for value in vars(model).values() if isinstance(value, nn.Module)]
     for network in networks:
         ranks.broadcast([*network.parameters(), *network.buffers()])
@@ -147,6 +147,23 @@ def _resuming(opt: Options) -> Options:
     log.info("started again by torchrun: resuming from the last state")
     given = (opt.given - set(BY_HAND)) | {"continue_train"}
     return opt.replace(continue_train=True, start_from="", given=given)
+
+
+def _check_alike(properties: Mapping[str, Any], remedy: str) -> None:
+    """Raise UserError, on all processes, naming a property in which a process differs from rank 0.
+
+    It names the first one, both of its values and the remedy.
+    """
+    everyones = ranks.gather_objects({name: str(value) for name, value in properties.items()})
+    for number, theirs in enumerate(everyones):
+        for name, value in everyones[0].items():
+            if theirs.get(name) != value:
+                raise ranks.everywhere(
+                    UserError(
+                        f"process {number} differs from process 0: {name} is {theirs.get(name)}, "
+                        f"not {value}; {remedy}"
+                    )
+                )
 
 
 def _versions() -> dict[str, str]:
