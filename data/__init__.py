@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from util.errors import UserError
-from util.frozen_options import script_of
+from util.options import script_of
 from util.plugins import find_plugin, plugin_names
 from util.video_files import is_video
 

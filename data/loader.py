@@ -12,8 +12,8 @@ from torch import Tensor
 
 from util import global_batch, ranks
 from util.errors import DataError, UnreadableImageError, UserError
-from util.frozen_options import script_of
 from util.memory import SHARED_MEMORY_IS_FULL
+from util.options import script_of
 from util.random_streams import permutation
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 
 from util.devices import choose_device
-from util.frozen_options import Options, script_of
+from util.options import Options, script_of
 from util.plugins import find_plugin, plugin_names
 
 from .base_model import BaseModel

@@ -16,8 +16,8 @@ from util.checkpoints.run_folder import run_folder
 from util.checkpoints.weights import epoch_label
 from util.devices import choose_device
 from util.errors import UserError
-from util.frozen_options import script_of
 from util.images import Visual
+from util.options import script_of
 
 from . import networks
 from .compute.attributes import declared

@@ -1,6 +1,6 @@
 """The door for scripts of 2017, whose `create_model` did what `setup` does, too."""
 
-from util.frozen_options import Options
+from util.options import Options
 
 from . import BaseModel
 from . import create_model as make_model

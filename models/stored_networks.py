@@ -21,7 +21,7 @@ from util.checkpoints.weights import (
     save_weights,
     weights_path,
 )
-from util.frozen_options import script_of
+from util.options import script_of
 
 from .compute.attributes import declared, image_pools, unlisted_networks
 from .compute.optimization import Optimization

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import data
 import models
 from util.errors import UsageError, UserError
-from util.frozen_options import Options
+from util.options import Options
 from util.plugins import add_flags
 
 from .flag_hints import near_flag, owner_hint

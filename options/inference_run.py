@@ -18,7 +18,7 @@ from util.checkpoints.run_folder import read_training_options, run_folder
 from util.checkpoints.weights import epoch_label, read_weights, weights_path
 from util.errors import UsageError, UserError
 from util.files import list_folder
-from util.frozen_options import Options
+from util.options import Options
 
 from .validation import validate
 

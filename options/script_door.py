@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from models.inference.translator import translators_around_test
-from util.frozen_options import Options
+from util.options import Options
 from util.run.script_run import ScriptRun, print_user_errors_in_one_line
 
 from .validation import validate

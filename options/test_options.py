@@ -3,7 +3,7 @@
 import argparse
 
 from util.errors import UsageError
-from util.frozen_options import Options
+from util.options import Options
 from util.results.folder import FORMATS
 
 from .base_options import BaseOptions

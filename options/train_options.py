@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.networks import GAN_MODES, LR_POLICIES
 from util.evaluation import METRICS
-from util.frozen_options import Options
+from util.options import Options
 
 from .base_options import BaseOptions, Parser, known_flags
 from .training_run import complete_training

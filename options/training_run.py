@@ -13,7 +13,7 @@ from util.checkpoints.weights import read_weights
 from util.devices import AUTO
 from util.errors import UsageError, UserError
 from util.files import list_folder
-from util.frozen_options import Options
+from util.options import Options
 
 from .inference_run import adopt_flags
 from .validation import validate

@@ -24,7 +24,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 
 from options.train_options import TrainOptions
-from util.frozen_options import Options
+from util.options import Options
 from util.sinks.background import Background
 from util.sinks.sink import ImageRecord, LossRecord, SampleRecord
 

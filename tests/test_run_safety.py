@@ -14,7 +14,7 @@ from conftest import ROOT, TINY
 
 from options.train_options import TrainOptions
 from util.errors import UserError
-from util.frozen_options import Options
+from util.options import Options
 from util.run.lock import RunLock
 
 FLAGS = [*TINY, "--no_html", "--num_threads", "0", "--n_epochs", "1", "--n_epochs_decay", "0"]

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from .files import make_folder
-from .frozen_options import script_of
 from .html import HTML
 from .images import save_image, tensor2im
+from .options import script_of
 from .sinks.sink import LossRecord
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 
 from . import ranks
 from .checkpoints.run_folder import run_folder
-from .frozen_options import script_of
 from .images import Visual
+from .options import script_of
 from .script_calls import ScriptCalls, save_images
 from .sinks.background import Background
 from .sinks.curves import Curves, MetricCurves

@@ -7,7 +7,7 @@ from typing import Any
 
 from util import ranks
 from util.errors import UnreadableImageError
-from util.frozen_options import Options
+from util.options import Options
 from util.random_streams import global_streams
 
 from ..base_dataset import BaseDataset

@@ -15,8 +15,8 @@ from data.single_dataset import SingleDataset
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
 from util.errors import UsageError, UserError
-from util.frozen_options import Options
 from util.images import save_image, tensor2im
+from util.options import Options
 
 Make = Callable[..., Options]
 

@@ -8,7 +8,7 @@ import torch
 
 from data import create_dataset
 from util.errors import UserError
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 

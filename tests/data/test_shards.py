@@ -22,7 +22,7 @@ from data.shards_dataset import ShardsDataset
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import DataError, UsageError, UserError
-from util.frozen_options import Options
+from util.options import Options
 
 optional_package("webdataset")
 Make = Callable[..., Options]

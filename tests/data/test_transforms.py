@@ -23,8 +23,8 @@ from data.image_folder import ImageFolder, default_loader, read_image
 from data.transforms import PREPROCESS, CropFlip, load_tensor
 from options.test_options import TestOptions
 from util.errors import UserError
-from util.frozen_options import Options
 from util.images import to_float_tensor
+from util.options import Options
 
 Make = Callable[..., Options]
 CASES = load("transforms")

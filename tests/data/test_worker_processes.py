@@ -15,8 +15,8 @@ from data.colorization_dataset import ColorizationDataset
 from data.loader import CustomDatasetDataLoader, _collate_packed, _Loaded
 from data.packing import Packed
 from util.errors import DataError
-from util.frozen_options import Options
 from util.memory import SHARED_MEMORY_IS_FULL
+from util.options import Options
 
 Make = Callable[..., Options]
 DATA_SETS = ("unaligned", "aligned", "single", "colorization", "template")

@@ -13,7 +13,7 @@ from models import create_model, find_model_using_name, get_option_setter, model
 from models.base_model import BaseModel
 from models.cycle_gan_model import CycleGANModel
 from util.errors import UsageError, UserError
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 NAMES = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]

@@ -31,7 +31,7 @@ def golden_input(case: dict[str, Any], step: int) -> dict[str, Any]:
     return {"A": images[0], "B": images[1], "A_paths": ["a"], "B_paths": ["b"]}
 
 
-def train_in_half_precision(case: dict[str, Any], precision: str) -> None:
+def assert_close_in_half_precision(case: dict[str, Any], precision: str) -> None:
     """Train three steps and compare the losses.
 
     In the first step they are within 8 epsilons, as means of many values whose rounding errors
@@ -53,7 +53,7 @@ def train_in_half_precision(case: dict[str, Any], precision: str) -> None:
             assert float(got) == pytest.approx(value, rel=relative), (step, loss)
 
 
-def train_in_float64(case: dict[str, Any], *words: str) -> None:
+def assert_golden_steps(case: dict[str, Any], *words: str) -> None:
     """Train all steps and compare losses to 1e-8, then weights and running variances to 1e-7.
 
     Running variances depend on the order in which batches went through a network.
@@ -78,18 +78,20 @@ def train_in_float64(case: dict[str, Any], *words: str) -> None:
 @pytest.mark.parametrize("words", [(), ("--separate_passes",), ("--grad_checkpoint",)], ids=str)
 @pytest.mark.parametrize("name", CASES)
 def test_losses_and_weights_of_every_step(name: str, words: tuple[str, ...]) -> None:
-    train_in_float64(CASES[name], *words)
+    assert_golden_steps(CASES[name], *words)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", CASES)
 def test_losses_in_half_precision_are_close(name: str, precision: str) -> None:
-    train_in_half_precision(CASES[name], precision)
+    assert_close_in_half_precision(CASES[name], precision)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 @pytest.mark.parametrize("name", [next(iter(CASES))])
 def test_compiled_steps(name: str) -> None:
-    train_in_float64(CASES[name], "--compile")
-    train_in_half_precision({**CASES[name], "argv": [*CASES[name]["argv"], "--compile"]}, "bf16")
+    assert_golden_steps(CASES[name], "--compile")
+    assert_close_in_half_precision(
+        {**CASES[name], "argv": [*CASES[name]["argv"], "--compile"]}, "bf16"
+    )

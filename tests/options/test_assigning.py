@@ -20,7 +20,7 @@ from models import create_model
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import UsageError, UserError
-from util.frozen_options import Options
+from util.options import Options
 from util.util import init_ddp
 
 BASE = ["--dataroot", "x"]

@@ -13,8 +13,8 @@ from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from options.training_run import complete_training
 from util.checkpoints.run_folder import options_text, read_training_options
-from util.frozen_options import Options
 from util.old_names import RENAMED, SWITCHES
+from util.options import Options
 
 BASE = ["--dataroot", "nowhere"]
 Make = Callable[..., Options]

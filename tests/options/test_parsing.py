@@ -22,7 +22,7 @@ from util.checkpoints.run_folder import (
     run_folder,
     store_options,
 )
-from util.frozen_options import Options
+from util.options import Options
 
 BASE = ["--dataroot", "nowhere"]
 
@@ -158,7 +158,8 @@ def test_a_mistake_is_one_line_that_names_the_flag(words: list[str], message: st
     ],
 )
 def test_sizes_that_may_fit_are_accepted(words: list[str]) -> None:
-    TrainOptions().parse([*BASE, *words])
+    opt = TrainOptions().parse([*BASE, *words])
+    assert {name.removeprefix("--") for name in words[::2]} <= opt.given
 
 
 @pytest.mark.parametrize("crop", [24, 28, 32, 64])

@@ -17,7 +17,7 @@ from util import devices
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
 from util.devices import choose_device
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 

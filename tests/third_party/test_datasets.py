@@ -27,7 +27,7 @@ from data.inference.fixed_samples import fixed_samples
 from options.train_options import TrainOptions
 from util.checkpoints.training_state import read_state
 from util.errors import UserError
-from util.frozen_options import Options
+from util.options import Options
 from util.run.health import Health
 from util.run.session import run_program
 

@@ -9,8 +9,8 @@ import torch
 from util import devices
 from util.devices import choose_device, fast_precision, gpu_problem, pick_device
 from util.errors import UserError
-from util.frozen_options import Options
 from util.nvidia import Driver, Gpu, install_command
+from util.options import Options
 
 H100, V100, GTX_1080 = Gpu("H100", (9, 0)), Gpu("V100", (7, 0)), Gpu("GTX 1080", (6, 1))
 RTX_5090, K80 = Gpu("RTX 5090", (12, 0)), Gpu("K80", (3, 7))

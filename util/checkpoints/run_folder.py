@@ -11,8 +11,8 @@ from typing import Any
 from .. import ranks
 from ..errors import UserError
 from ..files import remove_half_written, replace_file, write_text_atomically
-from ..frozen_options import Options
 from ..old_names import with_current_names
+from ..options import Options
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import read_state, state_path
 from ..errors import UserError
-from ..frozen_options import Options
+from ..options import Options
 from ..threads import cpu_cores
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from ..checkpoints.run_folder import claim_run_folder, run_folder, store_options
 from ..checkpoints.training_state import read_state, state_path
 from ..devices import choose_device
 from ..errors import UserError
-from ..frozen_options import Options
+from ..options import Options
 from .health import Health
 from .launch import complete_on_main
 from .lock import RunLock

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from .. import ranks
 from ..devices import choose_device
 from ..errors import UsageError, UserError
-from ..frozen_options import Options
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
+from ..options import Options
 from ..random_streams import draw_seed
 from .launch import complete_on_main, join
 

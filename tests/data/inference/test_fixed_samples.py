@@ -9,7 +9,7 @@ import pytest
 
 from data import create_dataset
 from data.inference.fixed_samples import fixed_samples
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 

@@ -20,7 +20,7 @@ from data.reading import image_reader
 from data.reading.disk_cache import DiskCache, disk_cache
 from data.reading.image_reader import ImageReader
 from data.reading.ram_cache import NamedBlock, RamCache
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 KINDS = ["ram", "disk"]

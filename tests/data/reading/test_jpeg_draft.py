@@ -15,8 +15,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from data.reading import jpeg_draft
 from data.reading.image_reader import ImageReader
 from data.unaligned_dataset import UnalignedDataset
-from util.frozen_options import Options
 from util.images import Uint8Image
+from util.options import Options
 
 Make = Callable[..., Options]
 

@@ -23,7 +23,7 @@ from data.transforms import draw_crop_flip
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
 from util.errors import DataError, UnreadableImageError, UserError
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 FORTY = ("--max_bad_images", "0.4")

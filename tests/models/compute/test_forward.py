@@ -17,7 +17,7 @@ from models.compute.forward import ForwardPass, processes_images_independently
 from models.networks import define_D, define_G
 from models.parts import layers
 from models.parts.layers import ReflectionPad2d
-from util.frozen_options import Options
+from util.options import Options
 from util.run.health import Health
 from util.run.progress import Progress
 

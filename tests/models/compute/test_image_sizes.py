@@ -11,7 +11,7 @@ from models import create_model
 from models.compute.image_sizes import check_sizes
 from models.parts.discriminators import patch_map_size, smallest_image
 from util.errors import DataError
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 

@@ -13,7 +13,7 @@ from models.base_model import BaseModel
 from models.compute import precision
 from models.compute.optimization import Optimization
 from util.errors import UserError
-from util.frozen_options import Options
+from util.options import Options
 
 Make = Callable[..., Options]
 KEYS = {"networks", "optimizers", "descent", "plateaus", "pools", "observed", "best_metric"}

@@ -14,7 +14,7 @@ from data import create_dataset
 from data.inference.fixed_samples import fixed_samples
 from models import create_model, current_generators
 from options.train_options import TrainOptions
-from util.frozen_options import Options
+from util.options import Options
 from util.sinks.samples import translate_samples
 
 FLAGS = "--netG resnet_6blocks --ngf 4 --ndf 4 --load_size 36 --crop_size 32 --gpu_ids -1 --seed 1"
