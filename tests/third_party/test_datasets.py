@@ -173,6 +173,7 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="os.kill")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_run_with_choices_from_all_global_streams_resumes_bit_for_bit(
     workers: str, pictures: Path, plug_in: Any, monkeypatch: pytest.MonkeyPatch
