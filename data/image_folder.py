@@ -13,7 +13,7 @@ from typing import Any
 import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
-from util import ranks
+from util import sharing
 from util.errors import UnreadableImageError, UserError
 from util.images import upright_rgb
 
@@ -77,7 +77,7 @@ def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> 
     """
     folder = Path(folder)
     if _together:
-        of_machine = ranks.on_each_machine(lambda: (folder, _listed(folder, max_dataset_size)))
+        of_machine = sharing.on_each_machine(lambda: (folder, _listed(folder, max_dataset_size)))
         if of_machine[0] == folder:
             return of_machine[1]
     return _listed(folder, max_dataset_size)

@@ -6,7 +6,7 @@ Small messages between the processors go through Gloo, tensors on GPUs through N
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -175,44 +175,16 @@ def from_main(content: T) -> T:
     return contents[0]
 
 
-def on_main(function: Callable[[], T]) -> T:
-    """Call a function on rank 0 alone, and return its result, or raise its UserError, on all."""
-    if _here.world == 1:
-        return function()
-    result: Any = None
-    error: UserError | None = None
-    if is_main():
-        try:
-            result = function()
-        except UserError as raised:
-            error = raised
-    result, error = from_main((result, error))
-    if error is not None:
-        error.everywhere = True
-        raise error
-    return result
+def is_first_here() -> bool:
+    """Return whether this is the first process of its machine."""
+    return _here.rank == _here.first_here
 
 
-def on_each_machine(function: Callable[[], T]) -> T:
-    """Call a function on one process of each machine; return its result on all processes there.
-
-    The UserError of any is raised on all.
-    """
-    if _here.world == 1:
-        return function()
-    result: Any = None
-    error: UserError | None = None
-    if _here.rank == _here.first_here:
-        try:
-            result = function()
-        except UserError as raised:
-            error = raised
-    errors = [error for error in gather_objects(error) if error is not None]
-    if errors:
-        raise everywhere(errors[0])
+def from_first_here(content: T) -> T:
+    """Return the object that the first process of this machine passes."""
     if _here.machine is None:
-        return result
-    contents = [result]
+        return content
+    contents = [content]
     with _reported():
         dist.broadcast_object_list(contents, _here.first_here, group=_here.machine)
     return contents[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import ranks
+from .. import sharing
 from ..errors import UserError
 from ..files import remove_half_written, replace_file, write_text_atomically
 from ..old_names import with_current_names
@@ -65,7 +65,7 @@ def claim_run_folder(opt: Options, defaults: Mapping[str, Any], resumes: bool) -
     `<name>.1`, `<name>.2`, ... Raises UserError as `check_run_folder` does, and where the older run
     cannot be moved. Of several processes rank 0 does it.
     """
-    ranks.on_main(lambda: _claim(opt, defaults, resumes))
+    sharing.on_main(lambda: _claim(opt, defaults, resumes))
 
 
 def _claim(opt: Options, defaults: Mapping[str, Any], resumes: bool) -> None:

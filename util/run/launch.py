@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .. import ranks
+from .. import ranks, sharing
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import read_state, state_path
 from ..errors import UserError
@@ -95,7 +95,7 @@ def complete_on_main(opt: Options, complete: Callable[[Options], Options]) -> Op
     from the state that it has stored.
     """
     own = OF_PROCESS + tuple(name for name in OF_MACHINE if name in opt.given)
-    completed = ranks.on_main(lambda: complete(_resuming(opt)))
+    completed = sharing.on_main(lambda: complete(_resuming(opt)))
     if ranks.is_main():
         return completed
     return completed.replace(**{name: getattr(opt, name) for name in own})

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from .. import ranks
+from .. import sharing
 from ..errors import UserError
 from ..files import make_folder
 
@@ -42,7 +42,7 @@ class RunLock:
         self._made_folder = False
 
     def __enter__(self) -> "RunLock":
-        ranks.on_main(self._enter)
+        sharing.on_main(self._enter)
         return self
 
     def _enter(self) -> None:

@@ -86,13 +86,8 @@ class Progress:
 
     def epochs(self) -> Iterator[int]:
         """Yield the current epoch and those after it; `end_epoch` is called at the end of each."""
-        while self.epoch <= self._agreed_last_epoch():
+        while self.epoch <= self.last_epoch:
             yield self.epoch
-
-    def _agreed_last_epoch(self) -> int:
-        """Return the last epoch, which --patience may have changed on rank 0."""
-        self.last_epoch = ranks.from_main(self.last_epoch)
-        return self.last_epoch
 
     def end_epoch(self) -> None:
         """Advance to the beginning of the next epoch."""

@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from .. import ranks
+from .. import sharing
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
@@ -67,7 +67,7 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
     if opt.resume != "state":
         return False
     path = state_path(run_folder(opt))
-    state = ranks.on_main(lambda: read_state(path))
+    state = sharing.on_main(lambda: read_state(path))
     stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
     if stored != now:
         raise UserError(

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
-from .. import ranks
+from .. import ranks, sharing
 from ..checkpoints.run_folder import claim_run_folder, run_folder, store_options
 from ..checkpoints.training_state import read_state, state_path
 from ..devices import choose_device
@@ -117,7 +117,7 @@ class ScriptRun:
         if opt.resume != "state" or "epoch_count" in opt.given:
             return opt.epoch_count
         path = state_path(run_folder(opt))
-        return ranks.on_main(lambda: read_state(path, mmap=True)["progress"]["epoch"])
+        return sharing.on_main(lambda: read_state(path, mmap=True)["progress"]["epoch"])
 
     def made_loader(self, loader: Any) -> None:
         """Take the first data loader of a training as the one whose images are counted."""
@@ -137,7 +137,7 @@ class ScriptRun:
         self._take_lock()
         if self.loader is None and self.opt.resume == "state":
             path = state_path(run_folder(self.opt))
-            model.load_training_state(ranks.on_main(lambda: read_state(path))["model"])
+            model.load_training_state(sharing.on_main(lambda: read_state(path))["model"])
         self._begin_counting()
 
     def _begin_counting(self) -> None:
