@@ -22,7 +22,6 @@ from util.checkpoints.run_folder import read_training_options
 from util.errors import UsageError
 from util.evaluation import METRICS, Figure
 from util.evaluation.epochs_page import EpochsPage, Side
-from util.evaluation.evaluation import own_random_streams
 from util.evaluation.figures import check_metrics, in_order
 from util.evaluation.translated import Translated
 from util.run.session import run_program, start_logging
@@ -115,9 +114,9 @@ def add_translations(
     for epoch in tqdm(epochs, unit=" epochs", disable=None):
         nets = {way.forward: generator(args, folder, epoch, way.forward, device) for way in ways}
         for way, images, side in zip(ways, shown, page.sides, strict=True):
-            with own_random_streams(args.seed):
-                for place, (_, levels) in enumerate(Translated(images, nets[way.forward])):
-                    page.add(side, epoch, place, levels.transpose(1, 2, 0))
+            translated = Translated(images, nets[way.forward], seed=args.seed)
+            for place, levels in enumerate(translated.values()):
+                page.add(side, epoch, place, levels.transpose(1, 2, 0))
             side.figures[epoch] = stored.get(side.key, {}).get(epoch, {})
             if tools is not None:
                 backward = None if way.backward is None else nets[way.backward]

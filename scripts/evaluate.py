@@ -3,7 +3,8 @@
 Translates the held-out images of a run with each of the epochs and compares them with real ones:
 FID, KID, precision, recall; with the true answers where file names are shared; and the cycle and
 identity errors of CycleGAN. Or, with folders: --real DIR --fake DIR [--input DIR].
-docs/evaluation.md says what the figures mean.
+docs/evaluation.md says what the figures mean. Several processes (torchrun, or --gpu_ids 0,1) share
+the images out, with the same figures.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from run_directions import (
 
 from data.inference.held_out import image_set, reader
 from options.base_options import parse_gpu_ids
+from util import ranks, sharing
 from util.devices import pick_device
 from util.errors import UsageError, UserError
 from util.evaluation import (
@@ -46,6 +48,7 @@ from util.evaluation.figures import check_metrics
 from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
 from util.evaluation.translated import Translate
 from util.files import write_text_atomically
+from util.run.launch import check_alike, hash_of_names, join_others
 from util.run.session import run_program, start_logging
 
 log = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ class Measuring:
 
     def of_sets(self, real: ImageSet, fake: ImageSet) -> Figures:
         """Figures of images that are there."""
-        return evaluate_pairs(real, fake.items(), self.extractor, self.metrics, **self._more)
+        return evaluate_pairs(real, fake, self.extractor, self.metrics, **self._more)
 
     def of_direction(
         self, way: Direction, forward: Translate, backward: Translate | None
@@ -85,7 +88,26 @@ def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     with console_for(args.json):
         start_logging()
+        join(args)
         comparisons = (of_run if args.name else of_folders)(args)
+    sharing.on_main(lambda: show(comparisons, args))
+    return 0
+
+
+def join(args: argparse.Namespace) -> None:
+    """Join the other processes, if any; --gpu_ids becomes the GPU of this one."""
+    gpus = argparse.Namespace(gpu_ids=parse_gpu_ids(args.gpu_ids or "0"))
+    own = join_others(gpus, args.gpu_ids is not None)
+    if ranks.is_launched_here():
+        flags = {f"--{name}": value for name, value in vars(args).items() if name != "gpu_ids"}
+        check_alike(flags, "give all processes the same command line")
+    if ranks.is_launched_here() and torch.cuda.is_available():
+        args.gpu_ids = ",".join(map(str, own)) or "-1"
+
+
+def show(comparisons: list[Comparison], args: argparse.Namespace) -> None:
+    """Print the table, write the JSON."""
+    with console_for(args.json):
         for comparison in comparisons:
             print(f"\n{table(comparison)}")
             print_correlations(comparison, args.correlate)
@@ -95,7 +117,6 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.write(text)
         else:
             write_text_atomically(Path(args.json), text)
-    return 0
 
 
 def print_correlations(comparison: Comparison, metric: str | None) -> None:
@@ -180,6 +201,12 @@ def chosen_device(args: argparse.Namespace) -> torch.device:
     return pick_device(parse_gpu_ids(args.gpu_ids or "0"), args.gpu_ids is not None)
 
 
+def check_same_images(*sets: ImageSet) -> None:
+    """Raise UserError where processes on several machines see other images."""
+    names = [name for images in sets for name in images]
+    check_alike(hash_of_names(len(names), names), "all machines need the same images")
+
+
 def of_folders(args: argparse.Namespace) -> list[Comparison]:
     """The images of --fake against those of --real."""
     read, how = reader(args.load_size)
@@ -187,9 +214,13 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     def images(folder: Path, flag: str, label: str = "") -> ImageSet:
         return image_set(folder, flag, read, how, label).limited(args.max, args.seed)
 
-    real, fake = images(args.real, "--real"), images(args.fake, "--fake", args.label)
-    inputs = images(args.input, "--input") if args.input else None
-    tools = measuring(args)
+    def sets() -> tuple[ImageSet, ImageSet, ImageSet | None]:
+        inputs = images(args.input, "--input") if args.input else None
+        return images(args.real, "--real"), images(args.fake, "--fake", args.label), inputs
+
+    real, fake, inputs = sharing.on_all(sets)
+    check_same_images(real, fake)
+    tools = sharing.on_all(lambda: measuring(args))
     title = f"{len(fake)} images of {args.fake}, against {len(real)} images of {args.real}"
     comparison = Comparison(title, how)
     if inputs is not None:
@@ -204,24 +235,32 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
 
 def of_run(args: argparse.Namespace) -> list[Comparison]:
     """Every direction of a run, with every epoch that was asked for."""
-    folder = run_folder_of(args)
-    epochs = chosen_epochs(folder, args.epoch)
-    ways = directions(args, folder, generators(folder, epochs))
-    device = chosen_device(args)
-    tools = measuring(args, device)
+    folder = sharing.on_all(lambda: run_folder_of(args))
+    epochs = sharing.on_all(lambda: chosen_epochs(folder, args.epoch))
+    ways = sharing.on_all(lambda: directions(args, folder, generators(folder, epochs)))
+    check_same_images(*(images for way in ways for images in (way.inputs, way.real)))
+    device = sharing.on_all(lambda: chosen_device(args))
+    tools = sharing.on_all(lambda: measuring(args, device))
     found = [Comparison(way.title, way.inputs.how.split(",")[0]) for way in ways]
     for way, comparison in zip(ways, found, strict=True):
         comparison.figures[UNTRANSLATED] = tools.of_sets(way.real, way.inputs)
     for epoch in epochs:
         log.info("epoch %s: translating %d images", epoch, sum(len(way.inputs) for way in ways))
-        nets = {
-            suffix: generator(args, folder, epoch, suffix, device)
-            for suffix in {way.forward for way in ways}
-        }
+        nets = sharing.on_all(lambda epoch=epoch: stored(args, folder, epoch, ways, device))
         for way, comparison in zip(ways, found, strict=True):
             backward = None if way.backward is None else nets[way.backward]
             comparison.figures[epoch] = tools.of_direction(way, nets[way.forward], backward)
     return found
+
+
+def stored(
+    args: argparse.Namespace, folder: Path, epoch: str, ways: list[Direction], device: torch.device
+) -> dict[str, Translate]:
+    """The generators of an epoch by their suffixes."""
+    return {
+        suffix: generator(args, folder, epoch, suffix, device)
+        for suffix in {way.forward for way in ways}
+    }
 
 
 if __name__ == "__main__":

@@ -45,8 +45,12 @@ def permutation(n: int, seed: int, *key: int | str) -> list[int]:
 
 
 @contextmanager
-def own_random_streams(seed: int) -> Iterator[None]:
-    """Random streams that begin at `seed`; those of the caller are as they were afterwards."""
+def own_random_streams(seed: int, *key: int | str) -> Iterator[None]:
+    """Random streams that begin at `seed`, with a `key` at what both of them give.
+
+    Those of the caller are as they were afterwards.
+    """
+    seed = stream(seed, *key).getrandbits(63) if key else seed
     python, numpy = random.getstate(), np.random.get_state()
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()

@@ -19,7 +19,10 @@ def on_main(function: Callable[[], T]) -> T:
     """Call a function on rank 0 alone, and return its result, or raise its error, on all."""
     if ranks.world() == 1:
         return function()
-    result, error = _tried(function) if ranks.is_main() else (None, None)
+    result: Any = None
+    error: Exception | None = None
+    if ranks.is_main():
+        result, error = _tried(function)
     result, told = ranks.from_main((result, _told(error)))
     _raise_first(error, [told])
     return result
@@ -32,7 +35,10 @@ def on_each_machine(function: Callable[[], T]) -> T:
     """
     if ranks.world() == 1:
         return function()
-    result, error = _tried(function) if ranks.is_first_here() else (None, None)
+    result: Any = None
+    error: Exception | None = None
+    if ranks.is_first_here():
+        result, error = _tried(function)
     _raise_first(error, ranks.gather_objects(_told(error)))
     return ranks.from_first_here(result)
 

@@ -38,11 +38,13 @@ class SyncBatchNorm(nn.SyncBatchNorm):
     """Batch norm over the images of all processes, (N, C, H, W) -> (N, C, H, W), on CPUs too.
 
     On GPUs it is PyTorch's. On CPUs, where PyTorch has none, sums are exchanged; an image that only
-    fills the last batch of an epoch does not count.
+    fills the last batch of an epoch does not count. Inference has the statistics of its own images.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
+        if self.training and torch.is_inference_mode_enabled():  # where each has its own images
+            return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
         if input.device.type != "cpu" or not self.training or ranks.world() == 1:
             return super().forward(input)
         counts = float(global_batch.has_images())

@@ -126,6 +126,17 @@ class Job:
         }
 
 
+class Program(Job):
+    """A script on a number of processes, with its own command line."""
+
+    def __init__(self, where: Path, script: Path) -> None:
+        super().__init__(where, where)
+        self.environment["RANK_SCRIPT"] = str(script)
+
+    def argv(self, *words: str) -> list[str]:
+        return list(words)
+
+
 def assert_close(one: Job, other: Job, tolerance: float = 1e-8) -> None:
     ours, theirs = one.losses(), other.losses()
     assert ours.keys() == theirs.keys()

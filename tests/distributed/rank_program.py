@@ -137,6 +137,7 @@ def main() -> int:
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
     models.__path__.extend(os.environ.get("RANK_MODELS", "").split())
     if "RANK_SCRIPT" in os.environ:
+        sys.path.insert(0, str(Path(os.environ["RANK_SCRIPT"]).parent))
         runpy.run_path(os.environ["RANK_SCRIPT"], run_name="__main__")
         return 0
     return run_program(train.main)

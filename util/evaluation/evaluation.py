@@ -4,13 +4,15 @@ Legend: levels are (3, H, W) uint8; a set of images is a mapping from names to l
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from util import sharing
 from util.errors import UserError
 from util.images import Uint8Image
 from util.random_streams import own_random_streams
@@ -20,9 +22,11 @@ from .feature_cache import FeatureCache
 from .feature_distances import FEWEST, feature_distance
 from .figures import METRICS, Figure, check_metrics, title
 from .pair_distances import OF_LEVELS, PROTOCOLS, lpips_like, of_size
-from .translated import Translate, Translated, identity_errors
+from .translated import Translate, Translated, identity_error
 
 log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 
 def evaluate_direction(
@@ -39,98 +43,111 @@ def evaluate_direction(
     """Figures of the generator `forward` by their titles: `inputs` translated against `real`.
 
     `backward`, the generator of the other direction, adds the cycle error and the identity error.
-    What the generators draw (dropout) depends on `seed` alone, and no random stream of the caller
-    moves. The caller sets the mode of the networks. See `evaluate_pairs` for the rest.
+    What the generators draw (dropout) depends on `seed` and the names alone, and no random stream
+    of the caller moves. The caller sets the mode of the networks. See `evaluate_pairs` for the
+    rest.
     """
     wanted = check_metrics(metrics)
-    with own_random_streams(seed):
-        way_back = backward if "cycle" in wanted else None
-        translated = Translated(inputs, forward, way_back)
-        figures = evaluate_pairs(real, translated, extractor, wanted, seed=seed, cache=cache)
-        if way_back is not None:
-            errors = translated.cycle_errors
-            figures |= _errors("cycle", errors, "there and back against the input")
-        if backward is not None and "identity" in wanted:
-            errors = identity_errors(real, forward)
-            figures |= _errors("identity", errors, "images of the target against themselves")
+    way_back = backward if "cycle" in wanted else None
+    translated = Translated(inputs, forward, way_back, seed)
+    figures = evaluate_pairs(real, translated, extractor, wanted, seed=seed, cache=cache)
+    if way_back is not None:
+        errors = sharing.merged(translated.cycle_errors)
+        figures |= _errors("cycle", errors, "there and back against the input")
+    if backward is not None and "identity" in wanted:
+        errors = _of_each(real, lambda name: identity_error(name, real[name], forward, seed))
+        figures |= _errors("identity", errors, "images of the target against themselves")
     return figures
 
 
 def evaluate_pairs(
     real: Mapping[str, Uint8Image],
-    fake: Iterable[tuple[str, Uint8Image]],
+    fake: Mapping[str, Uint8Image],
     extractor: Extractor | None,
     metrics: Sequence[str] = tuple(METRICS),
     *,
     seed: int = 0,
     cache: FeatureCache | None = None,
 ) -> dict[str, Figure]:
-    """Figures by their titles: images (name, levels), taken one by one, against real ones.
+    """Figures by their titles: images by name, each asked for once, against real ones.
 
     Images that share a name with a real one are compared with it too. Figures for which there are
     no pairs or too few images are left out, the latter with a warning. `extractor` may be None
     where no metric of features is wanted. The result depends on images, names, extractor, metrics
-    and `seed`, not on the order of `fake`; no random stream of the caller moves. Raises UserError
+    and `seed` alone; no random stream of the caller moves. Several processes, which all call it
+    with the same images, look at a share of them each and get the same figures. Raises UserError
     where `fake` or `real` is empty.
     """
     wanted = check_metrics(metrics)
+    if not fake or not real:
+        raise UserError("there is nothing to compare: one of the two sets holds no image")
+    of_sets = [m for m in wanted if METRICS[m].of_features and not METRICS[m].of_pairs]
     with own_random_streams(seed):
-        seen = _look_at(fake, real, extractor, wanted)
-        if not seen.names or not real:
-            raise UserError("there is nothing to compare: one of the two sets holds no image")
-        figures: dict[str, Figure] = {}
-        for metric in wanted:
-            if METRICS[metric].of_pairs:
-                figures |= _of_pairs(metric, seen.pairs.get(metric, {}), extractor)
-        if extractor is not None and seen.features:
-            fake_features = torch.stack([seen.features[name] for name in seen.names])
-            real_features = (cache or FeatureCache()).features(real, extractor)
-            for metric in wanted:
-                if METRICS[metric].of_features and not METRICS[metric].of_pairs:
-                    figures |= _of_features(metric, fake_features, real_features, extractor, seed)
-    return {key: figures[key] for key in sorted(figures, key=lambda key: _place(figures[key]))}
+        looks = _of_each(fake, lambda name: _look_at(name, fake, real, extractor, wanted))
+        features: tuple[Tensor, Tensor] | None = None
+        if extractor is not None and of_sets:
+            own = [look.features for look in looks.values() if look.features is not None]
+            features = torch.stack(own), (cache or FeatureCache()).features(real, extractor)
+        return sharing.on_main(lambda: _figures(looks, features, extractor, wanted, seed))
 
 
-@dataclass
-class _Seen:
-    """What is noted of the images that were looked at, by their names."""
+@dataclass(frozen=True)
+class _Look:
+    """What is noted of an image that was looked at."""
 
-    features: dict[str, Tensor] = field(default_factory=dict)
-    pairs: dict[str, dict[str, float]] = field(default_factory=dict)
-    all: set[str] = field(default_factory=set)
+    features: Tensor | None
+    pairs: dict[str, float]
+    """By the metric; empty without a real image of its name."""
 
-    @property
-    def names(self) -> list[str]:
-        return sorted(self.all)
+
+def _of_each(names: Iterable[str], function: Callable[[str], Value]) -> dict[str, Value]:
+    """Return what a function finds for each name, sorted, of which each process does a share."""
+    own = sharing.share(sorted(names))
+    found = sharing.merged(sharing.on_all(lambda: {name: function(name) for name in own}))
+    return {name: found[name] for name in sorted(found)}
 
 
 def _look_at(
-    fake: Iterable[tuple[str, Uint8Image]],
+    name: str,
+    fake: Mapping[str, Uint8Image],
     real: Mapping[str, Uint8Image],
     extractor: Extractor | None,
     wanted: Sequence[str],
-) -> _Seen:
-    seen = _Seen()
-    of_features = any(METRICS[metric].of_features for metric in wanted)
+) -> _Look:
     of_pairs = [metric for metric in wanted if METRICS[metric].of_pairs]
-    for name, levels in fake:
-        seen.all.add(name)
-        maps: list[Tensor] = []
-        if of_features and extractor is not None:
-            seen.features[name], maps = extractor(levels)
-        if name not in real or not of_pairs:
-            continue
+    levels = fake[name]
+    features: Tensor | None = None
+    maps: list[Tensor] = []
+    if extractor is not None and any(METRICS[metric].of_features for metric in wanted):
+        features, maps = extractor(levels)
+    pairs: dict[str, float] = {}
+    if name in real and of_pairs:
         true = real[name]
         same_size = of_size(levels, (true.shape[1], true.shape[2]))
         for metric in of_pairs:
             if metric in OF_LEVELS:
-                value = OF_LEVELS[metric](same_size, true)
+                pairs[metric] = OF_LEVELS[metric](same_size, true)
             elif extractor is not None and extractor.has_maps:
-                value = lpips_like(maps, extractor(true)[1])
-            else:
-                continue
-            seen.pairs.setdefault(metric, {})[name] = value
-    return seen
+                pairs[metric] = lpips_like(maps, extractor(true)[1])
+    return _Look(features, pairs)
+
+
+def _figures(
+    looks: Mapping[str, _Look],
+    features: tuple[Tensor, Tensor] | None,
+    extractor: Extractor | None,
+    wanted: Sequence[str],
+    seed: int,
+) -> dict[str, Figure]:
+    """Return the figures, in the order of METRICS; `features` are those of translations, real."""
+    figures: dict[str, Figure] = {}
+    for metric in wanted:
+        if METRICS[metric].of_pairs:
+            values = {name: x.pairs[metric] for name, x in looks.items() if metric in x.pairs}
+            figures |= _of_pairs(metric, values, extractor)
+        elif METRICS[metric].of_features and features is not None and extractor is not None:
+            figures |= _of_features(metric, *features, extractor, seed)
+    return figures
 
 
 def _of_pairs(
@@ -171,7 +188,3 @@ def _errors(metric: str, errors: Mapping[str, float], what: str) -> dict[str, Fi
 def _mean(values: Mapping[str, float]) -> float:
     """In the order of the names, so that the last bit does not depend on another order."""
     return float(np.mean([values[name] for name in sorted(values)]))
-
-
-def _place(figure: Figure) -> int:
-    return list(METRICS).index(figure.metric)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from util import ranks, sharing
 from util.errors import UserError
 from util.files import make_folder, write_atomically
 from util.images import Uint8Image
@@ -30,15 +31,18 @@ class FeatureCache:
         self._there: dict[str, Tensor] = {}
 
     def features(self, images: Mapping[str, Uint8Image], extractor: Extractor) -> Tensor:
-        """(N, F) float32 of all images, in the order of their names."""
+        """(N, F) float32 of all images, in the order of their names.
+
+        Several processes compute a share each; rank 0 reads and writes the files.
+        """
         if not isinstance(images, ImageSet):
-            return extractor.features(images[name] for name in sorted(images))
-        key = _key(images, extractor)
+            return _computed(images, extractor)
+        key = sharing.on_main(lambda: _key(images, extractor))
         if key not in self._there:
-            found = self._load(key, len(images))
+            found = sharing.on_main(lambda: self._load(key, len(images)))
             if found is None:
-                found = extractor.features(images[name] for name in images)
-                self._save(key, found)
+                found = computed = _computed(images, extractor)
+                sharing.on_main(lambda: self._save(key, computed))
             self._there[key] = found
         return self._there[key]
 
@@ -65,6 +69,17 @@ class FeatureCache:
             write_atomically(path, lambda file: np.save(file, features.numpy()))
         except UserError as error:
             log.warning("features are computed anew each time: %s", error)
+
+
+def _computed(images: Mapping[str, Uint8Image], extractor: Extractor) -> Tensor:
+    names = sorted(images)
+    if ranks.world() == 1:
+        return extractor.features(images[name] for name in names)
+    own = sharing.share(names)
+    # copies: a row of a larger tensor would be sent with all of it
+    rows = sharing.on_all(lambda: {name: extractor(images[name])[0].clone() for name in own})
+    found = sharing.merged(rows)
+    return torch.stack([found[name] for name in names])
 
 
 def _key(images: ImageSet, extractor: Extractor) -> str:

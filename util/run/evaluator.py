@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import ranks
+from .. import ranks, sharing
 from ..checkpoints.best import BestEpoch, write_best
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.weights import save_weights, weights_path
@@ -26,6 +26,7 @@ from ..evaluation.figures import in_order, is_better
 from ..evaluation.report import number
 from ..evaluation.translated import Translate
 from ..sinks.sink import MetricsRecord
+from .launch import SAME_IMAGES, check_alike, hash_of_names
 from .progress import Position, Progress
 
 log = logging.getLogger(__name__)
@@ -70,21 +71,21 @@ class Evaluator:
         self.waited = 0
         """Evaluations since a direction has improved."""
         self._began, self._seconds = time.perf_counter(), 0.0
-        if opt.eval_freq == 0 or not ranks.is_main():
+        if opt.eval_freq == 0:
             return
         suffixes = [name[1:] for name in EVALUATED if name in model.model_names]
         if not suffixes:
             raise UserError(
                 f"--eval_freq: --model {opt.model} has none of the networks {', '.join(EVALUATED)}"
             )
-        self.directions = directions(
-            vars(opt),
-            suffixes,
-            most=opt.eval_max,
-            seed=0,  # the same images for every run
-        )
         self.metrics = opt.eval_metrics.split(",")
-        self.extractor = self._make_extractor()
+        self.directions = sharing.on_all(
+            # seed 0: the same images for every run
+            lambda: directions(vars(opt), suffixes, most=opt.eval_max, seed=0)
+        )
+        names = [name for way in self.directions for name in (*way.inputs, *way.real)]
+        check_alike(hash_of_names(len(names), names), SAME_IMAGES)
+        self.extractor = sharing.on_all(self._make_extractor)
         self.cache = FeatureCache(Path(opt.checkpoints_dir) / "cache" / "features")
 
     def _make_extractor(self) -> Extractor | None:
@@ -115,24 +116,29 @@ class Evaluator:
         """Evaluate `epoch`, which has just ended, where that is due.
 
         Without improvement for --patience evaluations the epoch becomes the last one. An
-        evaluation that fails is logged, and the training continues.
+        evaluation that fails is logged, and the training continues. Of several processes each
+        translates a share of the images, and rank 0 decides what is best.
         """
         last = epoch >= progress.last_epoch
         if self.opt.eval_freq == 0 or (epoch % self.opt.eval_freq and not last):
             return
-        if ranks.is_main():
-            self._evaluate(epoch, progress, visualizer)
-        ranks.from_main(None)  # the others wait, however long that takes
-
-    def _evaluate(self, epoch: int, progress: Progress, visualizer: Shows) -> None:
         visualizer.open(progress.start)
         began = time.perf_counter()
         try:
             figures = self._measure()
-            self._take(epoch, figures)
+            sharing.on_main(lambda: self._take(epoch, figures))
         except Exception as error:  # whatever it is: measuring must never harm the run
-            log.warning("epoch %d is not evaluated (%s); the training continues", epoch, error)
+            if ranks.is_main():
+                log.warning("epoch %d is not evaluated (%s); the training continues", epoch, error)
             return
+        if ranks.is_main():
+            self._report(epoch, progress, visualizer, figures, began)
+        progress.last_epoch = ranks.from_main(progress.last_epoch)
+
+    def _report(
+        self, epoch: int, progress: Progress, visualizer: Shows, figures: Figures, began: float
+    ) -> None:
+        """Show the figures; without improvement for long enough the run ends with this epoch."""
         now = time.perf_counter()
         self._seconds += now - began
         best = {net: found.epoch for net, found in self.best.items()}
@@ -154,7 +160,7 @@ class Evaluator:
         return f"{waited}; best: {best}"
 
     def _measure(self) -> Figures:
-        networks = self.generators(self.model)
+        networks = sharing.on_all(lambda: self.generators(self.model))
         found = {}
         for way in self.directions:
             back = None if way.backward is None else networks[f"G{way.backward}"]

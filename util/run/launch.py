@@ -1,4 +1,4 @@
-"""The start of a training on several processes: started by torchrun, or by this program itself."""
+"""The start of a run on several processes: started by torchrun, or by this program itself."""
 
 import hashlib
 import logging
@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..checkpoints.training_state import read_state, state_path
 from ..errors import UserError
 from ..options import Options
 from ..threads import cpu_cores
+from ..video_files import is_video
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ OF_MACHINE = ("dataroot", "checkpoints_dir", "num_threads", "cache", "cache_gb",
 BY_HAND = ("start_from", "epoch", "load_iter", "epoch_count")
 """Options of a start that do not hold for a restart, which resumes from the last state."""
 CODE = ("data", "models", "options", "util")
+SAME_IMAGES = "all machines need the same images under --dataroot"
+"""What to do where `images_of` differ."""
 SAVING_SECONDS = "600"
 """For the last save after a stop signal, instead of the launcher's 30."""
 
@@ -63,29 +66,42 @@ def launch(program: str, argv: Sequence[str], processes: int) -> int:
 
 
 def join(opt: Options) -> Options:
-    """Join the other processes of a training, if any, and return the options of this one.
+    """Join the other processes of a run, if any, and return the options of this one.
 
-    Where --gpu_ids names several GPUs, this program is started once for each of them, and this
-    process ends with their exit code.
-
-    Raises UserError where there is no GPU for this process, and where the processes differ in
-    their flags or versions.
+    One process alone translates a video. Raises UserError as `join_others` does, and where the
+    processes differ in their flags.
     """
-    if opt.isTrain and needs_launch(opt):
-        sys.exit(launch(sys.argv[0], sys.argv[1:], len(opt.gpu_ids)))
-    if not (opt.isTrain and ranks.launched()):
+    if not (opt.isTrain or ranks.launched()) and is_video(opt):
         return opt
-    opt = opt.replace(gpu_ids=_own_gpu(opt))
-    on_gpus = bool(opt.gpu_ids) and torch.cuda.is_available()
+    gpu_ids = join_others(opt, "gpu_ids" in opt.given)
+    if not ranks.is_launched_here():
+        return opt
+    opt = opt.replace(gpu_ids=gpu_ids)
+    check_alike(_flags(opt), "give all processes the same command line")
+    return opt
+
+
+def join_others(opt: Namespace, by_hand: bool) -> list[int]:
+    """Join the other processes, if any, and return the GPU of this one, as a list.
+
+    Where `opt.gpu_ids` are several GPUs, this program is started once for each of them, and this
+    process ends with their exit code. `by_hand`: they were typed. Raises UserError where there is
+    no GPU for this process, and where the processes differ in their versions.
+    """
+    if needs_launch(opt):
+        sys.exit(launch(sys.argv[0], sys.argv[1:], len(opt.gpu_ids)))
+    if not ranks.launched():
+        return opt.gpu_ids
+    gpu_ids = _own_gpu(opt.gpu_ids, by_hand)
+    on_gpus = bool(gpu_ids) and torch.cuda.is_available()
     if on_gpus:
-        torch.cuda.set_device(opt.gpu_ids[0])
+        torch.cuda.set_device(gpu_ids[0])
     elif os.environ.get("OMP_NUM_THREADS") == "1":  # set by torchrun, however many cores there are
         local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(max(1, cpu_cores() // local_world))
     ranks.join(on_gpus)
-    _check_alike(_versions(), "install the same on all machines")
-    _check_alike(_flags(opt), "give all processes the same command line")
-    return opt
+    check_alike(_versions(), "install the same on all machines")
+    return gpu_ids
 
 
 def complete_on_main(opt: Options, complete: Callable[[Options], Options]) -> Options:
@@ -95,7 +111,7 @@ def complete_on_main(opt: Options, complete: Callable[[Options], Options]) -> Op
     from the state that it has stored.
     """
     own = OF_PROCESS + tuple(name for name in OF_MACHINE if name in opt.given)
-    completed = sharing.on_main(lambda: complete(_resuming(opt)))
+    completed = sharing.on_main(lambda: complete(_resuming(opt) if opt.isTrain else opt))
     if ranks.is_main():
         return completed
     return completed.replace(**{name: getattr(opt, name) for name in own})
@@ -109,7 +125,7 @@ def start_alike(opt: Namespace, dataset: Any, model: Any) -> None:
     """
     if ranks.world() == 1:
         return
-    _check_alike(_listing(dataset), "all machines need the same images under --dataroot")
+    check_alike(images_of(dataset.dataset), SAME_IMAGES)
     networks = [value for value in vars(model).values() if isinstance(value, nn.Module)]
     for network in networks:
         ranks.broadcast([*network.parameters(), *network.buffers()])
@@ -122,13 +138,48 @@ def start_alike(opt: Namespace, dataset: Any, model: Any) -> None:
     )
 
 
-def _own_gpu(opt: Options) -> list[int]:
-    """Return the GPU of this process, as a list; opt.gpu_ids where there are no GPUs."""
+def check_alike(properties: Mapping[str, Any], remedy: str) -> None:
+    """Raise UserError, on all processes, naming a property in which a process differs from rank 0.
+
+    It names the first one, both of its values and the remedy.
+    """
+    everyones = ranks.gather_objects({name: str(value) for name, value in properties.items()})
+    for number, theirs in enumerate(everyones):
+        for name, value in everyones[0].items():
+            if theirs.get(name) != value:
+                raise ranks.everywhere(
+                    UserError(
+                        f"process {number} differs from process 0: {name} is {theirs.get(name)}, "
+                        f"not {value}; {remedy}"
+                    )
+                )
+
+
+def images_of(dataset: Any) -> dict[str, Any]:
+    """Return, for `check_alike`, the number of file names that a data set has, and their hash."""
+    lists = [v for k, v in sorted(vars(dataset).items()) if k.lower().endswith("paths")]
+    names = [os.path.basename(str(path)) for v in lists if isinstance(v, list) for path in v]  # noqa: PTH119
+    return hash_of_names(len(dataset), names)
+
+
+def hash_of_names(number: int, names: Iterable[str]) -> dict[str, Any]:
+    """Return, for `check_alike`, a number of images, and a hash of their names in their order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in names:
+        digest.update(name.encode(errors="surrogateescape") + b"\0")
+    return {
+        "the number of images": number,
+        "the list of their names (its hash)": digest.hexdigest(),
+    }
+
+
+def _own_gpu(gpu_ids: list[int], by_hand: bool) -> list[int]:
+    """Return the GPU of this process, as a list; `gpu_ids` where there are no GPUs."""
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if not opt.gpu_ids or not available:
-        return opt.gpu_ids
-    gpus = opt.gpu_ids if "gpu_ids" in opt.given else list(range(available))
+    if not gpu_ids or not available:
+        return gpu_ids
+    gpus = gpu_ids if by_hand else list(range(available))
     if local_rank >= len(gpus):
         raise UserError(
             f"--gpu_ids {','.join(map(str, gpus))}: there is no GPU for process {local_rank} of "
@@ -149,23 +200,6 @@ def _resuming(opt: Options) -> Options:
     return opt.replace(continue_train=True, start_from="", given=given)
 
 
-def _check_alike(properties: Mapping[str, Any], remedy: str) -> None:
-    """Raise UserError, on all processes, naming a property in which a process differs from rank 0.
-
-    It names the first one, both of its values and the remedy.
-    """
-    everyones = ranks.gather_objects({name: str(value) for name, value in properties.items()})
-    for number, theirs in enumerate(everyones):
-        for name, value in everyones[0].items():
-            if theirs.get(name) != value:
-                raise ranks.everywhere(
-                    UserError(
-                        f"process {number} differs from process 0: {name} is {theirs.get(name)}, "
-                        f"not {value}; {remedy}"
-                    )
-                )
-
-
 def _versions() -> dict[str, str]:
     digest = hashlib.blake2b(digest_size=8)
     root = Path(__file__).parents[2]
@@ -182,16 +216,3 @@ def _versions() -> dict[str, str]:
 def _flags(opt: Options) -> dict[str, str]:
     left_out = {*OF_PROCESS, *OF_MACHINE}
     return {f"--{k}": str(v) for k, v in sorted(opt.values().items()) if k not in left_out}
-
-
-def _listing(dataset: Any) -> dict[str, Any]:
-    """Return the number of images, and a hash of the names of files that the data set has."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, value in sorted(vars(dataset.dataset).items()):
-        if isinstance(value, list) and name.lower().endswith("paths"):
-            for path in value:
-                digest.update(os.path.basename(str(path)).encode(errors="surrogateescape") + b"\0")  # noqa: PTH119
-    return {
-        "the number of images": len(dataset),
-        "the list of their names (its hash)": digest.hexdigest(),
-    }

@@ -76,7 +76,7 @@ class ScriptRun:
 
     def begin(self, parsed: Options) -> Options:
         """Begin the run of a parsed command line; return the options that the script gets."""
-        opt = begin(parsed, self._complete)
+        opt = begin(parsed, self._complete, shares=parsed.isTrain)
         self._parsed = parsed.replace(seed=opt.seed)
         self._gpus, self._is_main = opt.gpu_ids, ranks.is_main()
         if ranks.is_launched_here():

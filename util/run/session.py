@@ -22,14 +22,15 @@ from .launch import complete_on_main, join
 log = logging.getLogger(__name__)
 
 
-def begin(opt: Options, complete: Callable[[Options], Options]) -> Options:
+def begin(opt: Options, complete: Callable[[Options], Options], shares: bool = True) -> Options:
     """Start logging, join other processes, complete the options, seed the random streams.
 
+    Without `shares` the program does all the work in this process, and joins no other.
     The options are completed from the run that they name. A seed that was not given is drawn, and
     logged in training. Returns the completed options.
     """
     start_logging()
-    opt = complete_on_main(join(opt), lambda opt: _with_seed(complete(opt)))
+    opt = complete_on_main(join(opt) if shares else opt, lambda opt: _with_seed(complete(opt)))
     opt = choose_device(opt)
     keep_freed_memory(FOR_TRAINING if opt.isTrain else FOR_INFERENCE)
     seed_random_streams(opt)

@@ -93,7 +93,7 @@ def test_torch_fidelity_computes_the_same_from_folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for stem, found in images.items():
             Image.fromarray(found.transpose(1, 2, 0)).save(tmp_path / name / f"{stem}.png")
-    figures = evaluate_pairs(real, fake.items(), lite_extractor(), ["fid", "kid", "recall"])
+    figures = evaluate_pairs(real, fake, lite_extractor(), ["fid", "kid", "recall"])
     expected = package.calculate_metrics(
         input1=str(tmp_path / "fake"),
         input2=str(tmp_path / "real"),

@@ -22,7 +22,7 @@ LIKENESSES = ("psnr", "ssim")
 def values(real: Images, fake: Images, *metrics: str, seed: int = 0) -> dict[str, float]:
     """Metric -> value, by the cheap extractor."""
     wanted = metrics or tuple(METRICS)
-    figures = evaluate_pairs(real, fake.items(), tiny_extractor(), wanted, seed=seed)
+    figures = evaluate_pairs(real, fake, tiny_extractor(), wanted, seed=seed)
     return {figure.metric: figure.value for figure in figures.values()}
 
 
@@ -34,7 +34,7 @@ def test_a_set_against_itself() -> None:
     assert found["ssim"] == pytest.approx(1, abs=1e-9)
     assert found["psnr"] == float("inf")
     assert found["precision"] == found["recall"] == 1
-    kid = evaluate_pairs(images, images.items(), tiny_extractor(), ["kid"])["KID[tiny]"]
+    kid = evaluate_pairs(images, images, tiny_extractor(), ["kid"])["KID[tiny]"]
     assert kid.spread is not None
     assert abs(kid.value) < 3 * kid.spread  # an unbiased estimate, which may be negative
 
@@ -54,7 +54,7 @@ def test_fewer_images_make_fid_larger_and_kid_no_larger() -> None:
     few = dict(list(fake.items())[:12])
     all_of_them, of_few = (values(real, images, "fid", "kid") for images in (fake, few))
     assert of_few["fid"] > 2 * all_of_them["fid"]  # biased, the more the fewer images
-    figures = evaluate_pairs(real, few.items(), tiny_extractor(), ["kid"])["KID[tiny]"]
+    figures = evaluate_pairs(real, few, tiny_extractor(), ["kid"])["KID[tiny]"]
     assert figures.spread is not None
     assert abs(figures.value - all_of_them["kid"]) < 2 * figures.spread
 
@@ -112,7 +112,7 @@ def test_torch_fidelity_computes_the_same_from_folders(tmp_path: Path) -> None:
         for stem, levels in images.items():
             image = Image.fromarray(levels.transpose(1, 2, 0))
             image.save(tmp_path / name / f"{stem}.png")
-    found = evaluate_pairs(real, fake.items(), tiny_extractor(), seed=5)
+    found = evaluate_pairs(real, fake, tiny_extractor(), seed=5)
     expected = package.calculate_metrics(
         input1=str(tmp_path / "fake"),
         input2=str(tmp_path / "real"),
@@ -138,18 +138,18 @@ def test_only_images_of_the_same_name_are_pairs() -> None:
     renamed = {
         name if number < 3 else f"other {name}": i for number, (name, i) in enumerate(fake.items())
     }
-    figures = evaluate_pairs(real, renamed.items(), None, ["l1"])
+    figures = evaluate_pairs(real, renamed, None, ["l1"])
     assert figures["L1"].protocol.startswith("3 pairs")
     only = {name: levels for name, levels in renamed.items() if name in real}
     assert figures["L1"].value == values({name: real[name] for name in only}, only, "l1")["l1"]
     strangers = {f"other {name}": levels for name, levels in fake.items()}
-    assert evaluate_pairs(real, strangers.items(), None, ["l1", "psnr"]) == {}
+    assert evaluate_pairs(real, strangers, None, ["l1", "psnr"]) == {}
 
 
 def test_a_pair_of_two_sizes_is_compared_at_that_of_the_answer() -> None:
     real = {"flat": np.full((3, 20, 30), 100, np.uint8)}
     fake = {"flat": np.full((3, 10, 15), 90, np.uint8)}
-    assert evaluate_pairs(real, fake.items(), None, ["l1"])["L1"].value == 10
+    assert evaluate_pairs(real, fake, None, ["l1"])["L1"].value == 10
 
 
 def test_figures_that_need_more_images_are_left_out_and_said(caplog) -> None:
@@ -161,15 +161,15 @@ def test_figures_that_need_more_images_are_left_out_and_said(caplog) -> None:
 
 def test_nothing_to_compare() -> None:
     with pytest.raises(UserError, match="holds no image"):
-        evaluate_pairs(scenes(2), iter(()), None, ["l1"])
+        evaluate_pairs(scenes(2), {}, None, ["l1"])
     with pytest.raises(UsageError, match="did you mean fid"):
-        evaluate_pairs(scenes(2), scenes(2).items(), None, ["fit"])
+        evaluate_pairs(scenes(2), scenes(2), None, ["fit"])
 
 
 def test_subsets_of_kid_are_half_of_a_small_set() -> None:
     assert kid_subset_size(5000, 30) == 15
     assert kid_subset_size(5000, 2400) == 1000
-    protocol = evaluate_pairs(scenes(9), scenes(8).items(), tiny_extractor(), ["kid"], seed=3)
+    protocol = evaluate_pairs(scenes(9), scenes(8), tiny_extractor(), ["kid"], seed=3)
     assert "100 subsets of 4, seed 3" in protocol["KID[tiny]"].protocol
 
 

@@ -80,7 +80,7 @@ def test_a_file_of_weights_makes_inception_the_extractor(inception_weights: Path
         *((73, 73), (35, 35), (35, 35)),
         *((17, 17), (8, 8)),
     ]
-    figures = evaluate_pairs(images, images.items(), extractor, ["fid", "lpips_like"])
+    figures = evaluate_pairs(images, images, extractor, ["fid", "lpips_like"])
     assert list(figures) == ["FID", "LPIPS-like[inception-v3-compat]"]
     assert "299x299" in figures["FID"].protocol
 
