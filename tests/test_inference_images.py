@@ -315,8 +315,8 @@ from util.results.folder import OutputFolder
 from util.results.pages import ResultPages
 kind, number, folder = globals()[sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3])
 add, calls = kind.add, iter(range(1, 100))
-def add_and_stop(self, visuals, paths):
-    add(self, visuals, paths)
+def add_and_stop(self, *what):
+    add(self, *what)
     if next(calls) == 20:  # of 60; some are written, and some wait to be
         while not list(folder.glob("*.png")):
             time.sleep(0.01)

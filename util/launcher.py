@@ -11,6 +11,10 @@ from torch.distributed import Store
 TIMEOUT = "RANKS_TIMEOUT"
 """The environment variable with the seconds that a process waits for the others."""
 DEFAULT_TIMEOUT = 600.0
+PATIENCE = "RANKS_PATIENCE"
+"""The environment variable with the seconds that a process waits for what others do by themselves:
+the figures of an evaluation, a last save, the rest of their images."""
+DEFAULT_PATIENCE = 6 * 3600.0
 
 
 def launched() -> bool:
@@ -34,6 +38,11 @@ def job() -> str:
 def timeout() -> float:
     """Return how many seconds a process waits for the others before it ends the run."""
     return float(os.environ.get(TIMEOUT, DEFAULT_TIMEOUT))
+
+
+def patience() -> float:
+    """Return how many seconds a process waits for what others do by themselves."""
+    return max(timeout(), float(os.environ.get(PATIENCE, DEFAULT_PATIENCE)))
 
 
 def fresh_store() -> Store:

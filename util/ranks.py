@@ -1,12 +1,13 @@
-"""The processes of a training on several GPUs or machines, as torchrun starts them: its ranks.
+"""The processes of a run on several GPUs or machines, as torchrun starts them: its ranks.
 
-Where one process trains alone, nothing here communicates, and every function returns at once.
+Where one process computes alone, nothing here communicates, and every function returns at once.
 Small messages between the processors go through Gloo, tensors on GPUs through NCCL where it exists.
 """
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,16 +16,17 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import Store
 
 from .errors import DataError, UserError
-from .launcher import TIMEOUT, fresh_store, launched, timeout
+from .launcher import PATIENCE, TIMEOUT, fresh_store, launched, patience, timeout
 from .launcher import job as job
 from .launcher import restarted as restarted
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=7)
-"""How long the others wait while rank 0 evaluates; a process that ends is noticed at once."""
+LOOK = 0.05
+"""Seconds between two looks at a wait that a signal may interrupt."""
 OPERATIONS = {
     "mean": dist.ReduceOp.SUM,
     "sum": dist.ReduceOp.SUM,
@@ -39,8 +41,9 @@ class _Ranks:
     world: int = 1
     local_rank: int = 0
     local_world: int = 1
+    store: Store | None = None
     patient: Any = None
-    """The process group of what may take as long as it takes."""
+    """The process group of what may take long."""
     machine: Any = None
     """The process group of this machine, where there are others on it."""
     first_here: int = 0
@@ -71,7 +74,8 @@ def join(gpus: bool) -> None:
     with _reported():
         limit, store = timedelta(seconds=timeout()), fresh_store()
         dist.init_process_group(backend, None, limit, _here.world, _here.rank, store)
-        _here.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        _here.store = store
+        _here.patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=patience()))
         _group_machines()
 
 
@@ -146,7 +150,7 @@ def all_gather(tensor: Tensor) -> list[Tensor]:
 
 
 def gather_objects(content: T) -> list[T]:
-    """Return what all processes pass, in the order of the ranks; rank 0 may take its time."""
+    """Return what all processes pass, in the order of the ranks, which may take their time."""
     if _here.world == 1:
         return [content]
     gathered: list[Any] = [None] * _here.world
@@ -193,6 +197,23 @@ def from_first_here(content: T) -> T:
 def barrier() -> None:
     """Wait until all processes have come here."""
     all_reduce(torch.zeros(1), "sum")
+
+
+def patient_barrier(meanwhile: Callable[[], object]) -> None:
+    """Wait until all processes have come here, which may take long; call `meanwhile` often."""
+    if _here.world == 1:
+        return
+    with _reported():
+        work = dist.all_reduce(torch.zeros(1), group=_here.patient, async_op=True)
+        while not work.is_completed():
+            meanwhile()
+            time.sleep(LOOK)
+        work.wait()
+
+
+def store() -> Store | None:
+    """Return where the processes leave messages at any time, None where one computes alone."""
+    return _here.store if _here.world > 1 else None
 
 
 def everywhere(error: UserError) -> UserError:
@@ -245,7 +266,8 @@ def _group_machines() -> None:
     for place in dict.fromkeys(where):
         members = [number for number, other in enumerate(where) if other == place]
         if len(members) > 1:
-            group = dist.new_group(members, backend="gloo", timeout=PATIENCE)
+            longest = timedelta(seconds=patience())
+            group = dist.new_group(members, backend="gloo", timeout=longest)
             if _here.rank in members:
                 _here.machine = group
 
@@ -267,6 +289,7 @@ def _reported() -> Iterator[None]:
         _here.lost = True
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"another process of this training has ended or has not answered for {timeout():g} s "
-            f"({TIMEOUT}); where it has ended, its own message says why ({reason})"
+            f"another process of this run has ended or has not answered for {timeout():g} s "
+            f"({TIMEOUT}; {patience():g} s where it works alone, {PATIENCE}); where it has ended, "
+            f"its own message says why ({reason})"
         ) from error

@@ -69,6 +69,18 @@ def merged(part: Mapping[Key, Value]) -> dict[Key, Value]:
     return {key: value for found in ranks.gather_objects(part) for key, value in found.items()}
 
 
+def leave_message(name: str, text: str) -> None:
+    """Leave a message that the other processes can look up at any time, by its name."""
+    if (store := ranks.store()) is not None:
+        store.set(name, text)
+
+
+def message(name: str) -> str | None:
+    """Return the message of that name which a process has left, or None."""
+    store = ranks.store()
+    return store.get(name).decode() if store is not None and store.check([name]) else None
+
+
 def _tried(function: Callable[[], T]) -> tuple[Any, Exception | None]:
     try:
         return function(), None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from util import ranks, sharing
 from util.errors import UsageError, UserError
 from util.threads import in_threads
 
@@ -20,17 +21,22 @@ PREFETCH_BYTES = 2**29
 """About so many bytes of images are prefetched at most, so that few huge ones wait in memory."""
 
 
+Group = list[tuple[int, Item]]
+"""Items of equal size with their places in the data set."""
+
+
 class Results(Protocol):
     """The part of util.results.results.Results that prefetching asks for existing results."""
 
     def has(self, path: str) -> bool: ...
-    def add_existing(self, path: str) -> None: ...
+    def add_existing(self, path: str, place: int) -> None: ...
 
 
 class ImagePrefetcher:
     """The items of a data set in batches, prefetched by threads while others are computed.
 
-    An image that cannot be read is logged, added to `failures` and left out.
+    An image that cannot be read is logged, added to `failures` and left out. Several processes
+    have a share of the items each, in blocks of `batch_size`.
     """
 
     def __init__(self, dataset: BaseDataset, opt: Namespace) -> None:
@@ -41,6 +47,9 @@ class ImagePrefetcher:
         self.count = min(opt.num_test, len(dataset)) if limited else len(dataset)
         self.failures: list[str] = []
         self.existing = 0
+        self.places: list[int] = []
+        """The places of the latest batch in the data set."""
+        self._share: list[int] | None = None
         self._paths_of_plugin: set[str] = set()
         self._largest = 0
 
@@ -52,14 +61,22 @@ class ImagePrefetcher:
     @property
     def bar(self) -> dict[str, Any]:
         """Return the arguments of the progress bar."""
-        return {"total": self.count, "unit": " images", "disable": None, "dynamic_ncols": True}
+        hidden = None if ranks.is_main() else True  # None: where the output is no terminal
+        return {"total": self.count, "unit": " images", "disable": hidden, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int:
-        """Return how many images to translate; with --skip_existing, those without results."""
-        if not self.opt.skip_existing or self.is_plugin:  # what a plug-in reads tells its items
-            return self.count
-        paths = self._paths()
-        return sum(not results.has(paths[index % len(paths)]) for index in range(self.count))
+        """Return how many images this process is to translate.
+
+        With --skip_existing, these are images without results; all processes call it before the
+        first of them writes.
+        """
+        return len(self._own_share(results))
+
+    def _own_share(self, results: Results) -> list[int]:
+        if self._share is None:
+            pending = sharing.on_main(lambda: list(self._pending(results)))
+            self._share = sharing.share(pending, self.batch_size)
+        return self._share
 
     def batches(self, results: Results) -> Iterator[Item]:
         """Yield batches of up to `batch_size` items of equal size: (N, C, H, W), all else in lists.
@@ -67,24 +84,29 @@ class ImagePrefetcher:
         With --skip_existing, items that have `results` are left out. At most 4 * batch_size items,
         and about PREFETCH_BYTES, wait for others of their size.
         """
-        groups: dict[Any, list[Item]] = {}
+        groups: dict[Any, Group] = {}
         # a thread would disturb what others draw from the global random streams, dropout too
-        pending, readers = self._pending(results), 0 if self.is_plugin else self.opt.readers
-        for item in in_threads(self._read, pending, self._prefetch_count, readers):
+        share, readers = self._own_share(results), 0 if self.is_plugin else self.opt.readers
+        items = in_threads(self._read, share, self._prefetch_count, readers)
+        for place, item in zip(share, items, strict=True):
             if isinstance(item, UserError):
                 self.failures.append(str(item))
                 log.warning("skipped: %s", item)
                 continue
-            if self.is_plugin and self.opt.skip_existing and self._exists(item, results):
+            if self.is_plugin and self.opt.skip_existing and self._exists(item, place, results):
                 continue
             shape = tuple(tuple(x.shape) for x in item.values() if isinstance(x, Tensor))
-            groups.setdefault(shape, []).append(item)
+            groups.setdefault(shape, []).append((place, item))
             if len(groups[shape]) == self.batch_size:
-                yield batch_of(groups.pop(shape))
+                yield self._batch(groups.pop(shape))
             elif self._too_many(groups.values()):
-                yield batch_of(groups.pop(max(groups, key=lambda shape: len(groups[shape]))))
+                yield self._batch(groups.pop(max(groups, key=lambda shape: len(groups[shape]))))
         for group in groups.values():
-            yield batch_of(group)
+            yield self._batch(group)
+
+    def _batch(self, group: Group) -> Item:
+        self.places = [place for place, _ in group]
+        return batch_of([item for _, item in group])
 
     def report(self, not_written: Sequence[str] = ()) -> int:
         """Log what was left out; return the exit code, 1 where an image was not read or written.
@@ -107,16 +129,16 @@ class ImagePrefetcher:
             path = paths[index % len(paths)] if paths else ""
             if paths and results.has(path):
                 self.existing += 1
-                results.add_existing(path)
+                results.add_existing(path, index)
             else:
                 yield index
 
-    def _exists(self, item: Item, results: Results) -> bool:
+    def _exists(self, item: Item, place: int, results: Results) -> bool:
         path = item.get("image_paths") or item["A_paths"]
         if not results.has(path):
             return False
         self.existing += 1
-        results.add_existing(path)
+        results.add_existing(path, place)
         return True
 
     def _paths(self) -> list[str]:
@@ -128,8 +150,8 @@ class ImagePrefetcher:
         max_count = PREFETCH_BYTES // self._largest if self._largest else 1
         return max(1, min(max(self.batch_size + 4, self.opt.readers), max_count))
 
-    def _too_many(self, groups: Collection[list[Item]]) -> bool:
-        waiting = [item for group in groups for item in group]
+    def _too_many(self, groups: Collection[Group]) -> bool:
+        waiting = [item for group in groups for _, item in group]
         return len(waiting) >= 4 * self.batch_size or sum(map(_bytes, waiting)) > PREFETCH_BYTES
 
     def _read(self, index: int) -> Item | UserError:

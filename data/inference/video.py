@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from util import ranks
 from util.threads import in_threads
 from util.video_files import import_av, name_of_frame, open_video
 
@@ -29,7 +30,10 @@ class VideoFrames:
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
         self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
+        self.batch_size: int = opt.together
         self.failures: list[str] = []
+        self.places: list[int] | None = None
+        """The places of the latest batch, which the frames of one file do not need."""
 
     @property
     def how_many(self) -> str:
@@ -40,20 +44,26 @@ class VideoFrames:
     def bar(self) -> dict[str, Any]:
         """Return the arguments of the progress bar."""
         total = min(self.max_frames or self.frames, self.frames) or None
-        return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
+        hidden = None if ranks.is_main() else True
+        return {"total": total, "unit": " frames", "disable": hidden, "dynamic_ncols": True}
 
     def left(self, results: Results) -> int | None:
-        """Return how many frames are to be translated, or None where the file does not tell."""
-        return 0 if self._has_result(results) else self.bar["total"]
+        """Return how many frames this process translates, or None where the file does not tell.
+
+        Of several processes rank 0 translates them all, as they make one file.
+        """
+        return 0 if self._has_result(results) or not ranks.is_main() else self.bar["total"]
 
     def batches(self, results: Results) -> Iterator[Item]:
         """Yield batches of --batch_size frames: `A` (N, C, H, W), `A_paths` (see name_of_frame)."""
+        if not ranks.is_main():
+            return
         if self._has_result(results):
             log.info("the translated video exists already (--skip_existing)")
             return
         frames = islice(self._decoded(), self.max_frames)
         items = in_threads(self._item, frames, lambda: max(8, self.opt.readers), self.opt.readers)
-        while batch := list(islice(items, self.opt.together)):
+        while batch := list(islice(items, self.batch_size)):
             yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:

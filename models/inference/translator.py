@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from util.memory import available_bytes
 
@@ -264,6 +265,12 @@ def _exchange(model: BaseModel, old: nn.Module, new: nn.Module) -> None:
     for attribute, value in list(vars(model).items()):
         if value is old:
             setattr(model, attribute, new)
+
+
+def draws(model: BaseModel) -> bool:
+    """Return whether dropout is on in a network of the model, so that its output is random."""
+    layers = (layer for net in _networks(model) for layer in net.modules())
+    return any(isinstance(layer, _DropoutNd) and layer.training for layer in layers)
 
 
 def describe(nets: list[nn.Module]) -> str:

@@ -39,7 +39,9 @@ class OutputFolder(Results):
         """Return whether the translation of `path` exists."""
         return self.target(path).is_file()
 
-    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
+    def add(
+        self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None
+    ) -> None:
         """Save the translations `fake` (N, 3, H, W), with the metadata of their inputs."""
         for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._save, image, path)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .. import ranks
 from ..errors import UserError
 from ..files import make_folder
 from ..html import HTML
@@ -30,45 +31,45 @@ class ResultPages(Results):
         self.title = f"{opt.name}, {opt.phase}, epoch {opt.epoch}"
         self.img_dir = self.folder / "images"
         make_folder(self.img_dir)
-        self.page = 1
-        self.rows: list[str] = []
-        """The paths of the inputs on the current page."""
 
     def has(self, path: str) -> bool:
         """Return whether the images of all labels exist."""
         return all((self.img_dir / name).is_file() for name in self._files(path).values())
 
-    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
+    def add(
+        self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None
+    ) -> None:
         """Save the images as `images/<sub-folders and stem>_<label>.png` and add rows of them."""
         images = {label: images_of(visuals[label], len(paths)) for label in self.labels}
         for number, path in enumerate(paths):
             for label, name in self._files(path).items():
                 self.threads.submit(self._save, images[label][number], name)
-            self._add_row(path)
+            self._add_row(path, None if places is None else places[number])
 
-    def add_existing(self, path: str) -> None:
+    def add_existing(self, path: str, place: int | None = None) -> None:
         """Add the row of an input whose images exist already."""
-        self._add_row(path)
+        self._add_row(path, place)
 
-    def _add_row(self, path: str) -> None:
-        if len(self.rows) == ROWS_PER_PAGE:
+    def _add_row(self, path: str, place: int | None) -> None:
+        if self.rows and len(self.rows) % ROWS_PER_PAGE == 0:
             self.threads.finish()  # a page shows only images that exist
-            self._save_page(next_page=True)
-            self.page, self.rows = self.page + 1, []
-        self.rows.append(path)
+            self.complete = len(self.rows)
+            if ranks.world() == 1:
+                self._save_page(len(self.rows) // ROWS_PER_PAGE, more=True)
+        self.rows.append((len(self.rows) if place is None else place, path))
 
     def close(self) -> Path:
-        """Write the last page; returns the path of the first."""
+        """Write the pages that are not written yet; returns the path of the first."""
         self.threads.finish()
-        self._save_page()
+        self._save_pages()
         return self.folder / "index.html"
 
     def interrupted(self) -> None:
-        """Write the page with the images that are complete."""
-        self.rows = [path for path in self.rows if self.has(path)]
-        if self.rows or self.page > 1:
+        """Write the pages with the images that are complete."""
+        self.rows[self.complete :] = [row for row in self.rows[self.complete :] if self.has(row[1])]
+        if self.rows and ranks.is_main():
             with suppress(UserError):  # the error that ended the run is reported
-                self._save_page()
+                self._save_pages()
                 log.info("results so far: %s", self.folder / "index.html")
 
     def _save(self, image: Visual, name: str) -> None:
@@ -84,16 +85,24 @@ class ResultPages(Results):
         stem = self._stem(path)
         return {label: f"{stem}_{label}.png" for label in self.labels}
 
-    def _save_page(self, next_page: bool = False) -> None:
-        page = HTML(self.folder, self.title, file_name=_page_name(self.page))
-        if self.page > 1:
-            page.add_links({"previous page": _page_name(self.page - 1)})
-        for path in self.rows:
+    def _save_pages(self) -> None:
+        """Write all pages in the order of the inputs, or the last one where the others have it."""
+        last = max(1, -(-len(self.rows) // ROWS_PER_PAGE))
+        written = ranks.world() == 1 and self.rows == sorted(self.rows)
+        self.rows.sort()
+        for number in range(last if written else 1, last + 1):
+            self._save_page(number, more=number < last)
+
+    def _save_page(self, number: int, more: bool) -> None:
+        page = HTML(self.folder, self.title, file_name=_page_name(number))
+        if number > 1:
+            page.add_links({"previous page": _page_name(number - 1)})
+        for _, path in self.rows[(number - 1) * ROWS_PER_PAGE : number * ROWS_PER_PAGE]:
             files = list(self._files(path).values())
             page.add_header(self._stem(path))
             page.add_images(files, self.labels, files, width=self.opt.display_winsize)
-        if next_page:
-            page.add_links({"next page": _page_name(self.page + 1)})
+        if more:
+            page.add_links({"next page": _page_name(number + 1)})
         page.save()
 
 

@@ -20,6 +20,8 @@ DEFAULT_SUFFIX = "_A"
 """The generator that a run of cycle_gan translates with by default."""
 
 Visuals = Mapping[str, Visual]
+Row = tuple[int, str]
+"""The place of an input among all, and its path."""
 
 
 def results_folder(opt: Namespace) -> Path:
@@ -46,17 +48,30 @@ class Results:
         self.threads = Threads(min(MAX_WRITERS, max(2, cpu_cores() // 2)))
         self.failures: list[str] = []
         """The messages about images that could not be encoded."""
+        self.rows: list[Row] = []
+        """The inputs whose results a page shows."""
+        self.complete = 0
+        """How many of the rows, from the first, have all their files."""
 
     def has(self, path: str) -> bool:
         """Return whether the results of the input `path` exist already."""
         raise NotImplementedError
 
-    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
-        """Save the images of a batch, each (N, C, H, W) in [-1, 1], translated from N files."""
+    def add(
+        self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None
+    ) -> None:
+        """Save the images of a batch, each (N, C, H, W) in [-1, 1], translated from N files.
+
+        `places` are those of the files among all inputs, by default the next ones.
+        """
         raise NotImplementedError
 
-    def add_existing(self, path: str) -> None:
+    def add_existing(self, path: str, place: int | None = None) -> None:
         """Record an input whose results exist already."""
+
+    def take(self, rows: list[Row], failures: list[str]) -> None:
+        """Let the rows, whose files are there, and failures be those of all processes."""
+        self.rows, self.complete, self.failures = rows, len(rows), failures
 
     def close(self) -> Path:
         """Write what is still unwritten; returns the path of the results."""

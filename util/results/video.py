@@ -45,7 +45,9 @@ class VideoResult(Results):
         """Return whether the translated video exists."""
         return self.path.is_file()
 
-    def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
+    def add(
+        self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None
+    ) -> None:
         """Encode the translations `fake` (N, 3, H, W) of N frames."""
         for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._encode, image, path)

@@ -56,18 +56,25 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_first(number):
+            return
+        ranks.request_stop(EXIT_CODES[signal.Signals(number).name])
+        if ranks.world() == 1:
+            for known in self._previous:
+                signal.signal(known, signal.SIG_DFL)
         name = signal.Signals(number).name
+        log.info("%s: finishing this step, then saving (again to stop at once)", name)
+
+    def _is_first(self, number: int) -> bool:
+        """Note the first signal; a later one that was not just forwarded ends the process."""
         if self._requested is not None:
             if time.monotonic() - self._since > FORWARDED:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
-            return
-        self._requested, self._since = EXIT_CODES[name], time.monotonic()
-        ranks.request_stop(self._requested)
-        if ranks.world() == 1:
-            for known in self._previous:
-                signal.signal(known, signal.SIG_DFL)
-        log.info("%s: finishing this step, then saving (again to stop at once)", name)
+            return False
+        self._requested = EXIT_CODES[signal.Signals(number).name]
+        self._since = time.monotonic()
+        return True
 
 
 class RaiseOnTerminate(StopRequest):
@@ -84,6 +91,25 @@ class RaiseOnTerminate(StopRequest):
         name = signal.Signals(number).name
         log.info("%s: stopped", name)
         raise SystemExit(EXIT_CODES[name])
+
+
+class RaiseOnStop(StopRequest):
+    """Raises SystemExit at the first signal, for one of several processes: each may get it twice.
+
+    While it is `held` the signal is only noted, as `requested`.
+    """
+
+    held = False
+
+    @property
+    def requested(self) -> int | None:
+        """The exit code that the first signal asks for."""
+        return self._requested
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_first(number) and not self.held:
+            log.info("%s: stopped", signal.Signals(number).name)
+            raise SystemExit(self._requested)
 
 
 class WorkerStops:

@@ -42,7 +42,7 @@ class Folder:
     def has(self, path: str) -> bool:
         return path in self.existing
 
-    def add_existing(self, path: str) -> None:
+    def add_existing(self, path: str, place: int) -> None:
         self.left_out.append(path)
 
 
