@@ -12,7 +12,7 @@ from tiny_runs import make_run, optional_package
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jobs import Job, Program, epochs
+from jobs import ONE_CORE, Job, Program, epochs
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 EVALUATES = ["--eval_freq", "1", "--eval_metrics", "cycle,identity,l1"]
@@ -43,6 +43,7 @@ def test_a_training_evaluates_on_all_processes_until_its_patience_ends(
     jobs = {}
     for processes, batch in ((1, "2"), (2, "1")):
         job = jobs[processes] = Job(tmp_path / str(processes), pictures)
+        job.environment |= ONE_CORE
         job.run(processes, *words, "--batch_size", batch)
         assert job.output().count("--patience 1: 1 evaluations improved nothing") == 1
         assert job.state()["progress"]["epoch"] == 3

@@ -181,7 +181,7 @@ def test_a_killed_process_ends_the_run_with_a_reason(
     job.environment["RANK_DO"] = f"{rank}:3:{int(signal.SIGKILL)}"
     codes = job.codes(2, *epochs(5000))
     assert (codes[rank], codes[1 - rank]) == (-signal.SIGKILL, 1)
-    assert f"error: process {1 - rank}: another process of this training" in job.output()
+    assert f"error: process {1 - rank}: another process of this run" in job.output()
     assert not job.tracebacks(), job.output()
 
 
@@ -194,7 +194,7 @@ def test_a_process_that_is_killed_in_a_save_ends_the_run_with_a_whole_state(
     job.environment["RANK_IN_SAVE"] = f"{rank}:2"
     codes = job.codes(2, *FLOAT64, *epochs(3))
     assert (codes[rank], codes[1 - rank]) == (-signal.SIGKILL, 1)
-    assert f"error: process {1 - rank}: another process of this training" in job.output()
+    assert f"error: process {1 - rank}: another process of this run" in job.output()
     assert job.state()["progress"]["epoch"] == (2 if rank == 0 else 3)
     job.environment.pop("RANK_IN_SAVE")
     job.run(2, *FLOAT64, "--continue_train")
