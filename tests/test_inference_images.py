@@ -220,8 +220,8 @@ def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
     waiting = []
     add = OutputFolder.add
 
-    def watch(self: OutputFolder, visuals: dict[str, torch.Tensor], paths: list[str]) -> None:
-        add(self, visuals, paths)
+    def watch(self: OutputFolder, *what: object) -> None:
+        add(self, *what)
         waiting.append(len(self.threads._calls))
 
     with pytest.MonkeyPatch.context() as patch:

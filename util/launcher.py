@@ -8,6 +8,8 @@ from datetime import timedelta
 import torch.distributed as dist
 from torch.distributed import Store
 
+from .errors import UserError
+
 TIMEOUT = "RANKS_TIMEOUT"
 """The environment variable with the seconds that a process waits for the others."""
 DEFAULT_TIMEOUT = 600.0
@@ -15,6 +17,8 @@ PATIENCE = "RANKS_PATIENCE"
 """The environment variable with the seconds that a process waits for what others do by themselves:
 the figures of an evaluation, a last save, the rest of their images."""
 DEFAULT_PATIENCE = 6 * 3600.0
+LONGEST = 1e9
+"""Seconds; PyTorch counts them in nanoseconds, 64 bits wide."""
 
 
 def launched() -> bool:
@@ -37,12 +41,23 @@ def job() -> str:
 
 def timeout() -> float:
     """Return how many seconds a process waits for the others before it ends the run."""
-    return float(os.environ.get(TIMEOUT, DEFAULT_TIMEOUT))
+    return _seconds(TIMEOUT, DEFAULT_TIMEOUT)
 
 
 def patience() -> float:
     """Return how many seconds a process waits for what others do by themselves."""
-    return max(timeout(), float(os.environ.get(PATIENCE, DEFAULT_PATIENCE)))
+    return _seconds(PATIENCE, DEFAULT_PATIENCE)
+
+
+def _seconds(name: str, default: float) -> float:
+    text = os.environ.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < LONGEST:
+        raise UserError(f"{name}={text}: give a number of seconds from 1 to {LONGEST:.0e}")
+    return seconds
 
 
 def fresh_store() -> Store:

@@ -290,6 +290,6 @@ def _reported() -> Iterator[None]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"another process of this run has ended or has not answered for {timeout():g} s "
-            f"({TIMEOUT}; {patience():g} s where it works alone, {PATIENCE}); where it has ended, "
-            f"its own message says why ({reason})"
+            f"({TIMEOUT}), or {patience():g} s where it works by itself ({PATIENCE}); where it "
+            f"has ended, its own message says why ({reason})"
         ) from error

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from util import ranks
 from util.memory import available_bytes
 
 from ..base_model import BaseModel
@@ -118,6 +119,8 @@ class Translator(nn.Module):
         else:
             batch_size = len(images)
         available = available_bytes(self.device)
+        if self.device.type != "cuda":  # whose memory the processes of a machine share
+            available //= ranks.local_world()
         small = batch_size * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
         if small or available is None or self.settings.tile == 0 or not can_be_tiled(self.module):
             return batch_size

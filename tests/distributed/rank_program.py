@@ -2,8 +2,8 @@
 
 By torchrun, or in forks of a process that has imported it. Environment: RANK_RECORD, the file that
 rank 0 writes the losses of all steps to; RANK_DO, what a process does after which step,
-`rank:step:signal`; RANK_IN_SAVE, which process is killed during which save of the state,
-`rank:save`; RANK_MODELS, a folder of further models; RANK_1_WORDS, further flags of rank 1;
+`rank:step:signal`; RANK_IN_SAVE, which process gets a signal during which save of the state,
+`rank:save:signal`; RANK_MODELS, a folder of further models; RANK_1_WORDS, further flags of rank 1;
 RANK_SCRIPT, a script to run instead.
 """
 
@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import runpy
-import signal
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -96,13 +95,13 @@ def act_after(rank: int, step: int, number: int) -> None:
     Health.watch = watched
 
 
-def kill_in_save(rank: int, save: int) -> None:
-    """Kill a process while rank 0 has written a part of the training state, in the first start."""
+def signal_in_save(rank: int, save: int, number: int) -> None:
+    """Signal a process while rank 0 has written a part of the state, in the first start."""
     Path(f"{os.environ['RANK_RECORD']}.{os.environ['RANK']}.pid").write_text(str(os.getpid()))
     write_atomically = training_state.write_atomically
     saves = count(1)
 
-    def killing(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+    def signalling(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
         if next(saves) != save or ranks.restarted():
             write_atomically(path, write, durable)
             return
@@ -111,14 +110,14 @@ def kill_in_save(rank: int, save: int) -> None:
             file.write(b"a part of the state")
             file.flush()
             pid = Path(f"{os.environ['RANK_RECORD']}.{rank}.pid").read_text()
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(int(pid), number)
             file.seek(0)
             file.truncate()
             write(file)
 
         write_atomically(path, half, durable)
 
-    training_state.write_atomically = killing
+    training_state.write_atomically = signalling
 
 
 def main() -> int:
@@ -132,7 +131,7 @@ def main() -> int:
     if "RANK_DO" in os.environ:
         act_after(*map(int, os.environ["RANK_DO"].split(":")))
     if "RANK_IN_SAVE" in os.environ:
-        kill_in_save(*map(int, os.environ["RANK_IN_SAVE"].split(":")))
+        signal_in_save(*map(int, os.environ["RANK_IN_SAVE"].split(":")))
     if os.environ.get("RANK") == "1":
         sys.argv += os.environ.get("RANK_1_WORDS", "").split()
     models.__path__.extend(os.environ.get("RANK_MODELS", "").split())

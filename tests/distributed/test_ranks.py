@@ -191,7 +191,7 @@ def test_a_process_that_is_killed_in_a_save_ends_the_run_with_a_whole_state(
     rank: int, pictures: Path, tmp_path: Path
 ) -> None:
     job = Job(tmp_path / "job", pictures)
-    job.environment["RANK_IN_SAVE"] = f"{rank}:2"
+    job.environment["RANK_IN_SAVE"] = f"{rank}:2:{int(signal.SIGKILL)}"
     codes = job.codes(2, *FLOAT64, *epochs(3))
     assert (codes[rank], codes[1 - rank]) == (-signal.SIGKILL, 1)
     assert f"error: process {1 - rank}: another process of this run" in job.output()
@@ -207,7 +207,8 @@ def test_a_process_that_is_killed_in_a_save_ends_the_run_with_a_whole_state(
     "fault",
     [
         ("RANK_DO", f"1:5:{int(signal.SIGKILL)}"),  # in the second epoch
-        ("RANK_IN_SAVE", "0:2"),
+        ("RANK_IN_SAVE", f"0:2:{int(signal.SIGKILL)}"),
+        ("RANK_IN_SAVE", f"1:2:{int(signal.SIGKILL)}"),
     ],
 )
 def test_a_run_with_restarts_resumes_from_its_last_state(
@@ -234,6 +235,20 @@ def test_a_process_that_hangs_is_waited_for_no_longer_than_the_timeout(
     processes[rank].kill()
     assert processes[1 - rank].exitcode == 1
     assert "or has not answered for 3 s (RANKS_TIMEOUT)" in job.output()
+    assert not job.tracebacks()
+
+
+@pytest.mark.slow
+def test_a_last_save_that_hangs_is_waited_for_no_longer_than_the_patience(
+    pictures: Path, tmp_path: Path
+) -> None:
+    job = Job(tmp_path / "job", pictures)
+    job.environment |= {"RANK_IN_SAVE": f"0:1:{int(signal.SIGSTOP)}", "RANKS_PATIENCE": "4"}
+    processes = job.fork(2, *epochs(1))
+    processes[1].join(PATIENCE)
+    processes[0].kill()
+    assert processes[1].exitcode == 1
+    assert "or 4 s where it works by itself (RANKS_PATIENCE)" in job.output()
     assert not job.tracebacks()
 
 
