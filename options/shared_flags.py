@@ -11,7 +11,7 @@ from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
 from util.devices import AUTO
 
 GPU_HELP = (
-    "GPU to compute on: 0, 1, ...; 0,1: train on both; -1 is the CPU; "
+    "GPU to compute on: 0, 1, ...; 0,1: on both, in a process for each; -1 is the CPU; "
     "when not given, GPU 0 where there is one, else an Apple GPU, else the CPU"
 )
 PRECISION_HELP = (
