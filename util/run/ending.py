@@ -34,7 +34,7 @@ class EndTogether:
     def __init__(self, results: Results, images: Images) -> None:
         self.results, self.images = results, images
         self.stop = RaiseOnStop() if ranks.world() > 1 else RaiseOnTerminate()
-        if hasattr(images, "dataset"):
+        if ranks.world() > 1 and hasattr(images, "dataset"):
             check_alike(images_of(images.dataset), SAME_IMAGES)
 
     @property
