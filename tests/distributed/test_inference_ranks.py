@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, picture
-from tiny_runs import make_run, names
+from test_inference_videos import describe, make_video
+from tiny_runs import make_run, names, optional_package
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -65,6 +66,7 @@ def test_pages_and_pixels_are_those_of_one_process_though_dropout_is_on(
     for processes in (1, 3):
         job = Program(tmp_path / str(processes), INFERENCE)
         job.run(processes, *words(run, job, folder, "--batch_size", "2"), code=1)
+        assert ("7 of 7 images on 3 of 3 processes" in job.output()) == (processes == 3)
         assert "1 of 7 images were skipped:" in job.output()
         found.append(contents(job))
     assert len(found[0]) == 13  # two images of each, and the page
@@ -86,6 +88,16 @@ def test_missing_translations_are_shared_out(folder: Path, tmp_path: Path) -> No
         found.append(contents(job))
     assert list(found[0]) == [f"{number}.png" for number in (0, 1, 2, 4, 5, 6)]
     assert found[1] == found[0]
+
+
+@pytest.mark.slow
+def test_one_process_translates_a_video(tmp_path: Path) -> None:
+    av = optional_package("av")
+    video, job = tmp_path / "video.mp4", Program(tmp_path / "job", INFERENCE)
+    make_video(video, av)
+    job.run(2, *words(make_run(tmp_path), job, video, "--output", str(job.where / "results")))
+    assert describe(job.where / "results/video.mp4", av) == describe(video, av)
+    assert "12 of 12 frames on 1 of 2 processes" in job.output()
 
 
 @pytest.mark.slow

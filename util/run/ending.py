@@ -34,13 +34,18 @@ class EndTogether:
     def __init__(self, results: Results, images: Images) -> None:
         self.results, self.images = results, images
         self.stop = RaiseOnStop() if ranks.world() > 1 else RaiseOnTerminate()
-        if ranks.world() > 1 and hasattr(images, "dataset"):
-            check_alike(images_of(images.dataset), SAME_IMAGES)
+        dataset = getattr(images, "dataset", None)
+        self.working = 1 if dataset is None else ranks.world()
+        """How many processes translate: a video is one file, hence of one process."""
+        if self.working > 1:
+            check_alike(images_of(dataset), SAME_IMAGES)
 
     @property
     def processes(self) -> str:
-        """The text ` on 2 processes` for the console, empty for one."""
-        return f" on {ranks.world()} processes" if ranks.world() > 1 else ""
+        """The text ` on 2 of 2 processes` for the console, empty for one."""
+        if ranks.world() == 1:
+            return ""
+        return f" on {self.working} of {ranks.world()} processes"
 
     def until_stopped(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches until another process stops; raises SystemExit then."""
