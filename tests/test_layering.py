@@ -19,7 +19,7 @@ OURS = {*PACKAGES, "scripts", "datasets", "tests"}
 LAYERS = {
     "util": [
         ["*.py"],
-        ["checkpoints/*"],
+        ["checkpoints/*", "downloads/*"],
         ["evaluation/*"],
         ["sinks/*", "results/*"],
         ["script_calls.py"],
