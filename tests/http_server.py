@@ -31,53 +31,56 @@ class Answers:
     url: str = ""
 
 
+class _Handler(BaseHTTPRequestHandler):
+    answers: Answers
+
+    def do_GET(self) -> None:
+        answers = self.answers
+        if self.path in answers.redirects:
+            self._begin(302, {"Location": answers.redirects[self.path], "Content-Length": "0"})
+            return
+        asked = self.headers.get("Range")
+        answers.requests.append(asked)
+        if answers.errors:
+            code, headers = answers.errors.pop(0)
+            self._begin(code, {**headers, "Content-Length": "0"})
+        elif asked and answers.knows_ranges and self.headers.get("If-Range") == answers.etag:
+            self._send_part(int(asked.removeprefix("bytes=").removesuffix("-")))
+        else:
+            self._send(200, {}, answers.content)
+
+    def _send_part(self, start: int) -> None:
+        size = len(self.answers.content)
+        if start >= size:
+            self._begin(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+            return
+        start += self.answers.shift
+        part = {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        self._send(206, part, self.answers.content[start:])
+
+    def _send(self, code: int, headers: dict[str, str], body: bytes) -> None:
+        answers = self.answers
+        tag = {"ETag": answers.etag} if answers.etag else {}
+        self._begin(code, {**headers, **tag, "Content-Length": str(len(body) + answers.lie)})
+        stop = answers.breaks.pop(0) if answers.breaks else len(body)
+        self.wfile.write(body[:stop])
+
+    def _begin(self, code: int, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def serving(answers: Answers) -> Iterator[Answers]:
     """Serve on a free port of this machine; `answers.url` is its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path in answers.redirects:
-                self._begin(302, {"Location": answers.redirects[self.path], "Content-Length": "0"})
-                return
-            asked = self.headers.get("Range")
-            answers.requests.append(asked)
-            if answers.errors:
-                code, headers = answers.errors.pop(0)
-                self._begin(code, {**headers, "Content-Length": "0"})
-                return
-            self._send_content(asked)
-
-        def _send_content(self, asked: str | None) -> None:
-            whole = answers.content
-            headers = {"ETag": answers.etag} if answers.etag else {}
-            resumes = asked is not None and answers.knows_ranges
-            if not resumes or self.headers.get("If-Range") != answers.etag:
-                body, code = whole, 200
-            else:
-                start = int(str(asked).removeprefix("bytes=").removesuffix("-"))
-                if start >= len(whole):
-                    size = {"Content-Range": f"bytes */{len(whole)}", "Content-Length": "0"}
-                    self._begin(416, size)
-                    return
-                start += answers.shift
-                body, code = whole[start:], 206
-                headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
-            self._begin(code, {**headers, "Content-Length": str(len(body) + answers.lie)})
-            stop = answers.breaks.pop(0) if answers.breaks else len(body)
-            self.wfile.write(body[:stop])
-
-        def _begin(self, code: int, headers: dict[str, str]) -> None:
-            self.send_response(code)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (_Handler,), {"answers": answers})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

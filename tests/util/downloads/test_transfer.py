@@ -7,8 +7,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
 from http_server import Answers, serving
+
 from util.downloads import transfer
 from util.downloads.transfer import PAUSES, download
 from util.errors import UsageError, UserError
