@@ -28,6 +28,7 @@ LAYERS = {
     ],
     "data": [
         ["image_folder.py", "transforms.py"],
+        ["augmentation.py"],
         ["reading/*", "transform_helpers.py", "checks/*"],
         ["base_dataset.py"],
         ["*_dataset.py", "items.py", "packing.py"],

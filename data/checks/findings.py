@@ -92,7 +92,8 @@ def table(folders: Sequence[Folder]) -> str:
     rows = [("folder", "images", "sizes in pixels", "modes", "unreadable", "left out")]
     for folder in folders:
         modes = Counter(header.mode for header in folder.headers)
-        left_out = " ".join(f"{count}x{name}" for name, count in folder.left_out.most_common(4))
+        others = sorted(folder.left_out.items(), key=lambda item: (-item[1], item[0]))
+        left_out = " ".join(f"{count}x{name}" for name, count in others[:4])
         rows.append(
             (
                 folder.name,

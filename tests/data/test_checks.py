@@ -30,14 +30,20 @@ def options(**changes: object) -> Namespace:
     return Namespace(**{**vars(OPT), **changes})
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "tif", "webp", "ppm"])
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "RGBA", "P", "LA", "I;16", "1"])
+MODES = {
+    "png": ("RGB", "L", "RGBA", "P", "LA", "I;16", "1"),
+    "jpg": ("RGB", "L", "CMYK"),
+    "bmp": ("RGB", "L", "P"),
+    "tif": ("RGB", "CMYK", "I;16"),
+    "webp": ("RGB", "RGBA"),
+    "ppm": ("RGB", "L"),
+}
+
+
+@pytest.mark.parametrize(("ending", "mode"), [(e, m) for e, modes in MODES.items() for m in modes])
 def test_header_is_that_of_pillow(tmp_path: Path, ending: str, mode: str) -> None:
     path = tmp_path / f"x.{ending}"
-    try:
-        Image.new(mode, (50, 30)).save(path)
-    except (OSError, KeyError):
-        pytest.skip(f"{ending} has no {mode}")
+    Image.new(mode, (50, 30)).save(path)
     header = read_header(str(path))
     with Image.open(path) as image:
         assert (header.width, header.height) == image.size == (50, 30)
@@ -127,7 +133,7 @@ def test_everything_that_is_wrong(pictures: Path) -> None:
     assert "trainB mixes L, RGB" in text
     assert "trainA has 65 images and trainB only 4" in text
     assert len(findings.warnings) == 2
-    assert "1x.txt 1x.gif" in table(folders)
+    assert "1x.gif 1x.txt" in table(folders)
     assert check(folders[1:], OPT).errors[-1] == "there is no folder trainA"
 
 
@@ -196,5 +202,6 @@ def test_a_training_says_at_its_start_that_images_do_not_fit(
         assert [m for m in caplog.messages if "small.png has 20x60" in m] == caplog.messages
         assert len(caplog.messages) == 1
         caplog.clear()
+        (pictures / "trainB" / "small.png").unlink()
         create_dataset(train_opt("--load_size", "96"))
         assert caplog.messages[0].startswith("images of 40x48 are enlarged to --load_size 96")
