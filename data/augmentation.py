@@ -34,10 +34,10 @@ TRIES = 10
 class Augmentation:
     """What is changed; a value of 0 changes nothing.
 
-    `jitter` is four strengths, of brightness, contrast, saturation (factors are drawn from 1 minus
-    to 1 plus the strength) and hue (from minus to plus it, in turns of the colour circle). `degrees`
-    is the largest rotation either way. `min_scale` is the smallest share of the image's area that a
-    part of random size has.
+    `jitter` is four strengths: of brightness, contrast and saturation, whose factors are drawn from
+    1 minus to 1 plus the strength, and of hue, which is shifted by at most so many turns of the
+    colour circle. `degrees` is the largest rotation either way. `min_scale` is the smallest share
+    of the image's area that a part of random size has.
     """
 
     jitter: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
@@ -57,9 +57,10 @@ class Augmentation:
         `parts` are the channels of the images that are stacked; colours of gray ones (1 channel)
         keep their saturation and hue. A part of random size is resized to --crop_size.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(image))
         if self.degrees:
-            pixels = _rotated(pixels, rng.uniform(-self.degrees, self.degrees))
+            pixels = _rotated(image, rng.uniform(-self.degrees, self.degrees))
+        else:
+            pixels = torch.from_numpy(np.ascontiguousarray(image))
         if self.min_scale:
             pixels = _part(pixels, self.min_scale, opt.crop_size, rng)
             crop_flip = CropFlip(flip=crop_flip.flip)
@@ -113,16 +114,16 @@ def _jitter(text: str) -> tuple[float, ...]:
     return strengths
 
 
-def _rotated(image: Tensor, degrees: float) -> Tensor:
+def _rotated(image: Uint8Image, degrees: float) -> Tensor:
     """Rotate about the centre; beyond its edges the image is continued by its reflection."""
     from torchvision.transforms.v2 import InterpolationMode, functional
 
     height, width = image.shape[-2:]
     sine, cosine = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
-    wide = math.ceil((width * cosine + height * sine - width) / 2) + 1
-    high = math.ceil((width * sine + height * cosine - height) / 2) + 1
-    margin = [min(max(wide, 1), width - 1), min(max(high, 1), height - 1)]
-    padded = functional.pad(image, margin, padding_mode="reflect")
+    wide = max(0, math.ceil((width * cosine + height * sine - width) / 2)) + 1
+    high = max(0, math.ceil((width * sine + height * cosine - height) / 2)) + 1
+    # by NumPy, which reflects more than once where a margin is wider than the image
+    padded = torch.from_numpy(np.pad(image, ((0, 0), (high, high), (wide, wide)), mode="reflect"))
     rotated = functional.rotate(padded, degrees, InterpolationMode.BILINEAR)
     return functional.center_crop(rotated, [height, width])
 

@@ -5,9 +5,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from util import ranks
 from util.errors import UnreadableImageError
 
-from ..image_folder import StoredImage
 from .findings import size_problems
 from .headers import Header, read_header
 
@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 CHECKED = 16
 """Images of each list of paths whose header is read, evenly spaced: some milliseconds in all."""
 LISTS = ("A_paths", "B_paths", "AB_paths")
-"""The attributes in which data sets have the paths of their images."""
+"""The attributes in which our data sets have the paths of their images."""
+MODES = ("unaligned", "aligned", "colorization")
+"""Data sets of which it is known that they resize and crop as the options say."""
 
 
 def warn_of_sizes(dataset: Any, opt: Namespace) -> None:
@@ -24,12 +26,14 @@ def warn_of_sizes(dataset: Any, opt: Namespace) -> None:
 
     A few headers are read; files that cannot be read are left to the training, which replaces them.
     """
+    if opt.dataset_mode not in MODES or not ranks.is_main():
+        return
     headers = []
     for name in LISTS:
         paths = getattr(dataset, name, None)
-        if isinstance(paths, list) and paths and not isinstance(paths[0], StoredImage):
+        if isinstance(paths, list) and paths:
             count = min(CHECKED, len(paths))
-            headers += _headers([str(paths[i * len(paths) // count]) for i in range(count)])
+            headers += _headers([paths[i * len(paths) // count] for i in range(count)])
     sizes = {(header.width, header.height): header for header in reversed(headers)}
     small, enlarged = size_problems(sizes, opt)
     advice = "scripts/check_dataset.py finds all of them"

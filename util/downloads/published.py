@@ -59,8 +59,9 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     """Download what becomes `target`, and yield the file, which is deleted afterwards.
 
     Its SHA-256 is compared with that of an earlier download in `<target>.sha256`, and stored there
-    once the block ends well. What a broken download leaves, `.<target>.part`, is continued by the
-    next one. Raises UserError where `target` exists, and as `download` does.
+    once the block ends well. What is left where the download breaks off, or the program is stopped,
+    `.<target>.part`, is continued by the next one. Raises UserError where `target` exists, where
+    the block raises it or cannot write, and as `download` does.
     """
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; remove it to download it again")
@@ -69,6 +70,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.part")
     try:
         download(url, part)
+        digest = sha256(part)
     except OSError as error:
         raise UserError(f"cannot write {part}: {error.strerror or error}") from error
     except UserError as error:
@@ -77,15 +79,15 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
         ) from error
     record = target.with_name(f"{target.name}.sha256")
     try:
-        digest = sha256(part)
-        check_record(record, file_name, digest, url)
-        try:
-            yield part
-        except UserError as error:
-            raise UserError(f"what came from {url} cannot be used: {error}") from error
-        write_record(record, file_name, digest)
-    finally:
+        check_record(record, file_name, digest)
+        yield part
+    except UserError as error:
         remove(part)
+        raise UserError(f"what came from {url} cannot be used: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    write_record(record, file_name, digest)
+    remove(part)
 
 
 @contextlib.contextmanager
@@ -113,12 +115,12 @@ def read_record(record: Path) -> dict[str, str]:
     return {match[2]: match[1] for match in found if match}
 
 
-def check_record(record: Path, file_name: str, digest: str, url: str) -> None:
+def check_record(record: Path, file_name: str, digest: str) -> None:
     """Raise UserError where the record has another SHA-256 of the file."""
     known = read_record(record).get(file_name, digest)
     if known != digest:
         raise UserError(
-            f"{url} is not the file that was downloaded before: its SHA-256 is {digest}, that in "
+            f"it is not the file that was downloaded before: its SHA-256 is {digest}, that in "
             f"{record} is {known}. If it was published anew, delete that file and try again"
         )
 

@@ -61,7 +61,7 @@ def download(url: str, part: Path, wait: Wait = time.sleep) -> None:
 
     A broken connection is resumed where it broke off, as long as the file on the server is the
     same (HTTP Range with If-Range); a busy server is asked again after a pause, for which `wait` is
-    called with its seconds. What is known of an incomplete file is in `<part>.json` beside it.
+    called with its seconds. What tells whether it is the same is in `<part>.json` beside it.
     Raises UsageError for an address that is none, and UserError where the server refuses, where
     `PAUSES` attempts bring nothing new, and where the disk is too small; what has come so far
     stays where another call can continue it.
@@ -83,7 +83,6 @@ def download(url: str, part: Path, wait: Wait = time.sleep) -> None:
             sys.stderr.write(f"{error}; next attempt in {pause:g} s\n")
             wait(pause)
         else:
-            _note_file(part).unlink(missing_ok=True)
             return
 
 
@@ -95,7 +94,7 @@ def remove(part: Path) -> None:
 
 def _fetch_rest(url: str, part: Path) -> None:
     """Download what is missing of the file. Raises _BrokenError where it is still incomplete."""
-    request = urllib.request.Request(url, headers={"User-Agent": "Mozilla/5.0 (download)"})
+    request = urllib.request.Request(url, headers={"User-Agent": "cyclegan-toolkit"})
     start, validator = _left(url, part)
     if start:
         request.add_header("Range", f"bytes={start}-")

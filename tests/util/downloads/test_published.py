@@ -72,6 +72,18 @@ def test_what_cannot_be_used_is_not_recorded(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["maps.zip"]
 
 
+def test_a_program_that_is_stopped_keeps_what_has_come(tmp_path: Path) -> None:
+    url = source(tmp_path, b"content")
+    with pytest.raises(KeyboardInterrupt), downloaded(url, tmp_path / "maps", "MIRROR"):
+        raise KeyboardInterrupt
+    assert (tmp_path / ".maps.part").read_bytes() == b"content"
+    with (
+        pytest.raises(UserError, match="cannot write .*maps: no room"),
+        downloaded(url, tmp_path / "maps", "MIRROR"),
+    ):
+        raise OSError(28, "no room")
+
+
 def test_an_existing_target_and_a_missing_source(tmp_path: Path) -> None:
     (tmp_path / "maps").mkdir()
     with pytest.raises(UserError, match="exists already"), downloaded("", tmp_path / "maps", ""):

@@ -37,7 +37,7 @@ def test_whole_file(tmp_path: Path) -> None:
     with serving(Answers(CONTENT)) as answers:
         assert fetch(answers, tmp_path / "part") == []
     assert (tmp_path / "part").read_bytes() == CONTENT
-    assert left(tmp_path) == ["part"]
+    assert left(tmp_path) == ["part", "part.json"]
 
 
 def test_a_broken_connection_is_resumed_where_it_broke(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_complete_file_is_not_loaded_again(tmp_path: Path) -> None:
         (tmp_path / "part.json").write_text(json.dumps(note))
         fetch(answers, tmp_path / "part")
         assert answers.requests == [f"bytes={len(CONTENT)}-"]
-    assert left(tmp_path) == ["part"]
+    assert left(tmp_path) == ["part", "part.json"]
 
 
 def test_more_bytes_than_the_file_has_start_again(tmp_path: Path) -> None:
