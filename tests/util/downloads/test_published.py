@@ -78,7 +78,7 @@ def test_a_program_that_is_stopped_keeps_what_has_come(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert (tmp_path / ".maps.part").read_bytes() == b"content"
     with (
-        pytest.raises(UserError, match="cannot write .*maps: no room"),
+        pytest.raises(UserError, match=r"cannot write .*maps: no room"),
         downloaded(url, tmp_path / "maps", "MIRROR"),
     ):
         raise OSError(28, "no room")
