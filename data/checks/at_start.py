@@ -34,7 +34,7 @@ def warn_of_sizes(dataset: Any, opt: Namespace) -> None:
         if isinstance(paths, list) and paths:
             count = min(CHECKED, len(paths))
             headers += _headers([paths[i * len(paths) // count] for i in range(count)])
-    sizes = {(header.width, header.height): header for header in reversed(headers)}
+    sizes = {(header.width, header.height): header for header in headers}
     small, enlarged = size_problems(sizes, opt)
     advice = "scripts/check_dataset.py finds all of them"
     if small:
