@@ -204,4 +204,4 @@ def test_a_training_says_at_its_start_that_images_do_not_fit(
         caplog.clear()
         (pictures / "trainB" / "small.png").unlink()
         create_dataset(train_opt("--load_size", "96"))
-        assert caplog.messages[0].startswith("images of 40x48 are enlarged to --load_size 96")
+        assert caplog.messages[0].startswith("images of 41x48 are enlarged to --load_size 96")
