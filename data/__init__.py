@@ -12,6 +12,7 @@ from util.video_files import is_video
 
 from .aligned_dataset import AlignedDataset
 from .base_dataset import BaseDataset
+from .checks.at_start import warn_of_sizes
 from .colorization_dataset import ColorizationDataset
 from .image_folder import listing_together
 from .inference.fixed_samples import fixed_samples
@@ -75,6 +76,8 @@ def create_dataset(opt: Namespace) -> CustomDatasetDataLoader:
             f"--dataset_mode {opt.dataset_mode}: {type(dataset).__name__} is empty, it found "
             f"nothing in --dataroot {opt.dataroot} (--phase {opt.phase})"
         )
+    if opt.isTrain:
+        warn_of_sizes(dataset, opt)
     return CustomDatasetDataLoader(dataset, opt)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from util.images import Uint8Image
 from util.random_streams import stream
 
+from .augmentation import augmentation_of
 from .reading.image_reader import ImageReader, crop_and_flip, size_of
 from .transform_helpers import (
     crop,
@@ -65,6 +66,7 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     def set_reader(self, opt: Namespace) -> None:
         """Read files as `opt` says from now on."""
         self.reader = self._image_reader = ImageReader(opt)
+        self._image_augmentation = augmentation_of(opt)
 
     @property
     def epoch(self) -> Any:
@@ -92,8 +94,11 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
     def read(self, path: str, rng: Random, *channels: int) -> tuple[Tensor, ...]:
         """Read an image file, then resize, crop and flip it -> (channels, H, W) in [-1, 1].
 
+        In training it is changed too as --color_jitter, --random_rotation and
+        --random_resized_crop say.
+
         With more than one number of channels the file holds that many images of equal width side by
-        side, which share one crop and one flip. A single channel is luma. Raises UserError naming
+        side, which share all random choices. A single channel is luma. Raises UserError naming
         the file where it cannot be read or is too small to crop.
         """
         return self._crop_and_flip(
@@ -116,6 +121,10 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         self, path: str, image: Uint8Image, rng: Random, channels: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
         crop_flip = draw_crop_flip(self.opt, size_of(image), rng, path)
+        if self._image_augmentation is not None:
+            image, crop_flip = self._image_augmentation.apply(
+                image, crop_flip, self.opt, rng, channels
+            )
         return crop_and_flip(image, self.opt, crop_flip).split(channels)
 
     @abstractmethod

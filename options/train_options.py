@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from data.augmentation import JITTER_HELP
 from models.networks import GAN_MODES, LR_POLICIES
 from util.evaluation import METRICS
 from util.options import Options
@@ -31,6 +32,7 @@ class TrainOptions(BaseOptions):
             "--continue_train, when not given, that of the run",
         )
         super().initialize(parser)
+        _add_augmentation_flags(parser)
         _add_reading_flags(parser)
         _add_schedule_flags(parser)
         _add_memory_flags(parser)
@@ -69,6 +71,32 @@ class TrainOptions(BaseOptions):
 
 def _starts_from(opt: Options) -> str:
     return "weights" if opt.continue_train or opt.start_from else ""
+
+
+def _add_augmentation_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("augmentation (see docs/datasets.md)").add_argument
+    add(
+        "--color_jitter",
+        type=str,
+        default="",
+        metavar="B,C,S,H",
+        help=f"change colours randomly, by at most these strengths: {JITTER_HELP}",
+    )
+    add(
+        "--random_rotation",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="rotate images randomly, by at most so many degrees either way",
+    )
+    add(
+        "--random_resized_crop",
+        type=float,
+        default=0.0,
+        metavar="MIN_SCALE",
+        help="instead of the crop take a part of random size and proportions, of at least this "
+        "share of the area, and resize it to --crop_size; 0: off",
+    )
 
 
 def _add_reading_flags(parser: argparse.ArgumentParser) -> None:

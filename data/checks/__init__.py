@@ -1,0 +1,1 @@
+"""Checks of a data folder before a training: counts, sizes, files that cannot be read, copies."""

@@ -1,0 +1,132 @@
+"""Files that are published under names: their addresses, mirrors, and records of what has come."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError, UserError, did_you_mean
+from ..files import make_folder, write_text_atomically
+from .transfer import download, remove
+
+HOST = "https://efrosgans.eecs.berkeley.edu"
+BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Files `<base>/<name><ending>`; an environment variable names a mirror in place of `base`."""
+
+    base: str
+    ending: str
+    variable: str
+    names: tuple[str, ...]
+
+    def url(self, name: str, given: str | None = None) -> str:
+        """Return the address of a name.
+
+        `given`, else the environment variable, is the address of a folder with the same files, of
+        the file itself, or a template with `{name}` for the name.
+        """
+        place = given or os.environ.get(self.variable) or self.base
+        if "{name}" in place:
+            return place.replace("{name}", name)
+        return place if place.endswith(self.ending) else f"{place.rstrip('/')}/{name}{self.ending}"
+
+
+def choose(name: str, publications: dict[str, Publication], preferred: str) -> Publication:
+    """Return the publication that has a name, the `preferred` one where several do.
+
+    Raises UsageError, with all names, where none has.
+    """
+    if name in publications[preferred].names:
+        return publications[preferred]
+    for publication in publications.values():
+        if name in publication.names:
+            return publication
+    known = sorted({name for publication in publications.values() for name in publication.names})
+    lists = "\n".join(f"  {title}: {' '.join(p.names)}" for title, p in publications.items())
+    problem = f"there is no {name!r}{did_you_mean(name, known)}" if name else "give one name"
+    raise UsageError(f"{problem}. The names are\n{lists}")
+
+
+@contextlib.contextmanager
+def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
+    """Download what becomes `target`, and yield the file, which is deleted afterwards.
+
+    Its SHA-256 is compared with that of an earlier download in `<target>.sha256`, and stored there
+    once the block ends well. What is left where the download breaks off, or the program is stopped,
+    `.<target>.part`, is continued by the next one. Raises UserError where `target` exists, where
+    the block raises it or cannot write, and as `download` does.
+    """
+    if os.path.lexists(target):
+        raise UserError(f"{target} exists already; remove it to download it again")
+    make_folder(target.parent)
+    file_name = url.rpartition("/")[2]
+    part = target.with_name(f".{target.name}.part")
+    try:
+        download(url, part)
+        digest = sha256(part)
+    except OSError as error:
+        raise UserError(f"cannot write {part}: {error.strerror or error}") from error
+    except UserError as error:
+        raise type(error)(
+            f"{error} (or from a mirror: --url, or the variable {variable})"
+        ) from error
+    record = target.with_name(f"{target.name}.sha256")
+    try:
+        check_record(record, file_name, digest)
+        yield part
+    except UserError as error:
+        remove(part)
+        raise UserError(f"what came from {url} cannot be used: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    write_record(record, file_name, digest)
+    remove(part)
+
+
+@contextlib.contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target`, for what is then renamed to it; deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        yield Path(folder)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_record(record: Path) -> dict[str, str]:
+    """Return file name -> SHA-256, of a file in the format of the program sha256sum."""
+    if not record.is_file():
+        return {}
+    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line) for line in lines]
+    return {match[2]: match[1] for match in found if match}
+
+
+def check_record(record: Path, file_name: str, digest: str) -> None:
+    """Raise UserError where the record has another SHA-256 of the file."""
+    known = read_record(record).get(file_name, digest)
+    if known != digest:
+        raise UserError(
+            f"it is not the file that was downloaded before: its SHA-256 is {digest}, that in "
+            f"{record} is {known}. If it was published anew, delete that file and try again"
+        )
+
+
+def write_record(record: Path, file_name: str, digest: str) -> None:
+    """Store the SHA-256 of a file beside those of others."""
+    digests = {**read_record(record), file_name: digest}
+    text = "".join(f"{value}  {name}\n" for name, value in sorted(digests.items()))
+    write_text_atomically(record, text)
