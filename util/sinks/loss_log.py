@@ -85,9 +85,10 @@ def _parse_record(line: str) -> LossRecord | None:
     """Return the record of a line; None where it is none, or has values of wrong types."""
     try:
         record = LossRecord(**json.loads(line))
-        counts = (record.epoch, record.iters, record.total_iters)
+        counts = [record.epoch, record.iters, record.total_iters]
+        counts += [record.epochs, record.epoch_images]
         speeds = (record.learning_rate, record.time, record.data, record.images_per_second)
-        numbers = [*counts, *speeds, *record.losses.values()]
+        numbers = [*counts, *speeds, record.seconds_left, *record.losses.values()]
         valid = all(isinstance(count, int) for count in counts)
         valid = valid and all(isinstance(number, int | float) for number in numbers)
         _ = [float(number) for number in numbers]  # an integer of 400 digits is no number to draw
