@@ -154,7 +154,7 @@ def test_an_archive_that_is_not_what_the_registry_states_is_refused(
     script: ModuleType, visdom: Path, registry: FakeRegistry
 ) -> None:
     registry.damaged.add("mathjax-2.7.5.tgz")
-    with pytest.raises(SystemExit, match=r"mathjax-2\.7\.5\.tgz is not what .* SHA-512 differs"):
+    with pytest.raises(SystemExit, match=r"mathjax-2\.7\.5\.tgz is not what .* \(SHA-512 differs"):
         script.main(["--registry", registry.address])
     assert len(missing_assets(visdom)) == len(PLACES)
 
@@ -166,7 +166,7 @@ def test_a_package_or_a_registry_that_is_missing_is_named(
     with pytest.raises(SystemExit, match=r"cannot fetch http://.*/npm/bootstrap \(.*404.*--from"):
         script.main([])
     (packages / "jquery-3.1.1.tgz").rename(packages / "jquery-3.1.2.tgz")
-    (packages / "bootstrap-3.3.7.tgz").write_bytes(b"")
+    (packages / "bootstrap-3.3.7.tgz").write_bytes(b"any")
     with pytest.raises(SystemExit, match=r"/npm/jquery does not describe version 3\.1\.1"):
         script.main([])
     with pytest.raises(SystemExit, match=r"file:///npm/.* is no address of an npm registry"):

@@ -21,7 +21,7 @@ from ...images import ImageArray
 TIMEOUT = 3.0
 """Seconds for which a request waits for the server."""
 HEADERS = {"Content-Type": "application/json"}
-UNUSABLE = re.compile(r"""[/+&'"<>\\%#?]""")
+UNUSABLE = re.compile(r"""[/+&'"<>\\%#?\ud800-\udfff]""")
 """Characters with which visdom's page does not find an environment: it compares `a+b`, for example,
 and its server makes `_` of `/`."""
 LARGEST_PORT = 65535
