@@ -29,7 +29,7 @@ def test_the_command_translates_the_test_images_of_the_run(
     assert command(train_opt(), TWO) == (
         f"python 02_inference.py {where} --model test --model_suffix _A --gpu_ids -1"
     )
-    pairs = train_opt("--model", "pix2pix", "--netG", "unet_128", "--load_size", "128")
+    pairs = train_opt("--model", "pix2pix")
     assert command(pairs, ["G"]) == (
         f"python 02_inference.py {where} --model pix2pix --dataroot FOLDER --gpu_ids -1"
     )

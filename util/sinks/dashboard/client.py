@@ -98,10 +98,10 @@ class VisdomClient:
         """Draw curves in a window, instead of those that it has."""
         layout = {
             "showlegend": len(traces) > 1,
-            "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+            "margin": {"l": 50, "r": 15, "t": 30, "b": 40},
             "xaxis": xaxis,
             "yaxis": {"rangemode": "tozero", "exponentformat": "e"},
-            "legend": {"orientation": "h", "y": 1.15},
+            "legend": {"x": 1, "y": 1, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.6)"},
         }
         opts = {"title": title, **look}
         self.post("events", {"win": window, "data": traces, "layout": layout, "opts": opts})

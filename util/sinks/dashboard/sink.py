@@ -85,9 +85,9 @@ class Dashboard(Sink):
         self.metric_curves = metric_curves or MetricCurves()
         self.failures = 0
         self._drawn: tuple[int, int] | None = None
-        self._frames: dict[str, Callable[[], None]] = {}
-        self._plots: dict[str, Callable[[], None]] = {}  # of the metrics
-        self._shown: set[str] = set()
+        self._frames: dict[int, Callable[[], None]] = {}
+        self._plots: dict[int, Callable[[], None]] = {}  # of the metrics
+        self._shown: set[int] = set()
         self._last: LossRecord | None = None
         self._headline = ""
         self._axis: dict[str, object] = {}
@@ -141,8 +141,9 @@ class Dashboard(Sink):
             grid = partial(labelled_grid, shown, s.columns, s.width)
             self._frame(IMAGES, grid, f"images ({where})")
             return
-        for number, (label, image) in enumerate(shown):
-            self._image_window(SINGLE_IMAGES + number, label, image, where)
+        for number, (label, image) in enumerate(shown, SINGLE_IMAGES):
+            grid = partial(labelled_grid, [("", image)], 1, s.width)
+            self._frame(number, grid, f"{label} ({where})")
 
     def samples(self, record: SampleRecord) -> None:
         """Show the fixed images."""
@@ -154,10 +155,9 @@ class Dashboard(Sink):
         """Take the figures of an epoch: one window for each, with both directions."""
         self.metric_curves.add_metrics(record)
         panels = metric_panels(self.metric_curves.points, self.metric_curves.names)
-        for number, (title, traces) in enumerate(panels.items()):
-            window = self._window(METRICS + number)
-            self._plots[window] = partial(self._draw, window, title, traces)
-            self._shown.discard(window)
+        for number, (title, traces) in enumerate(panels.items(), METRICS):
+            self._plots[number] = partial(self._draw, number, title, traces)
+            self._shown.discard(number)
 
     def sample_sheet(self, sheet: ImageArray, where: str) -> None:
         """Show fixed images that are one image already."""
@@ -196,14 +196,10 @@ class Dashboard(Sink):
                 self._failed(error)
         self.client.close()
 
-    def _image_window(self, number: int, label: str, image: ImageArray, where: str) -> None:
-        width = self.settings.width
-        self._frame(number, lambda: labelled_grid([("", image)], 1, width), f"{label} ({where})")
-
     def _frame(self, number: int, image: Callable[[], ImageArray], title: str) -> None:
         window, title = self._window(number), self._title(title)
-        self._frames[window] = lambda: self.client.show(window, image(), title)
-        self._shown.discard(window)
+        self._frames[number] = lambda: self.client.show(window, image(), title)
+        self._shown.discard(number)
 
     def _window(self, number: int) -> str:
         name = self.settings.name.replace("/", "_")
@@ -229,11 +225,10 @@ class Dashboard(Sink):
             self.client.say(self._window(HEADLINE), text, self._title("run"), **look)
             self._headline = text
 
-    def _send_windows(self, windows: dict[str, Callable[[], None]]) -> None:
-        for window in list(windows):
-            if window not in self._shown:
-                windows[window]()
-                self._shown.add(window)
+    def _send_windows(self, windows: dict[int, Callable[[], None]]) -> None:
+        for number in sorted(windows.keys() - self._shown):
+            windows[number]()
+            self._shown.add(number)
 
     def _send_curves(self) -> None:
         curves = self.curves
@@ -256,13 +251,13 @@ class Dashboard(Sink):
         panels += enumerate(speed_panels(points).items(), SPEED)
         for number, (title, traces) in panels:
             if whole:
-                self._draw(self._window(number), title, traces)
+                self._draw(number, title, traces)
             else:
                 self.client.append(self._window(number), traces, **changed)
 
-    def _draw(self, window: str, title: str, traces: list[Trace]) -> None:
+    def _draw(self, number: int, title: str, traces: list[Trace]) -> None:
         look = {"width": PLOT_WIDTH, "height": PLOT_HEIGHT}
-        self.client.draw(window, traces, self._title(title), self._axis, **look)
+        self.client.draw(self._window(number), traces, self._title(title), self._axis, **look)
 
     def _failed(self, error: OSError) -> None:
         """Draw all windows again next time, as the server may have lost or received a part."""
