@@ -111,7 +111,9 @@ def test_curves_of_two_runs_are_compared(
     need_assets()
     for name in ("first", "second"):
         settings = DashboardSettings(name=name, env=name, port=visdom_server.port)
-        Dashboard(settings, tmp_path, Curves(point(step) for step in (1, 2))).close()
+        sink = Dashboard(settings, tmp_path, Curves(point(step) for step in (1, 2)), PATIENCE)
+        sink.close()
+        assert sink.failures == 0
     browser.get(f"http://127.0.0.1:{visdom_server.port}/compare/first+second")
     wait(browser, f"{NAMES}.filter(name => /^[01]_(D|G|cycle|idt)_[AB]$/.test(name)).length == 16")
     colours = "new Set(p.data.filter(t => t.showlegend).map(t => t.line.color)).size"
