@@ -114,7 +114,10 @@ def test_curves_of_two_runs_are_compared(
         sink = Dashboard(settings, tmp_path, Curves(point(step) for step in (1, 2)), PATIENCE)
         sink.close()
         assert sink.failures == 0
-    browser.get(f"http://127.0.0.1:{visdom_server.port}/compare/first+second")
+    # as the page stores a choice: the address /compare/first+second needs a folder ~/.visdom
+    browser.get(f"http://127.0.0.1:{visdom_server.port}/")
+    browser.execute_script("localStorage.setItem('envIDs', '[\"first\", \"second\"]')")
+    browser.get(f"http://127.0.0.1:{visdom_server.port}/")
     wait(browser, f"{NAMES}.filter(name => /^[01]_(D|G|cycle|idt)_[AB]$/.test(name)).length == 16")
     colours = "new Set(p.data.filter(t => t.showlegend).map(t => t.line.color)).size"
     drawn = f"{PLOTS}.map(p => p._fullData).map(data => ({{data}})).map(p => {colours})"
