@@ -51,7 +51,9 @@ class LogFiles(Sink):
     def losses(self, record: LossRecord) -> None:
         """Append a line to each file."""
         self._append(self.text, loss_line(record))
-        self._append(self.lines, json.dumps(asdict(record)))
+        row = asdict(record)
+        del row["seconds_left"]  # an estimate, of this moment alone
+        self._append(self.lines, json.dumps(row))
 
     @staticmethod
     def _append(path: Path, line: str) -> None:
