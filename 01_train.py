@@ -14,6 +14,7 @@ from options.base_options import option_defaults
 from options.train_options import TrainOptions
 from util import global_batch
 from util.checkpoints.run_folder import claim_run_folder
+from util.run.announcements import log_end
 from util.run.evaluator import Evaluator
 from util.run.health import Health
 from util.run.lock import RunLock
@@ -42,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         claim = partial(claim_run_folder, opt, option_defaults(options, opt), resumes)
         visualizer = Visualizer(opt, samples=fixed_samples(opt, dataset.dataset))
         exit_code = train(model, progress, visualizer, evaluator, claim)
-        progress.close()
         visualizer.close()
         dataset.report()
+        log_end(opt, model, progress, evaluator, exit_code)
     return exit_code
 
 
@@ -85,12 +86,12 @@ def report(
     opt: Namespace, model: BaseModel, progress: Progress, visualizer: Visualizer, health: Health
 ) -> None:
     """Report losses and images of the current step where they are due."""
-    if progress.due(opt.print_freq):  # before the images: their time is not the step's
+    if progress.shown(opt.print_freq):  # before the images: their time is not the step's
         losses = global_batch.mean_of(model.get_current_losses())
         health.watch_reported(losses)
         visualizer.losses(progress.loss_record(losses, model.learning_rate))
     store = progress.due(opt.update_html_freq) or progress.last_step
-    if store or progress.due(opt.display_freq):
+    if store or progress.shown(opt.display_freq):
         visualizer.show(model, progress.epoch, progress.total_iters, store)
         health.watch_images(model.get_current_visuals())
 

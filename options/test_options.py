@@ -1,6 +1,7 @@
 """The options of 02_inference.py."""
 
 import argparse
+import logging
 
 from util.errors import UsageError
 from util.options import Options
@@ -8,6 +9,8 @@ from util.results.folder import FORMATS
 
 from .base_options import BaseOptions
 from .inference_run import adopt_from_run
+
+log = logging.getLogger(__name__)
 
 SIZE_FLAGS = {"preprocess", "load_size", "crop_size"}
 UNPAIRED = ("single", "unaligned")
@@ -29,6 +32,8 @@ HELP = {
     "num_threads": f"threads in inference; when not given, {READERS}",
 }
 """Appended to the help of shared flags whose default is not what happens in inference."""
+OF_GALLERY = ("results_dir", "display_winsize")
+"""Flags of the gallery, which --output replaces."""
 INACTIVE = {
     "grad_checkpoint": False,
     "separate_passes": False,
@@ -78,7 +83,8 @@ class TestOptions(BaseOptions):
             "--num_test",
             type=int,
             default=50,
-            help="number of images to translate; when not given, all of them",
+            help="translate the first N images (of a video: frames); when not given, all of them",
+            metavar="N",
         )
         _add_output_flags(parser)
         _add_size_flags(parser)
@@ -96,7 +102,16 @@ class TestOptions(BaseOptions):
         return super().gather(argv)
 
     def complete(self, opt: Options) -> Options:
-        """Return the options, completed from the run whose weights translate."""
+        """Return the options, completed from the run whose weights translate.
+
+        Flags that have no effect are named in one line.
+        """
+        unused = [name for name in HELP if HELP[name] == UNUSED and name in opt.given]
+        if opt.output is not None:
+            unused += [name for name in OF_GALLERY if name in opt.given]
+        if unused:
+            flags = ", ".join(f"--{name}" for name in unused)
+            log.warning("no effect on this translation: %s", flags)
         return adopt_from_run(opt)
 
     def finish(self, opt: Options) -> Options:

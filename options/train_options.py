@@ -59,10 +59,12 @@ class TrainOptions(BaseOptions):
         return opt.replace(resume=_starts_from(opt))
 
     def follow(self, opt: Options) -> Options:
-        """Return the options with the folder of the cache filled in too."""
+        """Return the options with the folder of the cache and visdom's environment filled in."""
         opt = super().follow(opt)
         own = opt.cache_dir if "cache_dir" in opt.given else None
-        return opt.replace(cache_dir=own or str(Path(opt.checkpoints_dir) / "cache"))
+        env = opt.display_env if "display_env" in opt.given else opt.name
+        cache_dir = own or str(Path(opt.checkpoints_dir) / "cache")
+        return opt.replace(cache_dir=cache_dir, display_env=env)
 
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run that training resumes or starts from."""
@@ -251,7 +253,12 @@ def _add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
         default="http://localhost",
         help="address of the visdom server",
     )
-    add("--display_env", type=str, default="main", help="visdom environment")
+    add(
+        "--display_env",
+        type=str,
+        default="main",
+        help="environment in visdom; when not given, one of its own, with the name of the run",
+    )
     add("--display_port", type=int, default=8097, help="port of the visdom server")
     add(
         "--use_tensorboard",

@@ -13,6 +13,7 @@ from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
 from util.errors import UsageError
 from util.evaluation.figures import check_metrics
+from util.sinks.dashboard.client import server_address
 from util.video_files import is_video
 
 POSITIVE = {
@@ -73,6 +74,8 @@ def validate(opt: Namespace) -> None:
     augmentation_of(opt)  # raises where its flags do not fit
     _check_cache(opt)
     _check_evaluation(opt)
+    if opt.display_id > 0:
+        server_address(opt.display_server, opt.display_port)
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "

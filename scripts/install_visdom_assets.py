@@ -1,19 +1,20 @@
 """Install the scripts, styles and fonts of visdom's pages, without visdom's own download.
 
-They are taken from npm packages: packed now (npm pack; npm may use a mirror), or packed before on
-another machine: --list prints the command, --from DIR reads the folder.
+They are taken from packages of the npm registry, or of the mirror that npm is configured for; the
+program npm is not needed. Without a network: --list prints what to pack on another machine, --from
+DIR reads the folder.
 """
 
 import argparse
 import re
-import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from npm_registry import Registry, archive_name, configured_registry
 
 from util.files import write_atomically
 from util.sinks.dashboard.assets import (
@@ -42,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--from", dest="folder", metavar="DIR", help="folder of npm's .tgz files")
     parser.add_argument("--list", action="store_true", help="print the npm pack command and stop")
     parser.add_argument("--force", action="store_true", help="also replace installed files")
+    parser.add_argument(
+        "--registry", metavar="URL", help="npm registry; when not given, that of npm's settings"
+    )
     args = parser.parse_args(argv)
     visdom = visdom_folder()
     if visdom is None:
@@ -53,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"npm pack {' '.join(packages)}")
             return 0
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(args.folder) if args.folder else pack(packages, Path(temporary))
+            folder = Path(args.folder or temporary)
+            if not args.folder:
+                fetch(packages, Registry(args.registry or configured_registry()), folder)
             for asset in assets:
                 put(asset, folder, visdom / "static")
     except (OSError, ValueError, tarfile.TarError) as error:
@@ -73,29 +79,24 @@ def source(asset: Asset) -> tuple[str, str]:
     raise ValueError(f"this visdom needs {asset.url}, for which no npm package is known here")
 
 
-def pack(packages: list[str], folder: Path) -> Path:
-    """Let npm download packages into a folder; return it. Raises ValueError where npm fails."""
-    if not packages:
-        return folder
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ValueError(
-            "npm is not installed; pack on another machine (--list says what), copy the .tgz "
-            "files here, and give --from DIR"
-        )
-    print(f"npm pack: {' '.join(packages)}", flush=True)
-    done = subprocess.run(
-        [npm, "pack", "--silent", *packages], cwd=folder, stdout=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise ValueError("npm pack failed (see above); --from DIR takes the packages from a folder")
-    return folder
+def fetch(packages: list[str], registry: Registry, folder: Path) -> None:
+    """Download packages (name@version) into a folder. Raises ValueError where one fails."""
+    if packages:
+        print(f"fetching {len(packages)} packages from {registry.address}", flush=True)
+    for package in packages:
+        try:
+            registry.fetch(package, folder)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; --registry URL names a mirror, --list says what to fetch on another "
+                "machine for --from DIR"
+            ) from error
 
 
 def put(asset: Asset, folder: Path, static: Path) -> None:
     """Copy an asset from its package. Raises ValueError where it is missing."""
     package, path = source(asset)
-    archive = folder / f"{package.replace('@', '-').lstrip('-').replace('/', '-')}.tgz"
+    archive = folder / archive_name(package)
     if not archive.is_file():
         raise ValueError(f"{archive} does not exist; create it with: npm pack {package}")
     with tarfile.open(archive) as tar:

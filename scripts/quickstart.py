@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     began = time.perf_counter()
     say(1, f"installing the packages into {ROOT / '.venv'} (PyTorch is large: some minutes)")
     python = args.python or make_environment(ROOT / ".venv", [ROOT / "requirements.txt"])
+    complete_dashboard(str(python))
     installed = time.perf_counter()
     for number, text, words in steps(args.seed):
         say(number, text)
@@ -59,6 +60,15 @@ def steps(seed: str) -> list[tuple[int, str, list[str]]]:
         (4, "translating the test images", translate),
         (5, "comparing with the true answers, which the demo data has", compare),
     ]
+
+
+def complete_dashboard(python: str) -> None:
+    """Fetch the scripts of visdom's page; where that fails, say how to do it later."""
+    words = [python, "scripts/install_visdom_assets.py"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().removeprefix("error: ")
+        print(f"the dashboard of later trainings has no page yet: {reason}; run: {' '.join(words)}")
 
 
 def say(number: int, text: str) -> None:

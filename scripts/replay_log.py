@@ -17,9 +17,11 @@ import numpy as np
 from PIL import Image
 
 from util.checkpoints.run_folder import read_training_options, run_folder
+from util.errors import UsageError
 from util.images import ImageArray
 from util.run.session import start_logging
 from util.sinks.curves import Curves
+from util.sinks.dashboard.client import server_address
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import read_gallery_state
 from util.sinks.loss_log import read_history
@@ -37,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     start_logging()
     folder = run_folder(args)
-    curves = Curves(records(folder))
-    if not curves.points:
+    found = records(folder)
+    if not found:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)
         return 1
     stored = read_training_options(folder) if (folder / "train_opt.json").is_file() else {}
@@ -46,16 +48,18 @@ def main(argv: list[str] | None = None) -> int:
         name=args.name,
         server=args.display_server,
         port=args.display_port,
-        env=args.display_env,
+        env=args.display_env or args.name,
         first_window=max(1, int(stored.get("display_id", 1))),
         columns=int(stored.get("display_ncols", 4)),
         width=int(stored.get("display_winsize", 256)),
     )
+    curves = Curves(found[:-1])
     dashboard = Dashboard(settings, folder, curves)
+    dashboard.losses(found[-1])
     dashboard.open()
     for record in read_metrics(folder):
         dashboard.metrics(record)
-    add_images(dashboard, folder / "web", curves.points[-1].x)
+    add_images(dashboard, folder / "web", found[-1].total_iters)
     dashboard.close()
     if dashboard.failures:
         print(f"error: no dashboard answers at {dashboard.client.address}", file=sys.stderr)
@@ -74,20 +78,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--checkpoints_dir", default="./checkpoints", help="where runs are stored")
     add("--display_server", default="http://localhost", help="where visdom runs")
     add("--display_port", type=int, default=8097, help="port of visdom")
-    add("--display_env", default="main", help="environment in visdom")
-    return parser.parse_args(argv)
+    add("--display_env", help="environment in visdom; when not given, the name of the run")
+    args = parser.parse_args(argv)
+    try:
+        server_address(args.display_server, args.display_port)
+    except UsageError as error:
+        parser.error(str(error))
+    return args
 
 
-def records(folder: Path) -> Iterator[LossRecord]:
-    """Yield the records of a run, from `loss_log.jsonl` or else `loss_log.txt`."""
+def records(folder: Path) -> list[LossRecord]:
+    """Return the records of a run, from `loss_log.jsonl` or else `loss_log.txt`.
+
+    Where a log does not say how many images an epoch has, the longest one in it does.
+    """
     text = folder / "loss_log.txt"
-    if (folder / "loss_log.jsonl").is_file() or not text.is_file():
-        yield from read_history(folder)
-        return
-    from_text = list(text_records(text))
-    longest = max((record.iters for record in from_text), default=0)
-    for record in from_text:  # the text does not say how many images an epoch has
-        yield replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
+    in_full = (folder / "loss_log.jsonl").is_file() or not text.is_file()
+    found = list(read_history(folder) if in_full else text_records(text))
+    longest = max((record.iters for record in found), default=0)
+    found = [replace(record, epoch_images=record.epoch_images or longest) for record in found]
+    if in_full:
+        return found
+    return [replace(r, total_iters=(r.epoch - 1) * longest + r.iters) for r in found]
 
 
 def text_records(path: Path) -> Iterator[LossRecord]:

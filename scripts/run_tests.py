@@ -18,7 +18,7 @@ from pathlib import Path
 from environment import ROOT, make_environment
 
 ENVIRONMENT = ROOT / ".venv-tests"
-DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
+DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 """Programs that the browser tests need -> the Debian packages that contain them."""
 SWITCHES = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 """Environment variables that change how a CPU computes; printed where they are set."""

@@ -35,6 +35,13 @@ def absent(reason: str) -> None:
     pytest.skip(reason)
 
 
+def need_assets() -> None:
+    folder = visdom_folder()
+    assert folder is not None
+    if missing_assets(folder):
+        absent("visdom's scripts are missing: python scripts/install_visdom_assets.py")
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -67,23 +74,23 @@ def images(seed: int) -> dict[str, Any]:
     }
 
 
+NAMES = "[...document.querySelectorAll('.legendtext')].map(e => e.textContent)"
+PLOTS = "[...document.querySelectorAll('.js-plotly-plot')]"
+
+
 def test_dashboard_shows_eight_named_curves_and_both_images(
     browser: Any, visdom_server: Any, tmp_path: Path, point: Any
 ) -> None:
-    folder = visdom_folder()
-    assert folder is not None
-    if missing_assets(folder):
-        absent("visdom's scripts are missing: python scripts/install_visdom_assets.py")
-    settings = DashboardSettings(name="exp", port=visdom_server.port, width=64)
+    need_assets()
+    settings = DashboardSettings(name="my run/ü", env="my run/ü", port=visdom_server.port, width=64)
     sink = Dashboard(settings, tmp_path, Curves(point(step) for step in range(1, 4)))
     sink.images(ImageRecord(1, 3, images(1), store=True))
     sink.samples(SampleRecord(1, 3, [images(2), images(3)], store=True))
     sink.flush()
-    browser.get(f"http://127.0.0.1:{visdom_server.port}/env/main")
-    names = "[...document.querySelectorAll('.legendtext')].map(e => e.textContent)"
-    wait(browser, f"{names}.length >= 10")
-    found = browser.execute_script(f"return {names}")
-    assert [name for name in found if name in LOSSES] == LOSSES
+    browser.get(sink.client.link)
+    wait(browser, f"{NAMES}.length >= 10")
+    found = browser.execute_script(f"return {NAMES}")
+    assert sorted(name for name in found if name in LOSSES) == sorted(LOSSES)
     sizes = wait(
         browser,
         "(s => s.length == 2 && s.every(w => w > 100) && s)"
@@ -93,10 +100,29 @@ def test_dashboard_shows_eight_named_curves_and_both_images(
     sink.losses(point(4))  # arrives in the open page
     sink.flush()
     sink.client.close()
-    plots = "[...document.querySelectorAll('.js-plotly-plot')]"
-    last = f"Math.max(...{plots}.map(p => p.data[0].x.at(-1)))"
+    last = f"Math.max(...{PLOTS}.map(p => p.data[0].x.at(-1)))"
     wait(browser, f"{last} == 4")
     browser.save_screenshot(str(tmp_path / "dashboard.png"))
+
+
+def test_curves_of_two_runs_are_compared(
+    browser: Any, visdom_server: Any, tmp_path: Path, point: Any
+) -> None:
+    need_assets()
+    for name in ("first", "second"):
+        settings = DashboardSettings(name=name, env=name, port=visdom_server.port)
+        sink = Dashboard(settings, tmp_path, Curves(point(step) for step in (1, 2)), PATIENCE)
+        sink.close()
+        assert sink.failures == 0
+    # as the page stores a choice: the address /compare/first+second needs a folder ~/.visdom
+    browser.get(f"http://127.0.0.1:{visdom_server.port}/")
+    browser.execute_script("localStorage.setItem('envIDs', '[\"first\", \"second\"]')")
+    browser.get(f"http://127.0.0.1:{visdom_server.port}/")
+    wait(browser, f"{NAMES}.filter(name => /^[01]_(D|G|cycle|idt)_[AB]$/.test(name)).length == 16")
+    colours = "new Set(p.data.filter(t => t.showlegend).map(t => t.line.color)).size"
+    drawn = f"{PLOTS}.map(p => p._fullData).map(data => ({{data}})).map(p => {colours})"
+    assert browser.execute_script(f"return Math.min(...{drawn}.filter(n => n > 2))") == 4
+    browser.save_screenshot(str(tmp_path / "compare.png"))
 
 
 @pytest.mark.parametrize("width", [1400, 500])

@@ -50,14 +50,48 @@ def test_curves_and_images_are_shown_and_points_are_appended(
         sink.losses(point(step))
         sink.flush()
     sink.close()
-    curves = visdom_server.curves("exp_5", "mine")
-    assert [name for name in curves if not name.endswith(" raw")] == LOSSES
-    assert len(curves) == 16 and all(x == [1, 2, 3] for x in curves.values())
+    plots = [f"exp_{n}" for n in (5, 56, 57, 58)]
+    curves = [visdom_server.curves(window, "mine") for window in plots]
+    names = [name for plot in curves for name in plot if not name.endswith(" raw")]
+    assert names == sorted(LOSSES, key=lambda name: LOSSES.index(f"{name[:-1]}A"))
+    assert all(len(plot) == 4 and all(x == [1, 2, 3] for x in plot.values()) for plot in curves)
     assert not sent
     windows = visdom_server.windows("mine")
-    assert set(windows) == {f"exp_{n}" for n in range(5, 11)}
+    order = sorted(windows, key=lambda window: windows[window]["i"])
+    assert order == ["exp_11", "exp_6", "exp_7", *plots, "exp_8", "exp_9", "exp_10"]
     assert windows["exp_6"]["type"] == windows["exp_7"]["type"] == "image"
+    assert "stopped, epoch 1" in windows["exp_11"]["content"]
     assert (visdom_server.folder / "mine.json").is_file()  # survives a restart
+
+
+def test_each_run_has_an_environment_whose_titles_are_those_of_every_run(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any
+) -> None:
+    titles = {}
+    for name, env in (("my env/ü", "my env_ü"), ("b", "b")):
+        sink = dashboard(visdom_server.port, tmp_path, name=name, env=name)
+        sink.open()
+        assert env in visdom_server.ask("env_state", {})  # the logged link leads to it
+        sink.images(frame(1))
+        sink.losses(point(1, epoch_images=10, epochs=1))
+        sink.close()
+        plots = [w for w in visdom_server.windows(env).values() if w["type"] == "plot"]
+        assert all(plot["content"]["layout"]["xaxis"]["title"] == "epoch" for plot in plots)
+        titles[name] = [plot["title"] for plot in plots]
+    assert titles["b"] == titles["my env/ü"] and "loss cycle" in titles["b"]
+
+
+def test_curves_wait_for_the_images_of_the_first_step(
+    visdom_server: Any, tmp_path: Path, point: Any
+) -> None:
+    sink = dashboard(visdom_server.port, tmp_path)
+    sink.losses(point(1))
+    sink.flush()
+    assert not visdom_server.curves("exp_1")
+    sink.losses(point(2))  # a run that shows no images
+    sink.flush()
+    sink.client.close()
+    assert visdom_server.curves("exp_1")["D_A"] == [1, 2]
 
 
 def test_a_window_for_each_image(visdom_server: Any, tmp_path: Path, frame: Any) -> None:
@@ -65,7 +99,7 @@ def test_a_window_for_each_image(visdom_server: Any, tmp_path: Path, frame: Any)
     sink.images(frame(1))
     sink.flush()
     sink.client.close()
-    assert {"exp_11", "exp_12"} == set(visdom_server.windows())
+    assert {"exp_7", "exp_11", "exp_12"} == set(visdom_server.windows())
 
 
 def test_a_killed_server_gets_everything_when_it_is_back(
@@ -83,10 +117,37 @@ def test_a_killed_server_gets_everything_when_it_is_back(
             sink.losses(point(step))
             sink.flush()
         sink.client.close()
-    assert visdom_server.curves("exp_1")["idt_B"] == list(range(1, 60))
+    assert visdom_server.curves("exp_54")["idt_B"] == list(range(1, 60))
     assert "exp_2" in visdom_server.windows()
     told = [r.message for r in caplog.records if "dashboard" in r.message]
     assert len(told) == 2 and "does not respond" in told[0] and "is back" in told[1]
+
+
+def test_what_a_stopped_server_does_late_spoils_no_curve(
+    visdom_server: Any, tmp_path: Path, point: Any, frame: Any
+) -> None:
+    sink = dashboard(visdom_server.port, tmp_path, timeout=2.0)
+    sink.images(frame(1))
+    sink.losses(point(1))
+    sink.flush()
+    visdom_server.freeze()
+    for step in (2, 3, 4):  # each is sent to a server that does not answer
+        sink._retry_at = 0.0
+        sink.losses(point(step))
+        sink.flush()
+        assert sink.failures == step - 1
+    visdom_server.thaw()
+    wait_for(sink.client.answers)
+    sink.client.timeout = PATIENCE
+    for step in (5, 6):
+        sink._retry_at = 0.0
+        sink.losses(point(step))
+        sink.flush()
+    assert sink.failures == 0
+    sink.losses(point(7))
+    sink.close()
+    for window, name in (("exp_1", "D_A"), ("exp_54", "idt_B")):
+        assert visdom_server.curves(window)[name] == list(range(1, 8))
 
 
 def test_a_frozen_server_costs_the_training_nothing(
@@ -103,6 +164,7 @@ def test_a_frozen_server_costs_the_training_nothing(
         return answer
 
     inner.client.post = watched  # type: ignore[method-assign]
+    sink.images(frame(1))
     sink.losses(point(1))
     wait_for(lambda: visdom_server.curves("exp_1") != {})
     visdom_server.freeze()
@@ -229,17 +291,18 @@ def test_training_starts_a_server_that_stays_and_serves_the_next_run(
     said = train(tmp_path, images, server.port, NO_VISDOM_SERVER="")
     pid = int((tmp_path / "runs" / "exp" / "visdom_server.pid").read_text())
     try:
-        assert f"http://localhost:{server.port}/env/main" in said
+        assert f"http://localhost:{server.port}/env/exp" in said
         assert f"ssh -L {server.port}:localhost:{server.port}" in said
         assert f"kill {pid}" in said
-        assert server.curves("exp_1")["cycle_A"] == [1, 2, 3, 4]
+        assert server.curves("exp_53", "exp")["cycle_A"] == [1, 2, 3, 4]
         again = train(
             *(tmp_path, images, server.port, "--continue_train", "--epoch_count", "2"),
             *("--n_epochs", "2"),
         )
         assert "kill" not in again and f"http://localhost:{server.port}" in again
-        assert server.curves("exp_1")["cycle_A"] == list(range(1, 9))
-        assert {"exp_2", "exp_3"} <= set(server.windows())
+        assert server.curves("exp_53", "exp")["cycle_A"] == list(range(1, 9))
+        assert {"exp_2", "exp_3"} <= set(server.windows("exp"))
+        assert "finished, epoch 2 / 2" in server.windows("exp")["exp_7"]["content"]
         log = tmp_path / "runs" / "exp" / f"visdom_server_{server.port}.log"
         assert log.is_file() and log.stat().st_size < 5000
         assert (tmp_path / "runs" / "exp" / "web" / "images" / "epoch002_samples.png").is_file()
@@ -265,8 +328,8 @@ def test_a_log_is_replayed(visdom_server: Any, tmp_path: Path, images: Path) -> 
     words += ["--display_port", str(visdom_server.port)]
     replay = [sys.executable, str(ROOT / "scripts/replay_log.py"), *words]
     subprocess.run([*replay, "--display_env", "a"], check=True, timeout=PATIENCE)
-    assert visdom_server.curves("exp_1", "a")["G_B"] == [1, 2, 3, 4]
+    assert visdom_server.curves("exp_52", "a")["G_B"] == [1, 2, 3, 4]
     assert {"exp_2", "exp_3"} <= set(visdom_server.windows("a"))
     (tmp_path / "runs" / "exp" / "loss_log.jsonl").unlink()  # as in a run of the reference
     subprocess.run([*replay, "--display_env", "b"], check=True, timeout=PATIENCE)
-    assert visdom_server.curves("exp_1", "b")["G_B"] == [1, 2, 3, 4]
+    assert visdom_server.curves("exp_52", "b")["G_B"] == [1, 2, 3, 4]

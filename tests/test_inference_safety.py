@@ -162,3 +162,21 @@ def test_names_with_spaces_and_other_letters(folder: Path, caplog) -> None:
     assert quote("ä b_fake.png") in page.read_text(encoding="utf-8")
     assert infer(folder.parent, *words, "--output", folder.parent / "aus ß") == 0
     assert names(folder.parent / "aus ß") == ["1.png", "2.png", "ä b.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--use_wandb", "--ndf", "64"], "--ndf, --use_wandb"),
+        (["--output", "out", "--results_dir", "r"], "--results_dir"),
+        (["--no_dropout", "--num_test", "1"], ""),
+    ],
+)
+def test_flags_without_effect_are_named_in_one_line(
+    folder: Path, words: list[str], named: str, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with caplog.at_level("WARNING"):
+        assert infer(folder.parent, "--input", folder, "--model_suffix", "_A", *words) == 0
+    told = [r.message for r in caplog.records if "no effect" in r.message]
+    assert told == ([f"no effect on this translation: {named}"] if named else [])

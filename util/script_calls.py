@@ -160,7 +160,7 @@ def save_images(
     Visuals are (N, C, H, W) in [-1, 1] for the N paths, or one image (H, W, 3) uint8. An input of a
     name that the page has already, from another folder, gets a number behind it.
     """
-    if use_wandb:
+    if use_wandb and not webpage.inputs:  # once
         log.warning("--use_wandb: training alone logs to Weights & Biases")
     paths = [image_path] if isinstance(image_path, str) else list(image_path)
     for number, path in enumerate(paths):

@@ -55,7 +55,8 @@ class Visualizer(ScriptCalls):
     def open(self, start: tuple[int, int, int] | None = None) -> None:
         """Construct the sinks, and rewind the logs to `start`, a util.run.progress.Position.
 
-        Nothing is written before. Where nobody calls it, the first record does.
+        Nothing is written before. Where nobody calls it, the first record does. Logs where the
+        files of the run are.
         """
         if self._is_open:
             return
@@ -68,7 +69,9 @@ class Visualizer(ScriptCalls):
                 rewind_metrics(run_folder(self.opt), start[0])
             except Exception as error:  # of any kind: showing a run must never end it
                 log.warning("the logs still hold lines of lost steps (%s)", error)
+        log_places(self.opt)
         self.sinks = make_sinks(self.opt)
+        self._call_sinks(lambda sink: sink.open())  # the dashboard says its address
 
     def losses(self, record: LossRecord) -> None:
         """Show the losses of a step."""
@@ -85,10 +88,11 @@ class Visualizer(ScriptCalls):
         self._call_sinks(lambda sink: sink.images(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, store: bool) -> None:
-        """Show the images of the current step, and the fixed images on the dashboard."""
+        """Show the fixed images on the dashboard, and the images of the current step."""
         model.compute_visuals()
-        self.images(model.get_current_visuals(), epoch, total_iters, store)
-        self.samples(model, epoch, total_iters)
+        images = image_arrays_of(model.get_current_visuals())
+        self.samples(model, epoch, total_iters)  # first: the dashboard draws with the others
+        self._call_sinks(lambda sink: sink.images(ImageRecord(epoch, total_iters, images, store)))
 
     def samples(self, model: Any, epoch: int, total_iters: int, store: bool = False) -> None:
         """Translate the fixed images and show them; `store`, at the end of an epoch: on disk too.
@@ -133,6 +137,16 @@ class Visualizer(ScriptCalls):
                 log.warning(
                     "%s stopped (%s); the training is not affected", type(sink).__name__, error
                 )
+
+
+def log_places(opt: Namespace) -> None:
+    """Log where the files of a training are, and the pages that show it."""
+    folder = run_folder(opt)
+    log.info("this run is in %s", folder)
+    if not opt.no_html:
+        log.info("  gallery: %s (opens without a server)", folder / "web" / "index.html")
+    if opt.use_tensorboard:
+        log.info("  TensorBoard: %s", f"tensorboard --logdir {opt.checkpoints_dir}")
 
 
 def make_sinks(opt: Namespace) -> list[Sink]:

@@ -142,11 +142,19 @@ class Optimization:
         metric = observed if metric is None else metric
         if metric is not None:
             self.best_metric = min(self.best_metric, metric)
-            lowest = self.best_metric
-            log.info("mean objective of the epoch %.4f, lowest so far %.4f", metric, lowest)
+            self._log_objective(metric)
         self.step_schedulers(metric)
         if self.learning_rate not in (before, 0):  # 0: after the last epoch
             log.info("learning rate %.7f -> %.7f", before, self.learning_rate)
+
+    def _log_objective(self, metric: float) -> None:
+        """Log what --lr_policy plateau decides by; other policies do not look at it."""
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in self.schedulers):
+            log.info(
+                "mean objective of the epoch %.4f, lowest so far %.4f (--lr_policy plateau lowers "
+                "the learning rate when it has not fallen by 1 %% for 5 epochs)",
+                *(metric, self.best_metric),
+            )
 
     def step_schedulers(self, metric: float | None) -> None:
         """Set the learning rates of the next epoch; without a metric `plateau` skips the epoch."""

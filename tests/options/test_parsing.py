@@ -135,6 +135,10 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
         (["--epoch", "../other/latest"], "--epoch ../other/latest"),
         (["--dataset_mode", "single"], "leave --dataset_mode out"),
         (["--print_freq", "0"], "--print_freq 0"),
+        (["--display_port", "99999"], "--display_port 99999: must be from 1 to 65535"),
+        (["--display_server", "http://localhost:abc"], "--display_server http://localhost:abc: "),
+        (["--display_server", "ftp://box"], "--display_server ftp://box: is no address"),
+        (["--display_server", "http://"], "--display_server http://: is no address"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_flag(words: list[str], message: str, capsys) -> None:
@@ -319,6 +323,18 @@ def test_the_cache_lies_beside_the_runs_unless_it_is_told_where(
 ) -> None:
     assert train_opt("--cache", "disk").cache_dir == str(tmp_path / "runs" / "cache")
     assert train_opt("--cache", "disk", "--cache_dir", "x").cache_dir == "x"
+
+
+def test_a_run_has_an_environment_of_its_own_in_visdom(train_opt: Callable[..., Options]) -> None:
+    assert train_opt("--name", "a/b").display_env == "a/b"
+    assert train_opt("--name", "a", "--suffix", "{netG}").display_env == "a_resnet_6blocks"
+    assert train_opt("--display_env", "main").display_env == "main"
+
+
+def test_an_address_of_a_dashboard_that_is_off_is_not_looked_at(
+    train_opt: Callable[..., Options],
+) -> None:
+    assert train_opt("--display_id", "0", "--display_port", "0").display_port == 0
 
 
 @pytest.mark.parametrize(

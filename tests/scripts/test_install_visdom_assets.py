@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
+import base64
+import hashlib
 import io
+import json
 import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 import pytest
+from script_modules import script as script_module
 
 from util.sinks.dashboard.assets import list_assets, missing_assets, visdom_folder
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/install_visdom_assets.py"
 BUILD = """
 def download_scripts(proxies=None, install_dir=None):
     b = "https://cdn.example/"
@@ -47,11 +53,7 @@ PLACES = {
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("install_visdom_assets", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_module("install_visdom_assets")
 
 
 @pytest.fixture
@@ -89,6 +91,99 @@ def test_files_are_installed_from_packages(
     static = visdom / "static"
     assert (static / "fonts/icons.svg#icons").read_text() == "bootstrap-3.3.7 dist/fonts/icons.svg"
     assert (static / "version.built").read_text() == "0.2.4"  # visdom itself downloads nothing then
+
+
+class FakeRegistry(ThreadingHTTPServer):
+    """Serves the descriptions of packages and their archives, as the npm registry does."""
+
+    def __init__(self, packages: Path) -> None:
+        super().__init__(("127.0.0.1", 0), FakeRegistryHandler)
+        self.packages = packages
+        self.damaged: set[str] = set()
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/npm"
+
+
+class FakeRegistryHandler(BaseHTTPRequestHandler):
+    server: FakeRegistry
+
+    def do_GET(self) -> None:
+        packages, name = self.server.packages, unquote(self.path).removeprefix("/npm/")
+        content = None
+        if name.endswith(".tgz"):
+            content = (packages / Path(name).name).read_bytes()
+            content = content[::-1] if Path(name).name in self.server.damaged else content
+        else:
+            versions = {}
+            for file in packages.glob(f"{name}-[0-9]*.tgz"):
+                digest = base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode()
+                dist = {"tarball": f"files/{file.name}", "integrity": f"sha1-x sha512-{digest}"}
+                versions[file.stem.removeprefix(f"{name}-")] = {"dist": dist}
+            content = json.dumps({"versions": versions}).encode() if versions else None
+        self.send_response(200 if content else 404)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry(packages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
+    """A registry that npm's settings name."""
+    server = FakeRegistry(packages)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("npm_config_registry", f"{server.address}/")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_packages_come_from_the_registry_of_npms_settings(
+    script: ModuleType, visdom: Path, registry: FakeRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main([]) == 0
+    assert f"fetching 5 packages from {registry.address}\n" in capsys.readouterr().out
+    assert not missing_assets(visdom)
+
+
+def test_an_archive_that_is_not_what_the_registry_states_is_refused(
+    script: ModuleType, visdom: Path, registry: FakeRegistry
+) -> None:
+    registry.damaged.add("mathjax-2.7.5.tgz")
+    with pytest.raises(SystemExit, match=r"mathjax-2\.7\.5\.tgz is not what .* \(SHA-512 differs"):
+        script.main(["--registry", registry.address])
+    assert len(missing_assets(visdom)) == len(PLACES)
+
+
+def test_a_package_or_a_registry_that_is_missing_is_named(
+    script: ModuleType, visdom: Path, registry: FakeRegistry, packages: Path
+) -> None:
+    (packages / "bootstrap-3.3.7.tgz").unlink()
+    with pytest.raises(SystemExit, match=r"cannot fetch http://.*/npm/bootstrap \(.*404.*--from"):
+        script.main([])
+    (packages / "jquery-3.1.1.tgz").rename(packages / "jquery-3.1.2.tgz")
+    (packages / "bootstrap-3.3.7.tgz").write_bytes(b"any")
+    with pytest.raises(SystemExit, match=r"/npm/jquery does not describe version 3\.1\.1"):
+        script.main([])
+    with pytest.raises(SystemExit, match=r"file:///npm/.* is no address of an npm registry"):
+        script.main(["--registry", "file:///npm"])
+
+
+def test_the_registry_of_a_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = script_module("npm_registry")
+    for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert npm.configured_registry() == "https://registry.npmjs.org"
+    (tmp_path / ".npmrc").write_text(
+        "fund=false\n@own:registry=https://a/\nregistry = https://b/\n"
+    )
+    assert npm.configured_registry() == "https://b/"
 
 
 def test_only_what_is_missing_unless_forced(

@@ -13,7 +13,7 @@ from util import files
 from util.errors import UserError
 from util.files import write_atomically, write_text_atomically
 from util.html import HTML
-from util.run.session import start_logging
+from util.run.session import _Console, start_logging
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.loss_log import LogFiles, loss_line, rewind_logs
 from util.sinks.sink import ImageRecord, LossRecord
@@ -191,3 +191,30 @@ def test_names_that_are_no_unicode_do_not_end_a_run(tmp_path: Path, monkeypatch)
     console.flush()
     written = console.buffer.getvalue().decode("ascii")
     assert written.startswith("warning: skipped: caf\\udce9.png, \\u65e5")
+
+
+class Terminal(io.StringIO):
+    """Stands for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("console", "no_colour", "begins"),
+    [
+        (Terminal(), "", "\033[33mwarning: \033[0m"),
+        (Terminal(), "1", "warning: "),
+        (io.StringIO(), "", "warning: "),
+    ],
+)
+def test_warnings_are_coloured_on_a_terminal_alone(
+    console: io.StringIO, no_colour: str, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", console)
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WT_SESSION", "1")
+    for level in (logging.WARNING, logging.INFO):
+        _Console().emit(logging.makeLogRecord({"levelno": level, "msg": "text"}))
+    assert console.getvalue() == f"{begins}text\ntext\n"

@@ -1,5 +1,6 @@
-"""The position of a training run: epochs, images seen, times, and the progress bar."""
+"""The position of a training run: epochs, images seen, speed, and the progress bar."""
 
+import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -9,9 +10,13 @@ import torch
 from tqdm import tqdm
 
 from .. import ranks
+from ..durations import duration
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+from .speed import Speed
+
+log = logging.getLogger(__name__)
 
 
 class Batches(Protocol):
@@ -40,7 +45,8 @@ class Progress:
 
     Where several processes train together, these are the images of all of them.
     `check` is called with each batch before it is counted, and raises DataError where the model
-    cannot take the batch. Without `bar` no progress bar is shown.
+    cannot take the batch. Without `visible` there is neither a progress bar nor a line at the end
+    of each epoch, as a script has its own.
     """
 
     def __init__(
@@ -48,19 +54,18 @@ class Progress:
         opt: Namespace,
         dataset: Batches,
         check: Callable[[dict[str, Any]], None] = lambda batch: None,
-        bar: bool = True,
+        visible: bool = True,
     ) -> None:
-        # None: hidden where the output is not a terminal
-        self._hidden = None if bar and ranks.is_main() else True
+        self._visible = visible and ranks.is_main()
         self.opt, self.dataset, self.check = opt, dataset, check
         self.epoch: int = opt.epoch_count
         self.last_epoch: int = opt.n_epochs + opt.n_epochs_decay
         self.epoch_iters = 0
         self.total_iters = (opt.epoch_count - 1) * len(dataset)
         self.total_steps = 0
-        self.data_time = 0.0
+        self.speed = Speed()
         self.start = self._start_here()
-        self._began = time.perf_counter()
+        self._epoch_start = time.perf_counter(), self.total_iters
         self._bar: tqdm[Any] | None = None
 
     def state(self) -> dict[str, int]:
@@ -85,12 +90,29 @@ class Progress:
         return Position(self.epoch, self.epoch_iters, self.total_iters)
 
     def epochs(self) -> Iterator[int]:
-        """Yield the current epoch and those after it; `end_epoch` is called at the end of each."""
-        while self.epoch <= self.last_epoch:
-            yield self.epoch
+        """Yield the current epoch and those after it; `end_epoch` is called at the end of each.
+
+        The progress bar is removed when the loop ends.
+        """
+        try:
+            while self.epoch <= self.last_epoch:
+                yield self.epoch
+        finally:
+            if self._bar is not None:
+                self._bar.close()
 
     def end_epoch(self) -> None:
-        """Advance to the beginning of the next epoch."""
+        """Go to the beginning of the next epoch; log the time of this one, and what is left."""
+        self.speed.mark(self.total_iters)
+        if self._visible:
+            began, before = self._epoch_start
+            seconds, left = time.perf_counter() - began, self.seconds_left()
+            log.info(
+                "End of epoch %d / %d (%s, %.3g images/s%s)",
+                *(self.epoch, self.last_epoch, duration(seconds)),
+                (self.total_iters - before) / max(seconds, 1e-9),
+                f", {duration(left)} left" if left > 0 else "",
+            )
         self.epoch, self.epoch_iters = self.epoch + 1, 0
 
     def jump(self, epoch: int) -> None:
@@ -103,19 +125,22 @@ class Progress:
 
         The time between two of them is data time, the time in the body of the loop computing time.
         """
+        self._epoch_start = time.perf_counter(), self.total_iters
         bar = self._progress_bar()
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
         requested = time.perf_counter()
         for batch in self._batches_in_step():
-            self._received = time.perf_counter()
             size = len(batch["A_paths"]) if ranks.world() == 1 else self._global_size()
             self._seed_step()
             self._before = self.total_iters
             self.total_iters += size
             self.epoch_iters += size
             self.total_steps += 1
-            self.data_time = self._received - requested
+            self.speed.begin_step(requested, size)
             yield batch
+            if self.first_step:
+                self.speed.mark(self.total_iters)
+            self.speed.end_step()
             requested = time.perf_counter()
             bar.update(size)
 
@@ -152,7 +177,8 @@ class Progress:
                 total=self.total_iters + self._images_left(),
                 initial=self.total_iters,
                 unit=" images",
-                disable=self._hidden,
+                # None: hidden where the output is not a terminal
+                disable=None if self._visible else True,
                 dynamic_ncols=True,
                 smoothing=0.05,  # over about 20 steps: with 0.3, the default, the estimate jumps
             )
@@ -164,6 +190,13 @@ class Progress:
     def due(self, frequency: int) -> bool:
         """Return whether this step crossed a multiple of `frequency` images."""
         return self.total_iters // frequency > self._before // frequency
+
+    def shown(self, frequency: int) -> bool:
+        """Return whether this step is shown: where it is due, and as the first and last of a run.
+
+        So a run has something to show at once, and a short one at its end.
+        """
+        return self.due(frequency) or self._before == 0 or self.last_step
 
     @property
     def trained(self) -> bool:
@@ -180,26 +213,23 @@ class Progress:
         """Whether this is the last step of the run."""
         return self.epoch == self.last_epoch and self.epoch_iters >= len(self.dataset)
 
-    def images_per_second(self) -> float:
-        """Return the mean speed of this process so far."""
-        return (self.total_iters - self.start.total_iters) / max(
-            time.perf_counter() - self._began, 1e-9
-        )
+    def seconds_left(self) -> float:
+        """Return an estimate of the seconds to the end of the run; 0 where nothing tells yet."""
+        return self.speed.seconds_left(self.total_iters, self._images_left())
 
     def loss_record(self, losses: Mapping[str, float], learning_rate: float) -> LossRecord:
-        """Return the losses of the current step with its position and times."""
+        """Return the losses of the current step with its position, and the speed since the last."""
+        rates = self.speed.take()
         return LossRecord(
             epoch=self.epoch,
             iters=self.epoch_iters,
             total_iters=self.total_iters,
             losses=losses,
             learning_rate=learning_rate,
-            time=(time.perf_counter() - self._received) / (self.total_iters - self._before),
-            data=self.data_time,
-            images_per_second=self.images_per_second(),
+            time=rates.computing,
+            data=rates.waiting,
+            images_per_second=rates.images_per_second,
+            epochs=self.last_epoch,
+            epoch_images=len(self.dataset),
+            seconds_left=self.seconds_left(),
         )
-
-    def close(self) -> None:
-        """Remove the progress bar."""
-        if self._bar is not None:
-            self._bar.close()

@@ -146,7 +146,7 @@ class ScriptRun:
             return
         if self.opt.eval_freq > 0:
             log.warning("--eval_freq %d: 01_train.py alone evaluates", self.opt.eval_freq)
-        self.progress = Progress(self.opt, self.loader, self.model.check_sizes, bar=False)
+        self.progress = Progress(self.opt, self.loader, self.model.check_sizes, visible=False)
         self.health, evaluation = Health(self.opt), _Evaluation()
         self.saver = Saver(
             *(self.opt, self.model, self.progress, self.health, evaluation),

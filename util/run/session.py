@@ -90,9 +90,21 @@ def start_logging() -> None:
     root.setLevel(logging.INFO)
 
 
+YELLOW, PLAIN = "\033[33m", "\033[0m"
+
+
+def _in_colour() -> bool:
+    """Return whether the console shows colours: a terminal, unless NO_COLOR is set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    old_windows = os.name == "nt" and "WT_SESSION" not in os.environ
+    return sys.stdout.isatty() and not plain and not old_windows
+
+
 class _Console(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         mark = "warning: " if record.levelno >= logging.WARNING else ""
+        if mark and _in_colour():
+            mark = f"{YELLOW}{mark}{PLAIN}"
         if not ranks.is_main():
             if not mark:
                 return

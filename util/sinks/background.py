@@ -23,8 +23,8 @@ class Background(Sink):
     """Delivers records to the sink `inner` in a thread, in their order, every `pause` seconds.
 
     The queue is bounded: beyond 8 records with images, or 10,000 records, the oldest are dropped.
-    The thread starts with the first record, after the data loader has forked its workers. `close`
-    waits for `patience` seconds at most.
+    The thread starts with `open` or the first record, after the data loader has forked its workers.
+    `close` waits for `patience` seconds at most.
     """
 
     def __init__(self, inner: Sink, pause: float = 1.0, patience: float = 15.0) -> None:
@@ -35,6 +35,11 @@ class Background(Sink):
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed = False
+
+    def open(self) -> None:
+        """Start the thread, which opens the sink."""
+        with self._changed:
+            self._start()
 
     def losses(self, record: LossRecord) -> None:
         """Queue the losses of a step."""
@@ -76,10 +81,13 @@ class Background(Sink):
             if len(self._waiting) > MAX_RECORDS:
                 self._waiting.popleft()
             self._changed.notify()
-            if self._thread is None:
-                name = f"sink-{type(self.inner).__name__}"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            name = f"sink-{type(self.inner).__name__}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         try:

@@ -11,11 +11,11 @@ from .sink import LossRecord, Sink
 log = logging.getLogger(__name__)
 
 STEPS = 10
-"""Enough that a step which happens to wait for the disk says nothing."""
+"""Records of losses: enough that one which happens to wait for the disk says nothing."""
 
 
 class LoadingHint(Sink):
-    """Compares the seconds of waiting and of computing: their medians over ten steps in a row."""
+    """Compares the seconds of waiting and of computing: their medians over ten records in a row."""
 
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
@@ -24,7 +24,7 @@ class LoadingHint(Sink):
         self._told = False
 
     def losses(self, record: LossRecord) -> None:
-        """Add a step; the first is left out, as it waits for the worker processes to start."""
+        """Add a record; the first is left out, as it waits for the worker processes to start."""
         if self._first or self._told:
             self._first = False
             return

@@ -51,7 +51,9 @@ class LogFiles(Sink):
     def losses(self, record: LossRecord) -> None:
         """Append a line to each file."""
         self._append(self.text, loss_line(record))
-        self._append(self.lines, json.dumps(asdict(record)))
+        row = asdict(record)
+        del row["seconds_left"]  # an estimate, of this moment alone
+        self._append(self.lines, json.dumps(row))
 
     @staticmethod
     def _append(path: Path, line: str) -> None:
@@ -85,9 +87,10 @@ def _parse_record(line: str) -> LossRecord | None:
     """Return the record of a line; None where it is none, or has values of wrong types."""
     try:
         record = LossRecord(**json.loads(line))
-        counts = (record.epoch, record.iters, record.total_iters)
+        counts = [record.epoch, record.iters, record.total_iters]
+        counts += [record.epochs, record.epoch_images]
         speeds = (record.learning_rate, record.time, record.data, record.images_per_second)
-        numbers = [*counts, *speeds, *record.losses.values()]
+        numbers = [*counts, *speeds, record.seconds_left, *record.losses.values()]
         valid = all(isinstance(count, int) for count in counts)
         valid = valid and all(isinstance(number, int | float) for number in numbers)
         _ = [float(number) for number in numbers]  # an integer of 400 digits is no number to draw

@@ -20,10 +20,17 @@ class LossRecord:
     losses: Mapping[str, float]
     learning_rate: float
     time: float
-    """Seconds of computing for an image."""
+    """Seconds of computing for an image, the mean since the last record."""
     data: float
-    """Seconds that the step waited for its batch."""
+    """Seconds that a step waited for its batch, likewise."""
     images_per_second: float
+    """Likewise."""
+    epochs: int = 0
+    """Number of the last epoch of the run; 0 where it is not known."""
+    epoch_images: int = 0
+    """Images in an epoch; 0 where it is not known."""
+    seconds_left: float = 0.0
+    """An estimate for the rest of the run; 0 where it is not known."""
 
 
 @dataclass(frozen=True)

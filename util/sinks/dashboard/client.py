@@ -8,30 +8,52 @@ import base64
 import http.client
 import io
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from PIL import Image
 
+from ...errors import UsageError
 from ...images import ImageArray
 
 TIMEOUT = 3.0
 """Seconds for which a request waits for the server."""
 HEADERS = {"Content-Type": "application/json"}
+UNUSABLE = re.compile(r"""[/+&'"<>\\%#?\ud800-\udfff]""")
+"""Characters with which visdom's page does not find an environment: it compares `a+b`, for example,
+and its server makes `_` of `/`."""
+LARGEST_PORT = 65535
 Trace = dict[str, Any]
+
+
+def server_address(server: str, port: int) -> tuple[SplitResult, int]:
+    """Return the parts of --display_server and the port. Raises UsageError for what is none."""
+    parts = urlsplit(server if "//" in server else f"http://{server}")
+    try:
+        port_there = parts.port
+    except ValueError as error:
+        raise UsageError(f"--display_server {server}: {error}; e.g. http://localhost") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"--display_server {server}: is no address; e.g. http://localhost")
+    if port_there is None and not 0 < port <= LARGEST_PORT:
+        raise UsageError(f"--display_port {port}: must be from 1 to {LARGEST_PORT}")
+    return parts, port_there or port
 
 
 class VisdomClient:
     """Holds one connection to a server; a failure closes it and raises OSError."""
 
     def __init__(self, server: str, port: int, env: str, timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(server if "//" in server else f"http://{server}")
+        parts, self.port = server_address(server, port)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self.host, self.port = parts.hostname or "localhost", parts.port or port
-        self.path, self.env = parts.path.rstrip("/"), env
-        self.address = f"{parts.scheme}://{self.host}:{self.port}{self.path}"
+        self.host, self.path = parts.hostname or "", parts.path.rstrip("/")
+        self.env = UNUSABLE.sub("_", env)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.address = f"{parts.scheme}://{host}:{self.port}{self.path}"
+        self.link = f"{self.address}/env/{quote(self.env, safe='')}"
         self._connection = kind(self.host, self.port, timeout=timeout)
 
     def post(self, endpoint: str, message: dict[str, Any]) -> str:
@@ -51,28 +73,52 @@ class VisdomClient:
             raise ConnectionError(f"HTTP {response.status} from {self.address}/{endpoint}")
         return answer
 
+    def ask(self) -> str:
+        """Send a request that changes nothing: `true` or `false` is the answer of a visdom server.
+
+        Raises ConnectionError as `post` does.
+        """
+        return self.post("win_exists", {"win": "none"})
+
     def answers(self) -> bool:
         """Return whether a visdom server answers."""
         try:
-            return self.post("win_exists", {"win": "none"}) in ("true", "false")
+            return self.ask() in ("true", "false")
         except OSError:
             return False
 
-    def draw(self, window: str, traces: Sequence[Trace], title: str, **look: Any) -> None:
+    def draw(
+        self,
+        window: str,
+        traces: Sequence[Trace],
+        title: str,
+        xaxis: Mapping[str, Any],
+        **look: Any,
+    ) -> None:
         """Draw curves in a window, instead of those that it has."""
         layout = {
             "showlegend": len(traces) > 1,
-            "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
-            "xaxis": {"title": look.pop("xlabel", "")},
+            "margin": {"l": 50, "r": 15, "t": 30, "b": 40},
+            "xaxis": xaxis,
             "yaxis": {"rangemode": "tozero", "exponentformat": "e"},
-            "legend": {"orientation": "v"} if len(traces) > 2 else {"orientation": "h", "y": 1.2},
+            "legend": {"x": 1, "y": 1, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.6)"},
         }
         opts = {"title": title, **look}
         self.post("events", {"win": window, "data": traces, "layout": layout, "opts": opts})
 
-    def append(self, window: str, traces: Sequence[Trace]) -> None:
-        """Add points at the end of the curves of a window, in the order in which it has them."""
-        self.post("update", {"win": window, "data": traces, "append": True})
+    def append(self, window: str, traces: Sequence[Trace], **layout: Any) -> None:
+        """Add points at the end of the curves of a window, in the order in which it has them.
+
+        `layout` is what changes of its layout. Without it a window that the user has closed is an
+        error of the server, so that it is drawn again as a whole.
+        """
+        changes = {"layout": layout} if layout else {}
+        self.post("update", {"win": window, "data": traces, "append": True, **changes})
+
+    def say(self, window: str, text: str, title: str, **look: Any) -> None:
+        """Show a text, which is HTML, in a window."""
+        data = [{"type": "text", "content": text}]
+        self.post("events", {"win": window, "data": data, "opts": {"title": title, **look}})
 
     def show(self, window: str, image: ImageArray, title: str) -> None:
         """Show an image (H, W, 3) in a window."""

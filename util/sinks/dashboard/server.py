@@ -60,13 +60,19 @@ def start_server(port: int, folder: Path) -> "subprocess.Popen[bytes] | None":
         )
     started.append(process)
     (folder / "visdom_server.pid").write_text(f"{process.pid}\n", encoding="utf-8")
-    if missing := missing_assets(visdom):
+    return process
+
+
+def warn_of_missing_assets() -> None:
+    """Warn where the installed visdom lacks the scripts of its page, and say what fetches them."""
+    visdom = visdom_folder()
+    if missing := missing_assets(visdom) if visdom else []:
         log.warning(
-            "the dashboard stays empty: %d of visdom's scripts are not installed; run: %s",
+            "the page of the dashboard stays blank: %d of visdom's scripts are missing; run: %s, "
+            "then reload the page",
             len(missing),
             INSTALL_COMMAND,
         )
-    return process
 
 
 def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
@@ -81,11 +87,11 @@ def wait_until(answers: Callable[[], bool], process: "subprocess.Popen[bytes]") 
     return False
 
 
-def log_address(port: int, env: str, pid: int, folder: Path) -> None:
+def log_address(link: str, port: int, pid: int, folder: Path) -> None:
     """Log how to reach and how to stop the server that was started."""
     stop = f"taskkill /F /PID {pid}" if os.name == "nt" else f"kill {pid}"
     output = output_file(folder, port)
-    log.info("dashboard: http://localhost:%d/env/%s (output in %s)", port, env, output)
+    log.info("dashboard: %s (output in %s)", link, output)
     log.info("  from another machine: ssh -L %d:localhost:%d %s", port, port, socket.gethostname())
     log.info("  it stays up after the run; stop it with: %s", stop)
 

@@ -52,7 +52,7 @@ def test_missing_assets_are_logged_with_the_command(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(visdom_server, "missing_assets", lambda _: [1, 2])
-    visdom_server.start_server(8097, tmp_path)
+    visdom_server.warn_of_missing_assets()
     assert "2 of visdom's scripts" in caplog.text
     assert "python scripts/install_visdom_assets.py" in caplog.text
 
@@ -74,7 +74,8 @@ def test_address_tunnel_and_stop_command_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        visdom_server.log_address(8123, "mine", 4711, tmp_path)
+        link = "http://localhost:8123/env/mine"
+        visdom_server.log_address(link, 8123, 4711, tmp_path)
     lines = [record.message for record in caplog.records]
     assert lines[0].startswith("dashboard: http://localhost:8123/env/mine ")
     assert f"ssh -L 8123:localhost:8123 {socket.gethostname()}" in lines[1]
@@ -88,11 +89,26 @@ def test_address_tunnel_and_stop_command_are_logged(
         ("http://box:8000/vis/", "http://box:8000/vis"),
         ("https://box", "https://box:8097"),
         ("box", "http://box:8097"),
+        ("http://[::1]", "http://[::1]:8097"),
     ],
 )
 def test_addresses_as_users_write_them(server: str, address: str) -> None:
     client = VisdomClient(server, 8097, "main")
     assert client.address == address
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("env", "link"),
+    [
+        ("monet", "monet"),
+        ("my env/ü name", "my%20env_%C3%BC%20name"),  # as visdom's server calls it
+        ("a+b&c'd\\e%f#g?", "a_b_c_d_e_f_g_"),  # its page does not find these
+    ],
+)
+def test_links_lead_to_environments_of_any_name(env: str, link: str) -> None:
+    client = VisdomClient("http://localhost", 8097, env)
+    assert client.link == f"http://localhost:8097/env/{link}"
     client.close()
 
 
