@@ -12,6 +12,7 @@ from .. import ranks
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+from .step_time import StepTime
 
 
 class Batches(Protocol):
@@ -59,6 +60,7 @@ class Progress:
         self.total_iters = (opt.epoch_count - 1) * len(dataset)
         self.total_steps = 0
         self.data_time = 0.0
+        self._step_time = StepTime(opt.device)
         self.start = self._start_here()
         self._began = time.perf_counter()
         self._bar: tqdm[Any] | None = None
@@ -106,20 +108,21 @@ class Progress:
     def batches(self) -> Iterator[dict[str, Any]]:
         """Yield the remaining batches of the epoch.
 
-        The time between two of them is data time, the time in the body of the loop computing time.
+        The time between two of them is data time, the time in the body of the loop computing time;
+        on a GPU that is what the GPU takes.
         """
         bar = self._progress_bar()
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
         requested = time.perf_counter()
         for batch in self._batches_in_step():
-            self._received = time.perf_counter()
+            self.data_time = time.perf_counter() - requested
+            self._step_time.begin()
             size = len(batch["A_paths"]) if ranks.world() == 1 else self._global_size()
             self._seed_step()
             self._before = self.total_iters
             self.total_iters += size
             self.epoch_iters += size
             self.total_steps += 1
-            self.data_time = self._received - requested
             yield batch
             requested = time.perf_counter()
             bar.update(size)
@@ -199,7 +202,7 @@ class Progress:
             total_iters=self.total_iters,
             losses=losses,
             learning_rate=learning_rate,
-            time=(time.perf_counter() - self._received) / (self.total_iters - self._before),
+            time=self._step_time.seconds() / (self.total_iters - self._before),
             data=self.data_time,
             images_per_second=self.images_per_second(),
         )

@@ -81,7 +81,7 @@ class Saver:
         self.failed = False
         """Whether the last save that was finished failed."""
         self._thread = Threads(threads=1, ahead=1)
-        health.before_error = self.finish  # its message says whether anything was saved
+        health.before_error = self._thread.finish  # its message says whether there is a save
 
     def save_latest(self, last: bool = False) -> None:
         """Save the state and `latest_net_*.pth`; with --save_by_iter also `iter_<N>_net_*.pth`.

@@ -3,6 +3,7 @@
 import threading
 from argparse import Namespace
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -157,14 +158,14 @@ def test_a_save_is_waited_for(
 ) -> None:
     """By the last of a process, and by whatever else ends a training."""
     model: Any = saver.model
-    finish = saver._thread.finish
+    result = Future.result
 
-    def let_it_write() -> None:
+    def let_it_write(waited_for: "Future[Any]") -> None:
         model.may_write.set()
-        finish()
+        result(waited_for, PATIENCE)
         model.may_write.clear()
 
-    monkeypatch.setattr(saver._thread, "finish", let_it_write)
+    monkeypatch.setattr(Future, "result", let_it_write)
     model.may_write.clear()
     saver.save_latest()
     model.weight.add_(1)
