@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import PATIENCE
 
+from util import ranks
 from util.checkpoints.training_state import read_state, restore_random_states
 from util.checkpoints.weights import read_weights, weights_path, write_weights
 from util.errors import DataError, UserError
@@ -211,3 +212,12 @@ def test_old_snapshots_are_deleted_once_a_newer_one_is_written(saver: Saver) -> 
     assert [path.name for path in sorted(Path(saver.model.save_dir).glob("[0-9]_net_*"))] == [
         "3_net_X.pth"
     ]
+
+
+def test_an_epoch_that_is_the_last_one_on_rank_0_is_so_on_all(
+    saver: Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--patience ends a run on rank 0, which alone evaluates."""
+    monkeypatch.setattr(ranks, "from_main", lambda own: True if own is False else own)
+    saver.save_epoch(1)
+    assert stored_weight(saver, "1") == [0, 0]
