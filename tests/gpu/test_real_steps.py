@@ -93,8 +93,8 @@ def test_a_run_resumes_bit_for_bit(
     whole = train(pictures, "whole", device, *more)
     stopping = importlib.import_module("util.run.stopping").StopRequest
     with monkeypatch.context() as patch:
-        steps = iter([None, None, 143])  # in the middle of the first epoch
-        patch.setattr(stopping, "exit_code", property(lambda _: next(steps)))
+        steps = iter([None, None])  # it stops in the middle of the first epoch
+        patch.setattr(stopping, "exit_code", property(lambda _: next(steps, 143)))
         stopped = train(pictures, "stopped", device, *more)
     assert read_state(stopped / "training_state.pth")["progress"]["total_iters"] == 3
     train(pictures, "stopped", device, *more, "--continue_train")
