@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
+from tiny_runs import pixels
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
@@ -101,7 +102,9 @@ def test_a_run_is_that_on_the_cpu(
         sorted((pictures.parent / "results" / name).rglob("*fake*.png")) for name in ("cpu", "mps")
     ]
     assert made[0]
-    assert [path.read_bytes() for path in made[0]] == [path.read_bytes() for path in made[1]]
+    for paths in zip(*made, strict=True):
+        one, other = map(pixels, paths)
+        assert abs(one - other).max() <= 1  # of 255: another memory layout rounds otherwise
     stream.append(5)
     assert train.main(argv(pictures, "mps", "--continue_train", "--n_epochs", "2")) == 0
     assert stream[-1] != 5
