@@ -56,7 +56,7 @@ def train(
     opt = model.opt
     health = Health(opt)
     saver = Saver(opt, model, progress, health, evaluator, on_save=visualizer.saved)
-    with StopRequest() as stop, killed_worker_advice(), saver.saving_before_data_errors():
+    with StopRequest() as stop, killed_worker_advice(), saver.finishing():
         for epoch in progress.epochs():
             for batch in progress.batches():
                 with out_of_memory_advice(opt, model.device):

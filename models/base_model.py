@@ -107,7 +107,7 @@ class BaseModel(StoredNetworks, ABC):
         Called with each batch before its step; a plug-in whose networks get other images overrides
         it.
         """
-        self.forward_pass.begin_step()
+        self.forward_pass.begin_step(len(batch["A_paths"]))
         check_sizes(self.opt, self._networks(), batch)
 
     def setup(self, opt: Namespace) -> None:
@@ -227,7 +227,7 @@ class BaseModel(StoredNetworks, ABC):
 
     def unpack_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return images A and B of a batch on the device, swapped by --direction BtoA."""
-        self.forward_pass.begin_step()
+        self.forward_pass.begin_step(len(input["A"]))
         first, second = ("A", "B") if self.opt.direction == "AtoB" else ("B", "A")
         self.image_paths = input.get("image_paths") or input[f"{first}_paths"]
         return self.to_device(input[first]), self.to_device(input[second])

@@ -18,9 +18,10 @@ from util.checkpoints.weights import (
     bare_state_dict,
     load_into,
     read_weights,
-    save_weights,
     weights_path,
+    write_weights,
 )
+from util.files import make_folder
 from util.options import script_of
 
 from .compute.attributes import declared, image_pools, unlisted_networks
@@ -70,13 +71,31 @@ class StoredNetworks:
     def save_networks(self, epoch: int | str) -> None:
         """Write `<epoch>_net_<name>.pth` for every network; called by a script, the state too."""
         script = script_of(self.opt)
-        folder = Path(self.save_dir)  # a plug-in may have set it, as text
         with script.saving(self) if script else nullcontext(True) as writes:
-            if not writes:  # of several processes rank 0 does
-                return
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, net in self._networks().items():
-                save_weights(net, weights_path(folder, str(epoch), name))
+            if writes:  # of several processes rank 0 does
+                nets = self._networks().items()
+                self.write_weights(epoch, {name: bare_state_dict(net) for name, net in nets})
+
+    def write_weights(self, epoch: int | str, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Write `<epoch>_net_<name>.pth` for every state dict of `weights`, by name.
+
+        It may run in another thread. Raises UserError where a file cannot be written.
+        """
+        folder = Path(self.save_dir)  # a plug-in may have set it, as text
+        make_folder(folder)
+        for name, state in weights.items():
+            write_weights(state, weights_path(folder, str(epoch), name))
+
+    def weights_in(self, state: Mapping[str, Any]) -> dict[str, Mapping[str, Tensor]] | None:
+        """Return the state dicts that `save_networks` writes, by name, out of a `training_state`.
+
+        None where a plug-in writes something else, with a `save_networks` of its own.
+        """
+        networks = state.get("networks", {})
+        own = getattr(self.save_networks, "__func__", None) is not StoredNetworks.save_networks
+        if own or not networks.keys() >= set(self.model_names):
+            return None
+        return {name: networks[name] for name in self.model_names}
 
     def load_networks(self, epoch: int | str) -> None:
         """Load `<epoch>_net_<name>.pth` into every network.

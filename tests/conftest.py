@@ -83,6 +83,19 @@ def train_opt(pictures: Path, tmp_path: Path) -> Callable[..., Options]:
     return make
 
 
+@pytest.fixture
+def switches_of_cuda() -> Iterator[None]:
+    """Set the global switches back that a precision and fixed sizes set."""
+    stored = (
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.benchmark,
+    )
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = stored[:2]
+    torch.backends.cudnn.benchmark = stored[2]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

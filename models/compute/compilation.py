@@ -1,9 +1,8 @@
 """torch.compile, as `--compile` asks for it."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 from util.errors import UserError
@@ -28,12 +27,6 @@ def compile_network(net: nn.Module, mode: str, fixed_shapes: bool) -> None:
     if not fixed_shapes:  # one CUDA graph per size would fill the memory of a GPU
         torch._inductor.config.triton.cudagraph_skip_dynamic_graphs = True
     net.compile(mode=mode, dynamic=False if fixed_shapes else None)
-
-
-def uncompiled(mode: str) -> AbstractContextManager[object]:
-    """Return a context in which compiled networks run as they are; PyTorch 2.4 and 2.5 lack it."""
-    stance = getattr(torch.compiler, "set_stance", None)
-    return nullcontext() if mode == "off" or stance is None else stance("force_eager")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from util.errors import UserError
 
 from ..parts.layers import to_float32
-from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users, uncompiled
+from .compilation import CUDA_GRAPH_MODES, compile_network, compiler_errors_for_users
 from .precision import autocast, use_precision
 
 Context = AbstractContextManager[None]
@@ -63,6 +63,8 @@ class ForwardPass:
             or self.memory_format != torch.contiguous_format
         )
         self._is_inside = False
+        self._batch_size: int = opt.batch_size
+        self._is_short = False
         # compiled networks cast inside their graphs, and checkpointed ones cast again to recompute
         eager = self.compile_mode == "off" and not self.checkpoints
         self.stores_cast_weights = eager and self.precision.half is not None
@@ -79,8 +81,12 @@ class ForwardPass:
             inner = net._compiled_call_impl or net._call_impl
             net._compiled_call_impl = partial(self._direct_call, net, inner)
 
-    def begin_step(self) -> None:
-        """Allow CUDA graphs to overwrite the results of the step before; cast weights anew."""
+    def begin_step(self, images: int) -> None:
+        """Begin a step with a batch of so many images.
+
+        CUDA graphs may overwrite the results of the step before, and weights are cast anew.
+        """
+        self._is_short = images < self._batch_size
         self.drop_cast_weights()
         if self.uses_cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()
@@ -132,17 +138,23 @@ class ForwardPass:
 
     def _compute(self, net: nn.Module, call: Call, *args: Any, **more: Any) -> Any:
         args = tuple(self._in_layout(value) for value in args)
+        if self._would_compile_anew():
+            call = net._call_impl
         errors = compiler_errors_for_users(self.compile_mode)
         with self._inside(), self._autocast(net), errors:
             if self.checkpoints and torch.is_grad_enabled():
                 contexts = partial(self._checkpoint_contexts, net)
                 output = checkpoint(call, *args, use_reentrant=False, context_fn=contexts, **more)
-            elif torch.is_grad_enabled():
+            else:
                 output = call(*args, **more)
-            else:  # monitors, in mid-run: a compiled network would be compiled anew for them
-                with uncompiled(self.compile_mode):
-                    output = call(*args, **more)
             return self._finished(output)
+
+    def _would_compile_anew(self) -> bool:
+        """Return whether a compiled call would be compiled in mid-run, for a minute, for few calls.
+
+        That is so for monitors, without gradients, and for a batch at the end of an epoch.
+        """
+        return self.compile_mode != "off" and (self._is_short or not torch.is_grad_enabled())
 
     def _checkpoint_contexts(self, net: nn.Module) -> tuple[Context, Context]:
         """Return the contexts of a forward pass and of its recomputation in the backward pass."""

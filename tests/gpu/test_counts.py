@@ -1,7 +1,5 @@
 """What a step and an inference dispatch on a GPU stays small; counted without one."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from script_modules import script
@@ -11,19 +9,7 @@ needs_cuda_build = pytest.mark.skipif(
     not fake_cuda.can_imitate(), reason="this PyTorch is built without CUDA"
 )
 HALF = ("bf16", "fp16")
-
-
-@pytest.fixture(autouse=True)
-def switches_of_cuda() -> Iterator[None]:
-    """Set the global switches back that a precision and fixed sizes set."""
-    stored = (
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.benchmark,
-    )
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = stored[:2]
-    torch.backends.cudnn.benchmark = stored[2]
+pytestmark = pytest.mark.usefixtures("switches_of_cuda")
 
 
 @needs_cuda_build

@@ -12,6 +12,7 @@ from rounding import assert_near, tolerance
 from models import create_model, find_model_using_name, get_option_setter, model_names
 from models.base_model import BaseModel
 from models.cycle_gan_model import CycleGANModel
+from util.checkpoints.weights import read_weights
 from util.errors import UsageError, UserError
 from util.options import Options
 
@@ -195,6 +196,26 @@ def test_a_plugin_that_only_fills_the_three_lists_works(train_opt: Make) -> None
     torch.nn.init.zeros_(model.netX.weight)
     model.load_networks("latest")
     assert torch.equal(model.netX.weight, old)
+
+
+def test_the_files_of_weights_are_a_part_of_the_state(train_opt: Make) -> None:
+    model = PluginModel(train_opt())
+    model.save_networks("1")
+    weights = model.weights_in(model.training_state())
+    assert weights is not None and list(weights) == ["X"]
+    model.write_weights("2", weights)
+    one, other = (read_weights(model.save_dir / f"{epoch}_net_X.pth") for epoch in (1, 2))
+    assert one.keys() == other.keys() == model.netX.state_dict().keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_plugin_that_writes_files_of_its_own_is_called_for_them(train_opt: Make) -> None:
+    class Writes(PluginModel):
+        def save_networks(self, epoch: int | str) -> None:
+            super().save_networks(f"own_{epoch}")
+
+    model = Writes(train_opt())
+    assert model.weights_in(model.training_state()) is None
 
 
 def test_a_misspelt_name_fails_at_once_naming_it(train_opt: Make) -> None:

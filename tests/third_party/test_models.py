@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from conftest import TINY
 from golden_figures import fill, image
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import models
 from models import networks
@@ -186,6 +188,35 @@ def test_a_network_that_the_model_calls_computes_in_half_precision(train_opt: An
     assert "netG_A" in vars(model)
     assert type(model.netG_A).__name__ == "ResnetGenerator"
     assert not any("_orig_mod" in key for key in model.netG_A.state_dict())
+
+
+class Casts(TorchDispatchMode):
+    """Counts how often each tensor is converted, by where it lies in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: Counter[int] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._to_copy.default:
+            self.of[args[0].data_ptr()] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_weights_of_a_network_that_the_model_calls_are_cast_once(train_opt: Any) -> None:
+    model = models.create_model(train_opt("--model", "cyclic", "--precision", "bf16"))
+    model.setup(model.opt)
+    model.set_input(
+        {"A": torch.rand(1, 3, 32, 32), "B": torch.rand(1, 3, 32, 32), "A_paths": ["a"]}
+    )
+    model.optimize_parameters()
+    with Casts() as casts:
+        model.optimize_parameters()
+    for net in (model.netG_A, model.netD_A):
+        kernels = [weight for weight in net.parameters() if weight.dim() == 4]
+        of_weights = {casts.of[kernel.data_ptr()] for kernel in kernels}
+        # three passes of a generator; a discriminator is called once without gradients, then twice
+        assert of_weights == ({1} if net is model.netG_A else {2})
 
 
 @pytest.mark.parametrize(

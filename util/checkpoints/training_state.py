@@ -30,12 +30,13 @@ def state_path(folder: Path) -> Path:
 def write_state(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (tensors and plain containers) with all random streams and versions.
 
-    Raises UserError where the file cannot be written.
+    The streams are those of now, unless `content` has what `random_states` returned before. Raises
+    UserError where the file cannot be written.
     """
     state = {
         "format": FORMAT,
         "versions": {"torch": torch.__version__.split("+")[0], "python": platform.python_version()},
-        "random": random_states(),
+        "random": content.get("random") or random_states(),
         **content,
     }
     write_atomically(path, lambda file: torch.save(state, file), durable=True)

@@ -48,7 +48,12 @@ def bare_state_dict(net: nn.Module) -> "OrderedDict[str, Tensor]":
 
 def save_weights(net: nn.Module, path: Path) -> None:
     """Write the state dict, whole or not at all. Raises UserError where it cannot be written."""
-    write_atomically(path, lambda file: torch.save(bare_state_dict(net), file), durable=True)
+    write_weights(bare_state_dict(net), path)
+
+
+def write_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write what `bare_state_dict` returned, as `save_weights` does."""
+    write_atomically(path, lambda file: torch.save(state, file), durable=True)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

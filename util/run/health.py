@@ -4,7 +4,7 @@ import json
 import logging
 from argparse import Namespace
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import torch
@@ -50,6 +50,8 @@ class Health:
         self._near_zero: dict[str, int] = {}
         self._constant: dict[str, int] = {}
         self._warned: set[str] = set()
+        self.before_error: Callable[[], None] = lambda: None
+        """Called before a UserError says from what the run can resume."""
 
     def watch(
         self, losses: Mapping[str, Tensor], batch: Mapping[str, Any], progress: Progress
@@ -106,6 +108,7 @@ class Health:
         )
 
     def _remedy(self) -> str:
+        self.before_error()
         if not state_path(run_folder(self.opt)).is_file():
             return "Nothing was saved yet: begin again with a lower --lr, or without those images"
         return (

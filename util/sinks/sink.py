@@ -105,7 +105,7 @@ class Sink:
         """The figures at the end of an epoch."""
 
     def saved(self) -> None:
-        """Receive the notice that the weights were just saved."""
+        """Receive the notice of a save, whose files may not be written yet."""
 
     def flush(self) -> None:
         """Send buffered records. `Background` calls it after each delivery, and when idle."""

@@ -20,6 +20,7 @@ from models.parts.layers import ReflectionPad2d
 from util.options import Options
 from util.run.health import Health
 from util.run.progress import Progress
+from util.sinks.samples import translate_samples
 
 Make = Callable[..., Options]
 CPU = torch.device("cpu")
@@ -327,14 +328,37 @@ def test_weights_are_cast_once_and_again_after_they_have_changed(
     assert not torch.equal(after, first)
 
 
-@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="PyTorch before 2.6")
-def test_calls_without_gradients_compile_nothing(train_opt: Make) -> None:
-    forward_pass = ForwardPass(train_opt("--compile"), CPU)
-    net = nn.Conv2d(3, 3, 1)
-    graphs: list[Any] = []
-    net.compile(backend=lambda graph, _inputs: graphs.append(graph) or graph.forward)
-    with torch.no_grad():
-        forward_pass.apply(net, torch.rand(1, 3, 8, 8))
+@pytest.fixture
+def graphs(monkeypatch: Any) -> list[Any]:
+    """The graphs that torch.compile makes, for a backend that runs them as they are."""
+    made: list[Any] = []
+    compile_net = nn.Module.compile
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        made.append(graph)
+        return graph.forward
+
+    def compile_with_it(net: nn.Module, mode: str, **how: Any) -> None:
+        compile_net(net, backend=backend, **how)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_with_it)
+    return made
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_monitors_and_short_batches_compile_nothing(train_opt: Make, graphs: list[Any]) -> None:
+    model = model_of(train_opt("--compile", "--batch_size", "3", "--lambda_identity", "0"))
+
+    def step(images: int) -> None:
+        model.set_input(batch_of(images))
+        model.optimize_parameters()
+
+    step(2)  # as where a run resumes before the last batch of an epoch
     assert not graphs
-    forward_pass.apply(net, torch.rand(1, 3, 8, 8))
-    assert len(graphs) == 1
+    step(3)
+    compiled = len(graphs)
+    assert compiled >= 4  # networks
+    step(1)
+    translate_samples(model, [batch_of(1)])
+    step(3)
+    assert len(graphs) == compiled

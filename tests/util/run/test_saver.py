@@ -1,12 +1,18 @@
-"""Saving, and what a failed write tells: that depends on whether another save follows."""
+"""Saving while the training goes on, and what a failed write tells: whether a save follows."""
 
+import threading
 from argparse import Namespace
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from conftest import PATIENCE
 
-from util.checkpoints.training_state import read_state
+from util.checkpoints.training_state import read_state, restore_random_states
+from util.checkpoints.weights import read_weights, weights_path, write_weights
 from util.errors import DataError, UserError
 from util.run.saver import Saver
 
@@ -16,13 +22,28 @@ NONE = "No training state was stored before"
 
 
 class Model:
-    """Writes no weights; fails where it is told to."""
+    """A weight; a write waits for `may_write`, and fails where it is told to."""
 
     disk_full = False
+    writes_itself = False
+
+    def __init__(self, save_dir: Path) -> None:
+        self.save_dir, self.weight = save_dir, torch.zeros(2)
+        self.may_write = threading.Event()
+        self.may_write.set()
 
     def save_networks(self, epoch: int | str) -> None:
+        self.write_weights(epoch, {"X": {"weight": self.weight}})
+
+    def write_weights(self, epoch: int | str, weights: Any) -> None:
+        assert self.may_write.wait(PATIENCE)
         if self.disk_full:
             raise UserError("cannot write x: No space left on device")
+        for name, state in weights.items():
+            write_weights(state, weights_path(self.save_dir, str(epoch), name))
+
+    def weights_in(self, state: Any) -> Any:
+        return None if self.writes_itself else state["networks"]
 
     def current_loss_tensors(self) -> dict[str, Any]:
         return {}
@@ -31,7 +52,7 @@ class Model:
         return []
 
     def training_state(self) -> dict[str, Any]:
-        return {}
+        return {"networks": {"X": {"weight": self.weight}}}
 
 
 @pytest.fixture
@@ -44,7 +65,8 @@ def saver(tmp_path: Path) -> Saver:
     progress = Namespace(last_epoch=3, trained=True, state=lambda: {"epoch": 1})
     health = Namespace(check_before_save=lambda losses, weights: None)
     evaluator = Namespace(state=dict)
-    return Saver(opt, Model(), progress, health, evaluator)  # type: ignore[arg-type]
+    model = Model(tmp_path / "run")
+    return Saver(opt, model, progress, health, evaluator)  # type: ignore[arg-type]
 
 
 def fails(saver: Saver) -> None:
@@ -52,7 +74,7 @@ def fails(saver: Saver) -> None:
 
 
 def data_error(saver: Saver) -> None:
-    with pytest.raises(DataError), saver.saving_before_data_errors():
+    with pytest.raises(DataError), saver.finishing():
         raise DataError("too many images cannot be read")
 
 
@@ -71,9 +93,11 @@ def test_a_failed_save_tells_what_follows(
 ) -> None:
     caplog.set_level("INFO")
     saver.save_epoch(1)
+    saver.finish()
     assert caplog.messages == []
     fails(saver)
     save(saver)
+    saver.finish()
     assert saver.failed
     (message,) = caplog.messages
     assert message.startswith("cannot write x: No space left on device. ")
@@ -97,3 +121,93 @@ def test_the_last_save_before_a_stop_says_how_to_resume(
     save(saver)
     assert caplog.messages == ["saved; the same command with --continue_train resumes from here"]
     assert read_state(saver.state_path)["progress"] == {"epoch": 1}
+
+
+def stored_weight(saver: Saver, label: str = "latest") -> list[float]:
+    return read_weights(weights_path(Path(saver.model.save_dir), label, "X"))["weight"].tolist()
+
+
+def test_the_training_goes_on_while_a_copy_is_written(saver: Saver) -> None:
+    model: Any = saver.model
+    model.may_write.clear()
+    expected = torch.rand(3, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(1)
+    saver.save_latest()
+    assert not list(model.save_dir.glob("*.pth"))
+    model.weight.add_(1)
+    torch.rand(3)
+    model.may_write.set()
+    saver.finish()
+    state = read_state(saver.state_path)
+    assert stored_weight(saver) == [0, 0]
+    assert state["model"]["networks"]["X"]["weight"].tolist() == [0, 0]
+    restore_random_states(state["random"])
+    assert torch.equal(torch.rand(3), expected)
+
+
+LAST_SAVES = [lambda saver: saver.save_latest(last=True), lambda saver: saver.save_epoch(3)]
+LAST_SAVES += [data_error]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [*LAST_SAVES, lambda saver: other_error(saver), lambda saver: saver.health.before_error()],
+)
+def test_a_save_is_waited_for(
+    end: Callable[[Saver], None], saver: Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the last of a process, and by whatever else ends a training."""
+    model: Any = saver.model
+    result = Future.result
+
+    def let_it_write(waited_for: "Future[Any]") -> None:
+        model.may_write.set()
+        result(waited_for, PATIENCE)
+        model.may_write.clear()
+
+    monkeypatch.setattr(Future, "result", let_it_write)
+    model.may_write.clear()
+    saver.save_latest()
+    model.weight.add_(1)
+    assert not saver.state_path.exists()
+    end(saver)
+    last = float(end in LAST_SAVES)
+    assert stored_weight(saver) == [last, last]
+    assert read_state(saver.state_path)["model"]["networks"]["X"]["weight"].tolist() == [last, last]
+
+
+def other_error(saver: Saver) -> None:
+    with pytest.raises(ZeroDivisionError), saver.finishing():
+        raise ZeroDivisionError
+
+
+def test_an_unexpected_error_of_a_write_is_raised(saver: Saver) -> None:
+    saver.model.write_weights = lambda *_, **__: 1 / 0  # type: ignore
+    saver.save_latest()
+    with pytest.raises(ZeroDivisionError):
+        saver.save_latest()
+
+
+def test_a_model_that_writes_files_of_its_own_is_waited_for(saver: Saver) -> None:
+    model: Any = saver.model
+    model.writes_itself = True
+    saver.save_latest()
+    model.weight.add_(1)
+    assert stored_weight(saver) == [0, 0]
+    assert saver.state_path.is_file()
+
+
+def test_old_snapshots_are_deleted_once_a_newer_one_is_written(saver: Saver) -> None:
+    saver.opt.save_epoch_freq, saver.opt.keep_last = 1, 1
+    saver.save_epoch(1)
+    saver.finish()
+    fails(saver)
+    saver.save_epoch(2)
+    saver.finish()
+    assert stored_weight(saver, "1") == [0, 0]
+    saver.model.disk_full = False  # type: ignore[attr-defined]
+    saver.save_epoch(3)
+    assert stored_weight(saver, "3") == [0, 0]
+    assert [path.name for path in sorted(Path(saver.model.save_dir).glob("[0-9]_net_*"))] == [
+        "3_net_X.pth"
+    ]
