@@ -22,6 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+DISTRIBUTION = "cyclegan-toolkit"
+INSTALL = "pip install -r requirements.txt (its first lines say how)"
 OPTIONAL = {
     "tensorboard": "--use_tensorboard",
     "wandb": "--use_wandb",
@@ -80,10 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def show(name: str, part: Callable[[], Findings]) -> int:
-    """Print the findings of a part; return how many are problems.
-
-    A part that fails is a finding, as the others matter all the more then.
-    """
+    """Print the findings of a part; return how many are problems. Its failure is one too."""
     problems = 0
     try:
         for finding in part():
@@ -96,35 +95,38 @@ def show(name: str, part: Callable[[], Findings]) -> int:
 
 
 def versions() -> Findings:
-    """Of the toolkit, Python, the system and the packages."""
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.*)"', project, re.MULTILINE)
-    yield Finding("toolkit", f"{version[1] if version else 'unknown'}{_commit()}, in {ROOT}")
+    """Yield those of the toolkit, Python, the system and the packages."""
+    yield Finding("toolkit", f"{_version()}, in {ROOT}")
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("system", platform.platform())
     found, missing = _packages(_required())
     yield Finding("packages", " ".join(found))
     if missing:
-        how = "pip install -r requirements.txt (its first lines say how)"
-        yield Finding("missing", f"{', '.join(missing)}: {how}", problem=True)
+        yield Finding("missing", f"{', '.join(missing)}: {INSTALL}", problem=True)
     found, missing = _packages(list(OPTIONAL))
     uses = ", ".join(f"{name} ({OPTIONAL[name]})" for name in missing)
-    yield Finding("optional", f"{' '.join(found) or 'none'}{f'; not here: {uses}' if uses else ''}")
+    yield Finding("optional", f"{' '.join(found) or 'none'}; not here: {uses or 'none'}")
 
 
-def _commit() -> str:
-    """Return the commit of a checkout, in parentheses; empty where this is none."""
-    if not shutil.which("git") or not (ROOT / ".git").exists():
-        return ""
+def _version() -> str:
+    """Return the version that pip has installed, or the commit of a checkout."""
+    if not (ROOT / "pyproject.toml").is_file():
+        return metadata.version(DISTRIBUTION)
+    if not shutil.which("git"):
+        return "not asked: there is no git"
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    return f" ({told.stdout.strip()})" if told.returncode == 0 else ""
+    told = subprocess.run(command, capture_output=True, text=True)
+    return told.stdout.strip() or "unknown to git"
 
 
 def _required() -> list[str]:
-    """Return the names in requirements.txt."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [re.split(r"[<>=~! \[]", line)[0] for line in lines if line and line[0] != "#"]
+    """Return the names of the packages that the toolkit needs."""
+    file = ROOT / "requirements.txt"
+    if file.is_file():
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    else:
+        lines = [line for line in metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
+    return [re.split(r"[<>=~! \[]", line)[0] for line in lines if line]
 
 
 def _packages(names: list[str]) -> tuple[list[str], list[str]]:
@@ -144,8 +146,7 @@ def devices() -> Findings:
 
     from util.devices import fast_precision, gpu_problem
 
-    build = f"PyTorch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'}"
-    yield Finding("build", build)
+    yield Finding("PyTorch", f"{torch.__version__}, for CUDA {torch.version.cuda or 'none'}")
     chosen = [torch.device("cpu")]
     if torch.cuda.is_available():
         chosen += [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
@@ -241,8 +242,8 @@ def data(root: Path) -> Findings:
                 sizes.add(f"{width} x {height}")
             except UnreadableImageError as error:
                 unreadable.append(str(error))
-        text = f"{len(paths)} images; {len(chosen)} decoded: {', '.join(sorted(sizes))}"
-        text += f"; unreadable: {'; '.join(unreadable)}" if unreadable else ""
+        text = f"{len(paths)} images; {len(chosen)} decoded: {', '.join(sorted(sizes))}; "
+        text += f"unreadable: {'; '.join(unreadable) or 'none'}"
         yield Finding(folder.name, text, problem=bool(unreadable) or not paths)
 
 
@@ -291,9 +292,8 @@ def _losses(folder: Path) -> Findings:
             if all(abs(record.losses.get(name, 1.0)) < STUCK_LOSS for record in last):
                 text = f"{name} is near zero: the discriminator wins, the generator learns nothing"
                 yield Finding("losses", text, problem=True)
-    broken = folder / "not_finite.json"
-    if broken.is_file():
-        yield Finding("losses", f"a loss was not finite: {broken} names the images", problem=True)
+    if (folder / "not_finite.json").is_file():
+        yield Finding("losses", "a loss was not finite: not_finite.json names the images", True)
 
 
 if __name__ == "__main__":

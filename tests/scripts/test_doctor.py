@@ -46,7 +46,7 @@ def test_it_names_versions_and_every_device_that_computes(
     monkeypatch.setattr(script("doctor"), "LITTLE_DISK", 0)
     monkeypatch.setattr(script("doctor"), "LITTLE_SHARED", 0)
     code, lines = report(capsys)
-    assert torch.__version__ in lines["build"]
+    assert torch.__version__ in lines["PyTorch"]
     assert f"torch {torch.__version__.split('+')[0]}" in lines["packages"]
     assert lines["cpu"].endswith("; computes")
     assert code == 0 and "no problem foun" in lines
