@@ -139,3 +139,17 @@ def usage(program: str) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
         script(name).main(["--help"])
     return printed.getvalue()
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs/tutorial.md"], ids=str)
+def test_the_chinese_page_has_the_headings_commands_and_links_of_the_english_one(
+    page: Path,
+) -> None:
+    english, chinese = (
+        path.read_text(encoding="utf-8") for path in (page, page.with_suffix(".zh-CN.md"))
+    )
+    for what in (r"^(#+) ", r"^(```.*?^```)$", r"\]\(([^)]*)\)", r"^\|(-.*)"):
+        found = [re.findall(what, text, re.MULTILINE | re.DOTALL) for text in (english, chinese)]
+        if what.startswith(r"\]"):  # a sentence may have another order in Chinese
+            found = [sorted(targets) for targets in found]
+        assert found[0] == found[1], f"{page.name}: {what}"
