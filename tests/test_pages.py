@@ -148,7 +148,7 @@ def test_the_chinese_page_has_the_headings_commands_and_links_of_the_english_one
     english, chinese = (
         path.read_text(encoding="utf-8") for path in (page, page.with_suffix(".zh-CN.md"))
     )
-    for what in (r"^(#+) ", r"^(```.*?^```)$", r"\]\(([^)]*)\)", r"^\|(-.*)"):
+    for what in (r"^(#+) ", r"^(```.*?^```)$", r"\]\(([^)]*)\)", r"^(\|[-|]+)$"):
         found = [re.findall(what, text, re.MULTILINE | re.DOTALL) for text in (english, chinese)]
         if what.startswith(r"\]"):  # a sentence may have another order in Chinese
             found = [sorted(targets) for targets in found]
