@@ -1,33 +1,38 @@
 """Translated images as web pages, in `--results_dir`."""
 
 import logging
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ..checkpoints.weights import epoch_label
 from ..errors import UserError
-from ..files import make_folder
-from ..html import HTML
+from ..files import make_folder, write_text_atomically
+from ..html import HTML, page_links
 from ..images import Visual, images_of, save_image, to_image_array
-from .results import Results, Visuals, relative_to_input, results_folder, unique_stem
+from .results import Results, Visuals, relative_to_input, unique_stem
+from .source import own_folder, source_of
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 100
 """Few enough that a browser opens a page of full-size images at once."""
+PAGE_LINKS = re.compile(r'<nav [^>]*class="pages".*?</nav>', re.DOTALL)
 
 
 class ResultPages(Results):
-    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 rows.
+    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 items.
 
     When the block is left by an exception, the last page shows the images that are complete.
     """
 
     def __init__(self, opt: Namespace, labels: Sequence[str]) -> None:
         super().__init__(opt)
-        self.folder, self.labels = results_folder(opt), list(labels)
-        self.title = f"{opt.name}, {opt.phase}, epoch {opt.epoch}"
+        self.folder, self.labels, self.source = own_folder(opt), list(labels), source_of(opt)
+        direction = f", {self.source.direction}" if self.source.direction else ""
+        self.title = f"{opt.name}{direction}, {opt.phase}, epoch {epoch_label(opt)}"
         self.img_dir = self.folder / "images"
         make_folder(self.img_dir)
         self.page = 1
@@ -86,15 +91,28 @@ class ResultPages(Results):
 
     def _save_page(self, next_page: bool = False) -> None:
         page = HTML(self.folder, self.title, file_name=_page_name(self.page))
-        if self.page > 1:
-            page.add_links({"previous page": _page_name(self.page - 1)})
+        page.add_text(", ".join(self.source.weights))
+        last = self.page + next_page
+        if last > 1:
+            page.add_page_links(self.page, last, _page_name)
         for path in self.rows:
             files = list(self._files(path).values())
             page.add_header(self._stem(path))
             page.add_images(files, self.labels, files, width=self.opt.display_winsize)
-        if next_page:
-            page.add_links({"next page": _page_name(self.page + 1)})
+        if last > 1:
+            page.add_page_links(self.page, last, _page_name)
         page.save()
+        if not next_page:
+            self._link_earlier_pages()
+
+    def _link_earlier_pages(self) -> None:
+        """Link every page from those that were written before it was known how many there are."""
+        for number in range(1, self.page):
+            file = self.folder / _page_name(number)
+            if file.is_file():
+                links = page_links(number, self.page, _page_name)
+                parts = PAGE_LINKS.split(file.read_text(encoding="utf-8"))
+                write_text_atomically(file, links.join(parts))
 
 
 def _page_name(number: int) -> str:
