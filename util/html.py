@@ -1,5 +1,6 @@
 """Writes HTML pages of images with dominate: they need neither a server nor the network."""
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -147,9 +148,13 @@ class HTML:
 
         A grid that is wider than the page is scrolled by itself.
         """
-        starts = [n for n, head in enumerate(heads) if n == 0 or head != heads[n - 1]]
-        first = {n: {"cls": "first"} if n in starts[1:] else {} for n in range(len(heads))}
-        names = [tags.th(head if n in starts else "", **first[n]) for n, head in enumerate(heads)]
+        groups = [(head, len(list(group))) for head, group in itertools.groupby(heads)]
+        starts = list(itertools.accumulate(size for _, size in groups))[:-1]
+        first = {n: {"cls": "first"} if n in starts else {} for n in range(len(heads))}
+        names = [
+            tags.th(head, colspan=str(size), **first[n])
+            for n, (head, size) in zip([0, *starts], groups, strict=True)
+        ]
         content = tags.tbody()
         for row in rows:
             note = tags.small(row.note) if row.note else ""
@@ -170,7 +175,7 @@ class HTML:
         """Write the page, whole or not at all. Raises UserError where it cannot be written."""
         self.doc.body.set_attribute("data-refresh", str(self.refresh))
         script = tags.script(raw(page_asset("compare.js") + page_asset("page.js")))
-        self.doc.add(script)
+        self.doc.body.add(script)
         try:
             write_text_atomically(self.web_dir / self.file_name, self.doc.render())
         finally:

@@ -85,13 +85,13 @@ class Visualizer(ScriptCalls):
         self._call_sinks(lambda sink: sink.images(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, store: bool) -> None:
-        """Show the images of the current step, and the fixed images on the dashboard."""
+        """Show the images of the current step, and the fixed images; `store`: on disk too."""
         model.compute_visuals()
         self.images(model.get_current_visuals(), epoch, total_iters, store)
-        self.samples(model, epoch, total_iters)
+        self.samples(model, epoch, total_iters, store)
 
     def samples(self, model: Any, epoch: int, total_iters: int, store: bool = False) -> None:
-        """Translate the fixed images and show them; `store`, at the end of an epoch: on disk too.
+        """Translate the fixed images and show them; `store`: on disk too, as the first always are.
 
         The state of the model is restored.
         """
@@ -210,4 +210,4 @@ def _uses_samples(sink: Sink, store: bool) -> bool:
     user = sink.inner if isinstance(sink, Background) else sink
     if type(user).samples is Sink.samples:
         return False
-    return store or not isinstance(user, Gallery)
+    return store or not isinstance(user, Gallery) or user.is_empty

@@ -14,7 +14,7 @@
     };
   }
   const make = (tag, parent, more) => parent.appendChild(Object.assign(document.createElement(tag), more));
-  const viewer = make("dialog", document.body, { className: "viewer" });
+  const viewer = make("dialog", document.body, { className: "viewer", tabIndex: -1 });
   const bar = make("div", viewer, { className: "bar" });
   const title = make("p", bar), place = make("small", bar);
   make("button", bar, { textContent: "←", title: "previous image", onclick: () => along(-1) });
@@ -24,6 +24,7 @@
   const before = make("img", box, { alt: "input" }), after = make("img", box, { className: "after" });
   const label = make("label", viewer, { textContent: "uncover the input " });
   const range = make("input", label, { type: "range", min: 0, max: 100 });
+  make("small", viewer, { textContent: "Arrow keys move over the page, Esc closes." });
   let row = 0, column = 0;
 
   function show(newRow, newColumn) {
@@ -40,7 +41,10 @@
     label.hidden = !link.dataset.before;
     title.textContent = [owner?.dataset.title, image.alt].filter(Boolean).join(" · ");
     place.textContent = `${all.indexOf(link) + 1} of ${all.length}`;
-    if (!viewer.open) viewer.showModal();
+    if (!viewer.open) {
+      viewer.showModal();
+      viewer.focus();
+    }
     for (const step of [-1, 1]) new Image().src = next(step)?.getAttribute("href") ?? "data:,";
   }
 
