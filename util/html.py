@@ -61,6 +61,8 @@ class GridRow:
     note: str
     pictures: Sequence[Picture | None]
     is_input: bool = False
+    address: str = ""
+    """What the name links to."""
 
 
 class HTML:
@@ -158,7 +160,8 @@ class HTML:
         content = tags.tbody()
         for row in rows:
             note = tags.small(row.note) if row.note else ""
-            line = tags.tr(tags.th(row.title, note), data_title=row.title)
+            name = tags.a(row.title, href=row.address) if row.address else row.title
+            line = tags.tr(tags.th(name, note), data_title=row.title)
             if row.is_input:
                 line.set_attribute("class", "inputs")
             for n, picture in enumerate(row.pictures):

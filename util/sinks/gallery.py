@@ -226,7 +226,9 @@ def fixed_grid(rows: Sequence[Row]) -> tuple[list[str], list[GridRow]]:
     grid = [GridRow("input", "", top, is_input=True)] if any(top) else []
     for row in rows:
         pictures = [picture(row, label, number, inputs[label]) for label, number in columns]
-        grid.append(GridRow(f"epoch {row.epoch}", f"{row.total_iters:,} images", pictures))
+        sheet = f"images/{_file_name(row.epoch, 'samples')}"
+        note = f"{row.total_iters:,} images"
+        grid.append(GridRow(f"epoch {row.epoch}", note, pictures, address=sheet))
     return heads, grid
 
 

@@ -17,7 +17,8 @@ COLUMNS, GAP, TITLE_HEIGHT = 2, 10, 30
 """Of the file: charts beside each other, pixels between them, and the line above them."""
 TICKS = 4
 """Intervals between labelled ticks of an axis, about so many."""
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+COLOURS = ("#1f77b4", "#d62728", "#1e7d1e", "#8250b4")
+"""Dark enough for text on white; a page replaces them in dark mode."""
 FONT = 'font-family="system-ui, sans-serif"'
 
 
