@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def test_ticks_are_round_numbers(low: float, high: float, texts: str) -> None:
 def test_no_tick_is_a_fraction_of_an_image(point: Any) -> None:
     assert ticks(1, 2, smallest_step=1) == [1, 2]
     chart = curve_charts(Curves(point(step) for step in (1, 2)))[0]
-    assert ">1</text>" in chart and ">2</text>" in chart and ">1.5</text>" not in chart
+    assert re.findall(r'text-anchor="middle">([^<]+)<', chart) == ["1", "2"]
 
 
 def test_the_axis_of_a_long_run(point: Any) -> None:
