@@ -96,8 +96,8 @@ def check_layout(browser: Any, page: Path, width: int) -> None:
     browser.get(page.as_uri())
     assert run(browser, "document.documentElement.scrollWidth") <= width
     height = run(browser, HEIGHT)
-    lazy = run(browser, "[...document.images].filter(i => i.src && !i.complete).length")
-    assert lazy > 0  # images that the browser has not read yet
+    sizes = "[...document.querySelectorAll('a.zoom img')].every(i => i.getAttribute('height') > 0)"
+    assert run(browser, sizes)  # which the browser knows before it has read the images
     browser.execute_script("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
     wait(
         browser, "[...document.images].filter(i => i.src).every(i => i.complete && i.naturalWidth)"
