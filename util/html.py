@@ -133,7 +133,7 @@ class HTML:
         `width` is that of each image in pixels.
         """
         before = dict(zip(txts, links, strict=True))
-        row = tags.div(cls="images")
+        row = tags.div(cls="images", style=f"--widest:{width}px")
         for image, text, target, source in zip(ims, txts, links, inputs_of(txts), strict=True):
             compared = before[source] if source is not None else None
             shown = self._zoomable(Picture(image, text, compared), width, target)
