@@ -88,14 +88,14 @@ class Visualizer(ScriptCalls):
         self._call_sinks(lambda sink: sink.images(record))
 
     def show(self, model: Any, epoch: int, total_iters: int, store: bool) -> None:
-        """Show the fixed images on the dashboard, and the images of the current step."""
+        """Show the fixed images and the images of the current step; `store`: on disk too."""
         model.compute_visuals()
         images = image_arrays_of(model.get_current_visuals())
-        self.samples(model, epoch, total_iters)  # first: the dashboard draws with the others
+        self.samples(model, epoch, total_iters, store)  # first: the dashboard draws with the others
         self._call_sinks(lambda sink: sink.images(ImageRecord(epoch, total_iters, images, store)))
 
     def samples(self, model: Any, epoch: int, total_iters: int, store: bool = False) -> None:
-        """Translate the fixed images and show them; `store`, at the end of an epoch: on disk too.
+        """Translate the fixed images and show them; `store`: on disk too, as the first always are.
 
         The state of the model is restored.
         """
@@ -224,4 +224,4 @@ def _uses_samples(sink: Sink, store: bool) -> bool:
     user = sink.inner if isinstance(sink, Background) else sink
     if type(user).samples is Sink.samples:
         return False
-    return store or not isinstance(user, Gallery)
+    return store or not isinstance(user, Gallery) or user.is_empty

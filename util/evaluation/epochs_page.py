@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..files import make_folder, write_atomically, write_text_atomically
+from ..html import page_asset
 from ..images import ImageArray, save_image
 from .figures import Figure, best
 from .report import number
@@ -88,7 +89,10 @@ class EpochsPage:
         gallery = (self.folder / "index.html").is_file()
         content = {"directions": [self._plain(side) for side in self.sides], "gallery": gallery}
         data = json.dumps(content).replace("<", "\\u003c")  # no name may end the script
-        text = TEMPLATE.read_text(encoding="utf-8").replace("__TITLE__", html.escape(self.name))
+        text = TEMPLATE.read_text(encoding="utf-8")
+        text = text.replace("__COMPARE_CSS__", page_asset("compare.css"))
+        text = text.replace("__COMPARE_JS__", page_asset("compare.js"))
+        text = text.replace("__TITLE__", html.escape(self.name))
         write_text_atomically(self.folder / PAGE, text.replace("__DATA__", data))
         return self.folder / PAGE
 

@@ -1,34 +1,39 @@
 """Translated images as web pages, in `--results_dir`."""
 
 import logging
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from .. import ranks
+from ..checkpoints.weights import epoch_label
 from ..errors import UserError
-from ..files import make_folder
-from ..html import HTML
+from ..files import make_folder, write_text_atomically
+from ..html import HTML, page_links
 from ..images import Visual, images_of, save_image, to_image_array
-from .results import Results, Visuals, relative_to_input, results_folder, unique_stem
+from .results import Results, Visuals, relative_to_input, unique_stem
+from .source import own_folder, source_of
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 100
 """Few enough that a browser opens a page of full-size images at once."""
+PAGE_LINKS = re.compile(r'<nav [^>]*class="pages".*?</nav>', re.DOTALL)
 
 
 class ResultPages(Results):
-    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 rows.
+    """`<results_dir>/<name>/<phase>_<epoch>/index.html`, in pages of 100 items.
 
     When the block is left by an exception, the last page shows the images that are complete.
     """
 
     def __init__(self, opt: Namespace, labels: Sequence[str]) -> None:
         super().__init__(opt)
-        self.folder, self.labels = results_folder(opt), list(labels)
-        self.title = f"{opt.name}, {opt.phase}, epoch {opt.epoch}"
+        self.folder, self.labels, self.source = own_folder(opt), list(labels), source_of(opt)
+        direction = f", {self.source.direction}" if self.source.direction else ""
+        self.title = f"{opt.name}{direction}, {opt.phase}, epoch {epoch_label(opt)}"
         self.img_dir = self.folder / "images"
         make_folder(self.img_dir)
 
@@ -55,7 +60,8 @@ class ResultPages(Results):
             self.threads.finish()  # a page shows only images that exist
             self.complete = len(self.rows)
             if ranks.world() == 1:
-                self._save_page(len(self.rows) // ROWS_PER_PAGE, more=True)
+                full = len(self.rows) // ROWS_PER_PAGE
+                self._save_page(full, last=full + 1)
         self.rows.append((len(self.rows) if place is None else place, path))
 
     def close(self) -> Path:
@@ -91,19 +97,31 @@ class ResultPages(Results):
         written = ranks.world() == 1 and self.rows == sorted(self.rows)
         self.rows.sort()
         for number in range(last if written else 1, last + 1):
-            self._save_page(number, more=number < last)
+            self._save_page(number, last)
+        if written:
+            self._link_earlier_pages(last)
 
-    def _save_page(self, number: int, more: bool) -> None:
+    def _save_page(self, number: int, last: int) -> None:
         page = HTML(self.folder, self.title, file_name=_page_name(number))
-        if number > 1:
-            page.add_links({"previous page": _page_name(number - 1)})
+        page.add_text(", ".join(self.source.weights))
+        if last > 1:
+            page.add_page_links(number, last, _page_name)
         for _, path in self.rows[(number - 1) * ROWS_PER_PAGE : number * ROWS_PER_PAGE]:
             files = list(self._files(path).values())
             page.add_header(self._stem(path))
             page.add_images(files, self.labels, files, width=self.opt.display_winsize)
-        if more:
-            page.add_links({"next page": _page_name(number + 1)})
+        if last > 1:
+            page.add_page_links(number, last, _page_name)
         page.save()
+
+    def _link_earlier_pages(self, last: int) -> None:
+        """Link every page from those that were written before it was known how many there are."""
+        for number in range(1, last):
+            file = self.folder / _page_name(number)
+            if file.is_file():
+                links = page_links(number, last, _page_name)
+                parts = PAGE_LINKS.split(file.read_text(encoding="utf-8"))
+                write_text_atomically(file, links.join(parts))
 
 
 def _page_name(number: int) -> str:

@@ -14,7 +14,8 @@ from ..files import make_folder, replace_file
 from ..images import Visual, images_of, stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
-from .results import TRANSLATION, Results, Visuals, results_folder
+from .results import TRANSLATION, Results, Visuals
+from .source import own_folder
 
 CODECS = {".webm": "libvpx-vp9"}
 DEFAULT_CODEC = "libx264"
@@ -36,7 +37,7 @@ class VideoResult(Results):
         self.threads = Threads(threads=1)  # one, so that frames stay in order
         source = Path(opt.dataroot)
         if opt.output is None:
-            self.path = results_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
+            self.path = own_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
         else:
             self.path = Path(opt.output) / source.name
         self.writer = VideoWriter(source, self.path, whole="num_test" not in opt.given)

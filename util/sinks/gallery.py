@@ -1,18 +1,23 @@
-"""Writes the gallery of a training, `web/index.html`: curves, fixed images, a row per epoch.
+"""Writes the gallery of a training, `web/index.html`: curves, and the images of each epoch.
+
+The fixed images have a row for each epoch, so that a column shows the progress of one of them; the
+training images of the epochs follow.
 
 The index holds the newest epochs, newest first; when it is full, the older half moves to a page
 that is never written again, and curves have a bounded number of points. So an update costs the same
 however long the run is.
 """
 
+import itertools
 import json
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..files import write_text_atomically
-from ..html import HTML
+from ..html import HTML, INPUT_PREFIX, GridRow, Picture, inputs_of
 from ..images import save_image
 from .curves import Curves, MetricCurves
 from .image_grid import sample_grid
@@ -25,15 +30,27 @@ ROWS_PER_PAGE = 20
 OLDER_PAGE = re.compile(r"older_(\d{4,9})\.html")
 COMPARISON = "epochs.html"
 """The page that scripts/compare_epochs.py writes."""
+REFRESH = 30
+"""Seconds after which the page of a training that goes on reads itself again."""
+THUMBNAIL = 128
+"""Pixels at most of the width of a fixed image, of which a row has eight by default."""
 
 
 @dataclass
 class Row:
-    """What the page shows of an epoch: the labels of its images, and whether it has fixed ones."""
+    """What the page shows of an epoch."""
 
     epoch: int
     labels: list[str] = field(default_factory=list)
+    """Of its training images."""
     samples: bool = False
+    """Whether it has fixed images."""
+    fixed: int = 0
+    """Number of fixed images in files of their own; 0: they are in one file, as older versions
+    wrote it."""
+    fixed_labels: list[str] = field(default_factory=list)
+    total_iters: int = 0
+    """Images seen in the whole run when the fixed images were translated."""
 
 
 class Gallery(Sink):
@@ -57,6 +74,7 @@ class Gallery(Sink):
         self.state_file = self.web_dir / "gallery.json"
         self.rows: list[Row] = []
         self.pages = 0
+        self.is_finished = False
         if self.state_file.is_file():  # a resumed run
             try:
                 self.rows, self.pages = read_gallery_state(self.web_dir)
@@ -76,13 +94,22 @@ class Gallery(Sink):
         self._row(record.epoch).labels = list(record.images)
         self._update()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no row yet: it then takes fixed images before the epoch has ended."""
+        return not self.rows
+
     def samples(self, record: SampleRecord) -> None:
-        """Save the fixed images of an epoch that has ended."""
-        if not record.store:
+        """Save the fixed images: the first of the run, and those of records to store."""
+        if not record.store and not self.is_empty:
             return
-        grid = sample_grid(record.rows)
-        save_image(grid, self._images() / _file_name(record.epoch, "samples"))
-        self._row(record.epoch).samples = True
+        save_image(sample_grid(record.rows), self._images() / _file_name(record.epoch, "samples"))
+        for number, images in enumerate(record.rows, start=1):
+            for label, image in images.items():
+                save_image(image, self._images() / _fixed_name(record.epoch, number, label))
+        row = self._row(record.epoch)
+        row.samples, row.fixed = True, len(record.rows)
+        row.fixed_labels, row.total_iters = list(record.rows[0]), record.total_iters
         self._update()
 
     def metrics(self, record: MetricsRecord) -> None:
@@ -90,8 +117,9 @@ class Gallery(Sink):
         self.metric_curves.add_metrics(record)
 
     def close(self) -> None:
-        """Draw the curves to their end."""
+        """Draw the curves to their end; the page no longer reads itself again."""
         self.curves.finish()
+        self.is_finished = True
         if self.rows:
             self._update()
 
@@ -130,31 +158,78 @@ class Gallery(Sink):
 
     def _write(self, file_name: str, rows: list[Row], older: int) -> None:
         index = file_name == "index.html"
-        page = HTML(self.web_dir, self.name, refresh=30 if index else 0, file_name=file_name)
-        links = {} if index else {"newest": "index.html"}
+        refresh = REFRESH if index and not self.is_finished else 0
+        page = HTML(self.web_dir, self.name, refresh=refresh, file_name=file_name)
+        links = self._links(rows, index, older)
+        page.add_links(links)
+        if index:
+            page.add_charts(curve_charts(self.curves) + curve_charts(self.metric_curves))
+        if any(row.samples for row in rows):
+            page.add_part("The same images in every epoch", "fixed")
+            self._write_fixed(page, rows[::-1])
+        if any(row.labels for row in rows):
+            page.add_part("Training images", "training")
+        for row in reversed(rows):
+            if row.labels:
+                files = [_file_name(row.epoch, label) for label in row.labels]
+                page.add_header(f"epoch {row.epoch}")
+                page.add_images(files, row.labels, files, width=self.image_width)
+        page.add_links(
+            {text: links[text] for text in links if text.startswith(("newest", "older"))}
+        )
+        page.save()
+
+    def _links(self, rows: list[Row], index: bool, older: int) -> dict[str, str]:
+        """Return the links of a page: text -> address."""
+        links = {} if index else {"newest epochs": "index.html"}
         if older > 0:
             links["older epochs"] = _page_name(older)
         if (self.web_dir / COMPARISON).is_file():
             links["epochs side by side"] = COMPARISON
-        page.add_links(links)
-        if index:
-            self._write_head(page)
-        for row in reversed(rows):
-            page.add_header(f"epoch {row.epoch}")
-            files = [_file_name(row.epoch, label) for label in row.labels]
-            if files:
-                page.add_images(files, row.labels, files, width=self.image_width)
-            if row.samples:
-                name = _file_name(row.epoch, "samples")
-                page.add_links({"fixed images of this epoch": f"images/{name}"})
-        page.save()
+        if any(row.samples for row in rows) and any(row.labels for row in rows):
+            links["training images"] = "#training"
+        return links
 
-    def _write_head(self, page: HTML) -> None:
-        newest = next((row for row in reversed(self.rows) if row.samples), None)
-        if newest is not None:
-            page.add_header(f"the same images in each epoch: now epoch {newest.epoch}")
-            page.add_wide_image(_file_name(newest.epoch, "samples"), "fixed images")
-        page.add_charts(curve_charts(self.curves) + curve_charts(self.metric_curves))
+    def _write_fixed(self, page: HTML, rows: list[Row]) -> None:
+        """Add the fixed images: a grid for each choice of images, epochs downwards."""
+        old = {f"epoch {row.epoch}": row for row in rows if row.samples and not row.fixed}
+        rows = [row for row in rows if row.fixed]
+        for _, group in itertools.groupby(rows, key=lambda row: (row.fixed, row.fixed_labels)):
+            same = list(group)
+            page.add_grid(*fixed_grid(same), width=min(self.image_width, THUMBNAIL))
+        names = {text: _file_name(row.epoch, "samples") for text, row in old.items()}
+        page.add_links({text: f"images/{name}" for text, name in names.items()})
+
+
+def fixed_grid(rows: Sequence[Row]) -> tuple[list[str], list[GridRow]]:
+    """Return the heads of the columns, and the rows: what the networks are given, then each epoch.
+
+    There is a column for each image that is translated, and for each translation of it. All `rows`
+    have the same fixed images; the inputs are those of the first.
+    """
+    labels, numbers = rows[0].fixed_labels, range(1, rows[0].fixed + 1)
+    inputs = dict(zip(labels, inputs_of(labels), strict=True))
+    outputs = [label for label in labels if inputs[label] is not None] or labels
+    columns = [(label, number) for label in outputs for number in numbers]
+
+    def picture(row: Row, label: str | None, number: int, before: str | None) -> Picture | None:
+        if label is None:
+            return None
+        source = before and _fixed_name(rows[0].epoch, number, before)
+        return Picture(_fixed_name(row.epoch, number, label), f"{label} {number}", source)
+
+    heads = [
+        label if inputs[label] is None else f"{inputs[label]} \u2192 {label}"
+        for label, _ in columns
+    ]
+    top = [picture(rows[0], inputs[label], number, None) for label, number in columns]
+    grid = [GridRow("input", "", top, is_input=True)] if any(top) else []
+    for row in rows:
+        pictures = [picture(row, label, number, inputs[label]) for label, number in columns]
+        sheet = f"images/{_file_name(row.epoch, 'samples')}"
+        note = f"{row.total_iters:,} images"
+        grid.append(GridRow(f"epoch {row.epoch}", note, pictures, address=sheet))
+    return heads, grid
 
 
 def read_gallery_state(web_dir: Path) -> tuple[list[Row], int]:
@@ -169,14 +244,24 @@ def read_gallery_state(web_dir: Path) -> tuple[list[Row], int]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     for row in rows:
-        labels_are_text = isinstance(row.labels, list) and all(
-            isinstance(label, str) for label in row.labels
-        )
-        if not isinstance(row.epoch, int) or not labels_are_text:
+        numbers = (row.epoch, row.fixed, row.total_iters)
+        if not all(isinstance(number, int) for number in numbers) or not (
+            _is_text(row.labels) and _is_text(row.fixed_labels)
+        ):
             raise ValueError(f"{path} is damaged (wrong values in a row)")
     if not isinstance(pages, int):
         raise ValueError(f"{path} is damaged (pages: {pages!r})")
     return rows, pages
+
+
+def _is_text(labels: object) -> bool:
+    return isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+
+
+def _fixed_name(epoch: int, number: int, label: str) -> str:
+    """Return the file of a fixed image; an input has one for all epochs."""
+    name = f"fixed{number}_{label}"
+    return f"{name}.png" if label.startswith(INPUT_PREFIX) else _file_name(epoch, name)
 
 
 def _file_name(epoch: int, label: str) -> str:

@@ -9,13 +9,16 @@ from ..files import write_text_atomically
 from .curves import Curves, MetricCurves, Point, loss_groups
 from .sink import LossRecord, MetricsRecord, Sink
 
-WIDTH, HEIGHT = 360, 200
+WIDTH, HEIGHT = 360, 214
 """Size of a chart in pixels."""
-LEFT, BOTTOM, TOP, RIGHT = 42, 22, 24, 4
+LEFT, BOTTOM, TOP, RIGHT = 42, 36, 24, 10
 """Margins between a chart's edge and its axes, which hold the tick labels and the legend."""
 COLUMNS, GAP, TITLE_HEIGHT = 2, 10, 30
 """Of the file: charts beside each other, pixels between them, and the line above them."""
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+TICKS = 4
+"""Intervals between labelled ticks of an axis, about so many."""
+COLOURS = ("#1f77b4", "#d62728", "#1e7d1e", "#8250b4")
+"""Dark enough for text on white; a page replaces them in dark mode."""
 FONT = 'font-family="system-ui, sans-serif"'
 
 
@@ -97,14 +100,16 @@ def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
     ]
     for number, name in enumerate(names):
         colour, text = COLOURS[number % len(COLOURS)], escape(name)
+        hue = f"c{number % len(COLOURS)}"  # by which a page changes the colour in dark mode
         for kind, ys in (("raw", raw[name]), ("smooth", smooth[name])):
             path = _path([point.x for point in points], ys, (first, last), (low, high))
             look = 'stroke-width=".7" opacity=".35"'
             if kind == "smooth":
                 look = f'stroke-width="1.6" data-name="{text}"'
-            lines.append(f'<path class="{kind}" stroke="{colour}" {look} d="{path}"/>')
+            lines.append(f'<path class="{kind} {hue}" stroke="{colour}" {look} d="{path}"/>')
         x = LEFT + 6 + number * 110  # wide enough for the usual names of losses
-        lines.append(f'<text x="{x}" y="15" fill="{colour}" font-weight="600">{text}</text>')
+        look = f'class="{hue}" fill="{colour}" font-weight="600"'
+        lines.append(f'<text x="{x}" y="15" {look}>{text}</text>')
     return "\n".join([*lines, "</svg>"])
 
 
@@ -130,11 +135,36 @@ def _path(
 
 def _axes(first: float, last: float, low: float, high: float) -> list[str]:
     base, end = HEIGHT - BOTTOM, WIDTH - RIGHT
-    tick, to_the_left = 'fill="#888"', 'text-anchor="end"'
-    return [
-        f'<path stroke="#999" stroke-width=".7" d="M{LEFT} {TOP}V{base}H{end}"/>',
-        f'<text x="{LEFT - 4}" y="{TOP + 8}" {tick} {to_the_left}>{high:.3g}</text>',
-        f'<text x="{LEFT - 4}" y="{base}" {tick} {to_the_left}>{low:.3g}</text>',
-        f'<text x="{LEFT}" y="{HEIGHT - 6}" {tick}>{first:,}</text>',
-        f'<text x="{end}" y="{HEIGHT - 6}" {tick} {to_the_left}>{last:,} images</text>',
-    ]
+    across, up = (end - LEFT) / (last - first), (base - TOP) / (high - low)
+    tick, to_the_left = 'class="tick" fill="#666"', 'text-anchor="end"'
+    look = 'class="axis" stroke="#999" stroke-width=".7"'
+    lines = [f'<path {look} d="M{LEFT} {TOP}V{base}H{end}"/>']
+    for value in ticks(low, high):
+        y = base - up * (value - low)
+        lines.append(f'<path {look} opacity=".35" d="M{LEFT} {y:.1f}H{end}"/>')
+        text = tick_text(value)
+        lines.append(f'<text x="{LEFT - 5}" y="{y + 3.5:.1f}" {tick} {to_the_left}>{text}</text>')
+    for value in ticks(first, last, smallest_step=1):
+        x = LEFT + across * (value - first)
+        lines.append(f'<path {look} d="M{x:.1f} {base}v4"/>')
+        text = tick_text(value)
+        lines.append(f'<text x="{x:.1f}" y="{base + 15}" {tick} text-anchor="middle">{text}</text>')
+    total = f"{last:,} images"
+    return [*lines, f'<text x="{end}" y="{HEIGHT - 5}" {tick} {to_the_left}>{total}</text>']
+
+
+def ticks(low: float, high: float, smallest_step: float = 0.0) -> list[float]:
+    """Return round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of ten."""
+    rough = max((high - low) / TICKS, smallest_step)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor * power / rough)))
+    step = max(step, smallest_step)
+    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def tick_text(value: float) -> str:
+    """Return a number in few characters: 0.2, 50k, 1.5M."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if unit <= abs(value) < 1e9:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from util.html import HTML
 from util.sinks.curves import Curves
 from util.sinks.loss_log import read_history
-from util.sinks.svg_curves import CurvesFile, curve_charts
+from util.sinks.svg_curves import CurvesFile, curve_charts, tick_text, ticks
 
 
 def test_every_record_is_a_point_until_full_then_neighbours_share_one(point: Any) -> None:
@@ -111,3 +112,28 @@ def test_markup_in_the_names_of_losses_and_runs_is_escaped(point: Any, tmp_path:
     assert not list(drawing.iter(f"{svg}script"))
     (chart,) = curve_charts(curves)
     assert "<script>" not in chart
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (100, 200_000, "50k 100k 150k 200k"),
+        (100, 1_500_000, "500k 1M 1.5M"),
+        (0, 1.37, "0 0.5 1"),
+        (0, 0.0034, "0 0.001 0.002 0.003"),
+        (-3, 20, "0 5 10 15 20"),
+    ],
+)
+def test_ticks_are_round_numbers(low: float, high: float, texts: str) -> None:
+    assert [tick_text(value) for value in ticks(low, high)] == texts.split()
+
+
+def test_no_tick_is_a_fraction_of_an_image(point: Any) -> None:
+    assert ticks(1, 2, smallest_step=1) == [1, 2]
+    chart = curve_charts(Curves(point(step) for step in (1, 2)))[0]
+    assert re.findall(r'text-anchor="middle">([^<]+)<', chart) == ["1", "2"]
+
+
+def test_the_axis_of_a_long_run(point: Any) -> None:
+    chart = curve_charts(Curves(point(step) for step in range(100, 200_001, 4_997)))[0]
+    assert all(f">{text}</text>" in chart for text in ("50k", "100k", "150k"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from util.sinks.gallery import ROWS_PER_PAGE, Gallery
+from util.html import Picture
+from util.sinks.gallery import ROWS_PER_PAGE, Gallery, Row, fixed_grid
 
 
 def epochs(page: Path) -> list[int]:
@@ -30,9 +32,63 @@ def test_page_shows_curves_fixed_images_and_the_newest_first(
     assert epochs(page) == [3, 2, 1]
     html = page.read_text()
     assert html.count("<svg") == 4 and 'data-name="idt_B"' in html
-    assert html.count('src="images/epoch003_samples.png"') == 1
     shown = re.findall(r'src="(images/[^"]+)"', html)
-    assert len(shown) == 7 and all((tmp_path / "web" / name).is_file() for name in shown)
+    assert all((tmp_path / "web" / name).is_file() for name in shown)
+    columns = [
+        f"images/epoch{epoch:03d}_fixed{n}_fake_B.png" for epoch in (3, 2, 1) for n in (1, 2)
+    ]
+    assert shown[:8] == ["images/fixed1_real_A.png", "images/fixed2_real_A.png", *columns]
+    assert len(shown) == 8 + 6  # and the training images
+    assert (tmp_path / "web" / "images" / "epoch003_samples.png").is_file()  # all as one image
+
+
+def test_the_first_fixed_images_are_shown_before_the_epoch_has_ended(
+    tmp_path: Path, sample: Any
+) -> None:
+    gallery, page = Gallery(tmp_path, "exp", 64), tmp_path / "web" / "index.html"
+    assert gallery.is_empty
+    gallery.samples(sample(1, store=False))
+    assert "10 images" in page.read_text()
+    gallery.samples(replace(sample(1, store=False), total_iters=15))
+    assert "15 images" not in page.read_text() and not gallery.is_empty
+    gallery.samples(replace(sample(1), total_iters=20))
+    assert "20 images" in page.read_text() and "10 images" not in page.read_text()
+
+
+def test_a_finished_page_no_longer_reads_itself_again(tmp_path: Path, frame: Any) -> None:
+    gallery, page = Gallery(tmp_path, "exp", 64), tmp_path / "web" / "index.html"
+    gallery.images(frame(1))
+    assert 'data-refresh="30"' in page.read_text() and 'http-equiv="refresh"' in page.read_text()
+    gallery.close()
+    assert 'data-refresh="0"' in page.read_text() and 'http-equiv="refresh"' not in page.read_text()
+    resumed = Gallery(tmp_path, "exp", 64)
+    resumed.images(frame(2))
+    assert 'data-refresh="30"' in page.read_text()
+
+
+def test_fixed_images_that_an_older_version_stored_are_linked(tmp_path: Path, frame: Any) -> None:
+    web = tmp_path / "web"
+    web.mkdir()
+    row = {"epoch": 1, "labels": ["real_A"], "samples": True}
+    (web / "gallery.json").write_text(json.dumps({"rows": [row], "pages": 0}))
+    Gallery(tmp_path, "exp", 64).images(frame(2))
+    assert 'href="images/epoch001_samples.png"' in (web / "index.html").read_text()
+
+
+def test_the_columns_of_fixed_images(sample: Any) -> None:
+    labels = ["real_A", "fake_B", "real_B", "fake_A"]
+    row = Row(7, samples=True, fixed=2, fixed_labels=labels, total_iters=1200)
+    heads, rows = fixed_grid([row])
+    assert heads == ["real_A \u2192 fake_B"] * 2 + ["real_B \u2192 fake_A"] * 2
+    assert [picture.file for picture in rows[0].pictures if picture] == [
+        "fixed1_real_A.png", "fixed2_real_A.png", "fixed1_real_B.png", "fixed2_real_B.png",
+    ]  # fmt: skip
+    last = rows[1].pictures[3]
+    assert last == Picture("epoch007_fixed2_fake_A.png", "fake_A 2", "fixed2_real_B.png")
+    assert (rows[1].title, rows[1].note) == ("epoch 7", "1,200 images")
+    heads, rows = fixed_grid([Row(1, samples=True, fixed=1, fixed_labels=["depth", "edges"])])
+    assert heads == ["depth", "edges"]  # no label tells which is an input
+    assert [row.title for row in rows] == ["epoch 1"]
 
 
 def test_an_update_costs_the_same_at_any_age(
@@ -77,6 +133,7 @@ DAMAGED = {
     "an unknown key": '{"rows": [{"epoch": 1, "what": 2}], "pages": 0}',
     "a wrong type": '{"rows": [{"epoch": "one", "labels": ["real_A"]}], "pages": 0}',
     "wrong labels": '{"rows": [{"epoch": 1, "labels": [3]}], "pages": 0}',
+    "a wrong number": '{"rows": [{"epoch": 1, "fixed": "4"}], "pages": 0}',
     "wrong pages": '{"rows": [], "pages": null}',
 }
 
