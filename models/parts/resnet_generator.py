@@ -3,6 +3,8 @@
 Legend: N batch, C channels, H W height and width, f = ngf.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from .layers import (
@@ -92,9 +94,22 @@ class ResnetGenerator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
-        return self.model(x)
+    def forward(self, x: Tensor, layers: Sequence[int] = ()) -> Tensor | list[Tensor]:
+        """(N, input_nc, H, W) -> (N, output_nc, H, W).
+
+        With `layers`, ascending entries of `model`, the outputs of these layers instead.
+        """
+        return self._features(x, layers) if layers else self.model(x)
+
+    def _features(self, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        features = []
+        for number in range(layers[-1] + 1):
+            x = self.model[number](x)
+            if number in layers:
+                features.append(x)
+                if isinstance(self.model[number + 1], ReLU):
+                    x = x.clone()  # which ReLU may overwrite
+        return features
 
 
 def _padded_conv3(
