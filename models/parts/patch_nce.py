@@ -67,8 +67,7 @@ class PatchSampler(nn.Module):
     def __init__(self, channels: Sequence[int], width: int) -> None:
         super().__init__()
         for number, own in enumerate(channels):
-            mlp = nn.Sequential(nn.Linear(own, width), nn.ReLU(), nn.Linear(width, width))
-            self.add_module(f"mlp_{number}", mlp if width else nn.Identity())
+            self.add_module(f"mlp_{number}", _mlp(own, width) if width else nn.Identity())
 
     def forward(self, features: list[Tensor], positions: list[Tensor]) -> list[Tensor]:
         """[(N, C, H, W), ...] and [(P,), ...] -> [(N, P, K), ...] float32."""
@@ -78,6 +77,10 @@ class PatchSampler(nn.Module):
             patches = maps[:, :, where // width, where % width].transpose(1, 2)
             sampled.append(F.normalize(to_float32(mlp(patches)), dim=2, eps=SMALLEST_NORM))
         return sampled
+
+
+def _mlp(channels: int, width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, width))
 
 
 def patch_nce_loss(

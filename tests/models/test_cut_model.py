@@ -13,7 +13,6 @@ from rounding import assert_near, tolerance
 from tiny_runs import infer, names
 
 from models import create_model
-from models.parts.patch_nce import PatchSampler
 from options.train_options import TrainOptions
 from util.errors import UsageError
 from util.options import Options
@@ -215,11 +214,3 @@ def test_compiled_steps_are_close(train_opt: Make) -> None:
         model.optimize_parameters()
         losses.append(model.get_current_losses())
     assert losses[1] == pytest.approx(losses[0], rel=tolerance())
-
-
-def test_published_weights_of_the_sampler_load() -> None:
-    """Their keys, two linear layers for each feature map."""
-    keys = [
-        f"mlp_{n}.{layer}.{of}" for n in (0, 1) for layer in (0, 2) for of in ("weight", "bias")
-    ]
-    assert [*PatchSampler([3, 8], 16).state_dict()] == keys

@@ -212,8 +212,9 @@ def test_missing_weights_are_an_error_that_lists_the_files_of_the_folder(train_o
 
 
 def test_factories_find_every_model_by_its_name() -> None:
-    assert model_names() == ["colorization", "cycle_gan", "pix2pix", "template", "test"]
-    for name in model_names():
+    names = ["colorization", "cut", "cycle_gan", "pix2pix", "template", "test"]
+    assert model_names() == names
+    for name in names:
         model_class = find_model_using_name(name)
         assert model_class.__name__.lower() == name.replace("_", "") + "model"
         assert get_option_setter(name) is model_class.modify_commandline_options

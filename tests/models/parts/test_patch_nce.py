@@ -113,7 +113,9 @@ def test_sampled_features_are_those_of_their_positions() -> None:
         expected = torch.stack([maps.flatten(2)[:, :, p] for p in where.tolist()], dim=1)
         torch.testing.assert_close(found, nn.functional.normalize(expected, dim=2))
     net = PatchSampler([3, 6], 16)
-    assert [*net.state_dict()][:2] == ["mlp_0.0.weight", "mlp_0.0.bias"]
+    # the keys of published weights
+    keys = [f"mlp_{n}.{i}.{of}" for n in (0, 1) for i in (0, 2) for of in ("weight", "bias")]
+    assert [*net.state_dict()] == keys
     sampled = net(features, positions)
     assert [tuple(found.shape) for found in sampled] == [(2, 8, 16), (2, 4, 16)]
     for found in sampled:
