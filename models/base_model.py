@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from util.checkpoints.run_folder import run_folder
 from util.checkpoints.weights import epoch_label
 from util.devices import choose_device
-from util.errors import UserError
+from util.errors import UsageError, UserError
 from util.images import Visual
 from util.options import script_of
 
@@ -26,6 +26,7 @@ from .compute.image_sizes import check_sizes
 from .compute.optimization import Optimization
 from .compute.replaced_methods import refuse_unused_methods
 from .compute.scalars import as_scalar, read_scalars
+from .compute.weight_averages import WeightAverages
 from .stored_networks import StoredNetworks
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class BaseModel(StoredNetworks, ABC):
         self.forward_pass = ForwardPass(opt, self.device)
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
+        self.averages = WeightAverages({}, 0.0)
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
@@ -115,6 +117,8 @@ class BaseModel(StoredNetworks, ABC):
 
         Raises UserError if a weight file is missing or does not fit.
         """
+        if self.isTrain and opt.ema:
+            self._average_generators()
         for net in self._trained_networks().values():
             self.forward_pass.prepare(net)
         if self.isTrain:
@@ -122,6 +126,7 @@ class BaseModel(StoredNetworks, ABC):
                 raise UserError(f"{type(self).__name__} appends no optimizer to self.optimizers")
             self._warn_of_unlisted_optimizers()
             self.optimization.make_schedulers(opt)
+            self.averages.follow(self.optimizers)
         else:
             self.load_networks(epoch_label(opt))
         if opt.resume == "weights":
@@ -129,6 +134,18 @@ class BaseModel(StoredNetworks, ABC):
         self.print_networks(opt.verbose)
         if script := script_of(opt):
             script.set_up(self)
+
+    def _average_generators(self) -> None:
+        names = self.generators or [name for name in self.model_names if name.startswith("G")]
+        if not names:
+            raise UsageError(
+                f"--ema averages generators, and --model {self.opt.model} names no network G..."
+            )
+        nets = {name: getattr(self, f"net{name}") for name in names}
+        self.averages = WeightAverages(nets, self.opt.ema)
+        for name, net in self.averages.networks.items():
+            setattr(self, f"net{name}", net)
+        self.model_names = [*self.model_names, *self.averages.networks]
 
     def _warn_of_unlisted_optimizers(self) -> None:
         for name, value in vars(self).items():

@@ -33,6 +33,7 @@ class TrainOptions(BaseOptions):
         super().initialize(parser)
         _add_reading_flags(parser)
         _add_schedule_flags(parser)
+        _add_quality_flags(parser)
         _add_memory_flags(parser)
         _add_record_flags(parser)
         _add_evaluation_flags(parser)
@@ -139,6 +140,18 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=50,
         help="epochs between two drops of --lr_policy step",
+    )
+
+
+def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("better results (see docs/training.md)").add_argument
+    add(
+        "--ema",
+        type=float,
+        default=0.0,
+        help="decay of an exponential moving average of the weights of the generators, such as "
+        "0.999, which is stored beside them and evaluated; 0: none",
+        metavar="DECAY",
     )
 
 

@@ -71,6 +71,8 @@ def validate(opt: Namespace) -> None:
     _check_sizes(opt)
     _check_cache(opt)
     _check_evaluation(opt)
+    if not 0 <= opt.ema < 1:
+        raise UsageError(f"--ema {opt.ema:g}: must be at least 0 and below 1, such as 0.999")
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "

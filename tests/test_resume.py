@@ -40,7 +40,7 @@ VARIANTS = {
     "fp16, gradients of two batches": ["--precision", "fp16", "--accumulate", "2"],
     "checkpointed, of three": ["--grad_checkpoint", "--accumulate", "3", "--norm", "batch"],
     "patches, mirrored": ["--model", "cut", "--CUT_mode", "FastCUT"],
-    "full pool": ["--pool_size", "2"],
+    "full pool, averages": ["--pool_size", "2", "--ema", "0.9"],
     "wgangp, plateau": ["--gan_mode", "wgangp", "--lr_policy", "plateau"],
     "batch norm, batch 2": ["--norm", "batch", "--batch_size", "2", "--save_by_iter"],
 }

@@ -21,6 +21,7 @@ CYCLE_GAN: list[str] = []
 PIX2PIX = ["--model", "pix2pix", "--dataset_mode", "unaligned", "--netG", "resnet_6blocks"]
 PIX2PIX += ["--norm", "instance", "--no_dropout", "--gan_mode", "lsgan"]
 CUT = ["--model", "cut", "--flip_equivariance", "--nce_includes_all_negatives_from_minibatch"]
+CUT += ["--ema", "0.9"]
 
 
 @pytest.mark.slow
