@@ -21,6 +21,7 @@ from .parts.layers import NORMS, Identity, get_norm_layer, to_float32
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
 from .parts.unet_generator import UnetGenerator, UnetSkipConnectionBlock
+from .parts.upsampling import UPSAMPLINGS
 
 __all__ = [
     "DISCRIMINATORS",
@@ -29,6 +30,7 @@ __all__ = [
     "INIT_TYPES",
     "LR_POLICIES",
     "NORMS",
+    "UPSAMPLINGS",
     "DiscriminatorLoss",
     "GANLoss",
     "Identity",
@@ -111,10 +113,11 @@ def define_G(
     init_type: str = "normal",
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
+    upsample: str = "transposed",
 ) -> nn.Module:
     """Make a generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1].
 
-    Raises ValueError for an unknown `netG`, `norm` or `init_type`.
+    Raises ValueError for an unknown `netG`, `norm`, `init_type` or `upsample`.
     """
     if netG not in GENERATORS:
         raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
@@ -124,6 +127,7 @@ def define_G(
         ngf=ngf,
         norm_layer=get_norm_layer(norm),
         use_dropout=use_dropout,
+        upsample=upsample,
     )
     return init_net(net, init_type, init_gain, gpu_ids)
 
@@ -160,7 +164,8 @@ def define_D(
 def generator_from_options(opt: Namespace, input_nc: int, output_nc: int) -> nn.Module:
     """Make the generator that the flags describe, on the CPU."""
     o, dropout = opt, not opt.no_dropout
-    return define_G(input_nc, output_nc, o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
+    how = (o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
+    return define_G(input_nc, output_nc, *how, upsample=o.upsample)
 
 
 def discriminator_from_options(opt: Namespace, input_nc: int) -> nn.Module:

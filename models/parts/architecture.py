@@ -23,6 +23,7 @@ class Generator:
     ngf: int
     norm: str
     no_dropout: bool | None
+    upsample: str = "transposed"
 
     def flags(self) -> dict[str, Any]:
         """Return the options that the weights decide, by name."""
@@ -89,6 +90,8 @@ def _resnet(state: Mapping[str, Tensor], path: Path) -> Generator:
         ngf=ngf,
         norm=_norm_of(state, conv="model.1", norm="model.2"),
         no_dropout=no_dropout,
+        # behind the blocks a doubling has three entries, or four that begin with a resize
+        upsample="resize" if last == 10 + len(blocks) + 9 else "transposed",
     )
 
 
@@ -100,13 +103,16 @@ def _unet(state: Mapping[str, Tensor], path: Path) -> Generator:
         raise UserError(f"{path} is a U-Net of {downs} halvings; 7 and 8 can be built")
     ngf, input_nc = state["model.model.0.weight"].shape[:2]
     level_1 = "model.model.1.model"
+    resizes = "model.model.4.weight" in state  # behind the entry that repeats pixels
+    last = state["model.model.4.weight" if resizes else "model.model.3.weight"]
     return Generator(
         netG=netG,
         input_nc=input_nc,
-        output_nc=state["model.model.3.weight"].shape[1],
+        output_nc=last.shape[0 if resizes else 1],
         ngf=ngf,
         norm=_norm_of(state, conv=f"{level_1}.1", norm=f"{level_1}.2"),
         no_dropout=None,
+        upsample="resize" if resizes else "transposed",
     )
 
 
