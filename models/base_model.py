@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,9 +25,12 @@ from .compute.attributes import declared
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
 from .compute.optimization import Optimization
+from .compute.optimizer_state import after_steps
 from .compute.replaced_methods import refuse_unused_methods
 from .compute.scalars import as_scalar, read_scalars
 from .compute.weight_averages import WeightAverages
+from .parts.diffaugment import DiffAugment
+from .parts.spectral_norm import has_spectral_norm, improve_estimates
 from .stored_networks import StoredNetworks
 
 log = logging.getLogger(__name__)
@@ -65,6 +69,7 @@ class BaseModel(StoredNetworks, ABC):
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
         self.averages = WeightAverages({}, 0.0)
+        self.augment = DiffAugment(opt.diffaugment if opt.isTrain else "")
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
@@ -127,6 +132,8 @@ class BaseModel(StoredNetworks, ABC):
             self._warn_of_unlisted_optimizers()
             self.optimization.make_schedulers(opt)
             self.averages.follow(self.optimizers)
+            for net in filter(has_spectral_norm, self._trained_networks().values()):
+                after_steps(net, self.optimizers, partial(improve_estimates, net))
         else:
             self.load_networks(epoch_label(opt))
         if opt.resume == "weights":
@@ -261,9 +268,13 @@ class BaseModel(StoredNetworks, ABC):
         """Make the discriminator that the flags describe, on the device."""
         return networks.discriminator_from_options(self.opt, input_nc).to(self.device)
 
-    def make_optimizer(self, *nets: nn.Module) -> Optimizer:
-        """Make an Adam optimizer of all weights of the networks; `setup` makes its scheduler."""
-        return self.optimization.make_optimizer(nets, self.opt.lr, self.opt.beta1)
+    def make_optimizer(self, *nets: nn.Module, lr: float | None = None) -> Optimizer:
+        """Make an Adam optimizer of all weights of the networks; `setup` makes its scheduler.
+
+        `lr` is its initial learning rate, by default --lr.
+        """
+        lr = self.opt.lr if lr is None else lr
+        return self.optimization.make_optimizer(nets, lr, self.opt.beta1)
 
     def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
         """Return the float32 output of `net` for each batch (N, C, H, W), see `ForwardPass`."""

@@ -79,8 +79,8 @@ class CUTModel(BaseModel):
         self.model_names += ["F", "D"] if width else ["D"]
         self.fake_pool = ImagePool(o.pool_size, stream(o.seed, "pool"))
         self.criterionGAN: nn.Module = networks.GANLoss(o.gan_mode).to(self.device)
-        self.optimizer_G = self.make_optimizer(self.netG, self.netF)
-        self.optimizer_D = self.make_optimizer(self.netD)
+        self.optimizer_G = self.make_optimizer(self.netG, self.netF, lr=o.lr_G)
+        self.optimizer_D = self.make_optimizer(self.netD, lr=o.lr_D)
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
@@ -119,8 +119,10 @@ class CUTModel(BaseModel):
     def discriminator_terms(self, fake_B: Tensor) -> networks.DiscriminatorLoss:
         """Return the loss of the discriminator on real images and on fake ones."""
         fakes = self.fake_pool.query(fake_B.detach())
+        real, fake = self.augment(self.real_B), self.augment(fakes)
+        how: dict[str, Any] = {"fake_first": True, "lambda_r1": self.opt.lambda_r1}
         return networks.discriminator_loss(
-            self.netD, self.criterionGAN, self.real_B, fakes, self.apply, fake_first=True
+            self.netD, self.criterionGAN, real, fake, self.apply, **how
         )
 
     def generator_losses(self, made: list[Tensor], mirrored: bool) -> dict[str, Tensor]:
@@ -129,8 +131,9 @@ class CUTModel(BaseModel):
         `made` is what `_translate` returns. The generator minimises the first plus the mean of the
         others.
         """
-        (scores,) = self.apply(self.netD, made[0])
-        losses = {"G_GAN": self.opt.lambda_GAN * self.criterionGAN(scores, True)}
+        (scores,) = self.apply(self.netD, self.augment(made[0]))
+        adversarial = networks.generator_loss(self.criterionGAN, scores)
+        losses = {"G_GAN": self.opt.lambda_GAN * adversarial}
         sources = {"NCE": self.real_A, "NCE_Y": self.real_B}
         for (name, source), image in zip(sources.items(), made, strict=False):
             losses[name] = self.opt.lambda_NCE * self.nce_loss(source, image, mirrored)
@@ -207,9 +210,8 @@ def _check(opt: Namespace) -> None:
     for name in ("num_patches", "netF_nc", "nce_T"):
         if not getattr(opt, name) > 0:
             raise UsageError(f"--{name} {getattr(opt, name)}: must be above 0")
-    for name in ("lambda_GAN", "lambda_NCE"):
-        if getattr(opt, name) < 0:
-            raise UsageError(f"--{name} {getattr(opt, name)}: must not be negative")
+    if opt.lambda_NCE < 0:
+        raise UsageError(f"--lambda_NCE {opt.lambda_NCE}: must not be negative")
     if opt.input_nc != opt.output_nc:
         raise UsageError(
             f"--model cut compares input and output: --input_nc {opt.input_nc} and --output_nc "

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from models.networks import GAN_MODES, LR_POLICIES
+from models.parts.diffaugment import AUGMENTATIONS
 from util.evaluation import METRICS
 from util.options import Options
 
@@ -153,6 +154,26 @@ def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
         "0.999, which is stored beside them and evaluated; 0: none",
         metavar="DECAY",
     )
+    add(
+        "--spectral_norm",
+        action="store_true",
+        help="spectral normalisation of the discriminators",
+    )
+    add(
+        "--lambda_r1",
+        type=float,
+        default=0.0,
+        help="weight of the R1 penalty, of the gradient of discriminators at real images; 0: none",
+    )
+    add(
+        "--diffaugment",
+        type=str,
+        default="",
+        help="augment what discriminators see, real and generated alike, for small data sets: "
+        f"names of {','.join(AUGMENTATIONS)}, with commas between",
+    )
+    add("--lr_G", type=float, default=None, help="--lr of generators; when not given, --lr")
+    add("--lr_D", type=float, default=None, help="--lr of discriminators; when not given, --lr")
 
 
 def _add_memory_flags(parser: argparse.ArgumentParser) -> None:

@@ -3,13 +3,12 @@
 import copy
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .optimizer_state import weights_of
+from .optimizer_state import after_steps
 
 ENDING = "_ema"
 """Of the name of an averaged network, behind that of the network."""
@@ -32,11 +31,8 @@ class WeightAverages:
 
     def follow(self, optimizers: Iterable[Optimizer]) -> None:
         """Update each average from now on after the steps of the optimizer of its weights."""
-        for optimizer in optimizers:
-            stepped = {id(weight) for weight in weights_of(optimizer)}
-            for name, net in self.sources.items():
-                if any(id(weight) in stepped for weight in net.parameters()):
-                    optimizer.register_step_post_hook(partial(self._update, name))
+        for name, net in self.sources.items():
+            after_steps(net, optimizers, partial(self._update, name))
 
     def start(self, names: Iterable[str]) -> None:
         """Let the averages of these names begin at the weights of now."""
@@ -44,7 +40,7 @@ class WeightAverages:
             self.networks[name].load_state_dict(self.sources[name].state_dict())
 
     @torch.no_grad()
-    def _update(self, name: str, *_: Any) -> None:
+    def _update(self, name: str) -> None:
         net, average = self.sources[name], self.networks[name]
         averages: list[Tensor] = list(average.parameters())
         torch._foreach_lerp_(averages, list[Tensor](net.parameters()), 1 - self.decay)

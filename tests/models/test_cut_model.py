@@ -204,9 +204,15 @@ def test_it_is_trained_evaluated_and_used_by_the_programs(pictures: Path) -> Non
     assert infer(pictures.parent, "--model", "cut") == 0
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
-def test_compiled_steps_are_close(train_opt: Make) -> None:
+def test_compiled_steps_are_close(train_opt: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as --compile traces them, without the C++ compiler."""
+
+    def trace(net: torch.nn.Module, mode: str, _fixed: bool) -> None:
+        if mode != "off":
+            net.compile(backend="eager", dynamic=False)
+
+    monkeypatch.setattr("models.compute.forward.compile_network", trace)
     losses = []
     for words in ((), ("--compile",)):
         model = made(train_opt(*CUT, *words))
