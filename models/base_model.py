@@ -19,6 +19,7 @@ from util.devices import choose_device
 from util.errors import UsageError, UserError
 from util.images import Visual
 from util.options import script_of
+from util.random_streams import stream
 
 from . import networks
 from .compute.attributes import declared
@@ -69,7 +70,9 @@ class BaseModel(StoredNetworks, ABC):
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
         self.averages = WeightAverages({}, 0.0)
-        self.augment = DiffAugment(opt.diffaugment if opt.isTrain else "")
+        # of choices that are alike on all processes; its state is part of the training state
+        self.draws = torch.Generator().manual_seed(stream(opt.seed, "draws").getrandbits(63))
+        self.augment = DiffAugment(opt.diffaugment if opt.isTrain else "", self.draws)
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []

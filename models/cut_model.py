@@ -102,7 +102,7 @@ class CUTModel(BaseModel):
     def optimize_parameters(self) -> None:
         """Step the discriminator, then the generator and its patch sampler together."""
         # FastCUT: mirrored images shall be translated to mirrored ones
-        mirrored = self.opt.flip_equivariance and bool(torch.rand(()) < 0.5)
+        mirrored = self.opt.flip_equivariance and bool(torch.rand((), generator=self.draws) < 0.5)
         made = self._translate(mirrored)
         self.set_requires_grad(self.netD, True)
         loss_D = self.discriminator_terms(made[0])
@@ -143,7 +143,7 @@ class CUTModel(BaseModel):
         """Return the PatchNCE loss of images and their translations, the mean over the layers."""
         o = self.opt
         features = [_mirror(maps, mirrored) for maps in self.netG(made, self.layers)]
-        positions = sample_positions(features, o.num_patches)
+        positions = sample_positions(features, o.num_patches, self.draws)
         queries = self.netF(features, positions)
         with torch.no_grad():
             keys = self.netF(self.netG(source, self.layers), positions)

@@ -45,6 +45,7 @@ class StoredNetworks:
     device: torch.device
     optimization: Optimization
     averages: WeightAverages
+    draws: torch.Generator
     save_dir: Path
     model_names: list[str]
     metric: Tensor | float
@@ -63,7 +64,8 @@ class StoredNetworks:
         nets = {name: bare_state_dict(net) for name, net in self._trained_networks().items()}
         pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
         metric = {"metric": self._metric()} if self._metric() else {}
-        return {"networks": nets, "pools": pools, **metric, **self.optimization.state_dict()}
+        own = {"networks": nets, "pools": pools, "draws": self.draws.get_state()}
+        return {**own, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Restore what `training_state` returned. Raises UserError if weights do not fit."""
@@ -74,6 +76,8 @@ class StoredNetworks:
                 load_into(net, stored.get(name, {}), path)
         self.averages.start(self.averages.networks.keys() - stored.keys())
         self.metric = state.get("metric", 0)
+        if "draws" in state:  # not in older states
+            self.draws.set_state(state["draws"])
         self.optimization.load_state_dict(state)
         for name, pool in image_pools(vars(self)).items():
             if name in state["pools"]:

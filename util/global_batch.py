@@ -49,15 +49,16 @@ def factor() -> float:
     return _share.factor
 
 
-def draw(images: int, columns: int) -> torch.Tensor:
+def draw(images: int, columns: int, generator: torch.Generator) -> Tensor:
     """Return random numbers in [0, 1) for each image of this process, (images, columns).
 
-    They are drawn for the global batch, from the CPU's stream, which is the same on all processes:
-    an image gets the same ones on any number of processes.
+    They are drawn for the global batch from a generator that is alike on all processes, so that an
+    image gets the same ones on any number of processes.
     """
     if ranks.world() == 1:
-        return torch.rand(images, columns)
-    return torch.rand(_share.total, columns)[_share.first : _share.first + images]
+        return torch.rand(images, columns, generator=generator)
+    everyones = torch.rand(_share.total, columns, generator=generator)
+    return everyones[_share.first : _share.first + images]
 
 
 def gather_batches(images: Tensor) -> list[Tensor]:

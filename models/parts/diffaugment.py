@@ -62,7 +62,8 @@ class DiffAugment:
     `names` are those of `AUGMENTATIONS` with commas between; "" leaves images as they are.
     """
 
-    def __init__(self, names: str) -> None:
+    def __init__(self, names: str, generator: torch.Generator) -> None:
+        self.generator = generator
         self.steps = [AUGMENTATIONS[name] for name in names.split(",") if name]
 
     def __call__(self, images: Tensor, first: int = 0) -> Tensor:
@@ -72,7 +73,7 @@ class DiffAugment:
         a pair are augmented alike.
         """
         for function, columns in self.steps:
-            draws = global_batch.draw(len(images), columns).to(images.device)
+            draws = global_batch.draw(len(images), columns, self.generator).to(images.device)
             parts = images.split([first, images.shape[1] - first], dim=1) if first else [images]
             images = torch.cat([function(part, draws) for part in parts], dim=1)
         return images

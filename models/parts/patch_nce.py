@@ -47,15 +47,16 @@ def layer_channels(net: ResnetGenerator, layers: Sequence[int]) -> list[int]:
     return channels
 
 
-def sample_positions(features: Sequence[Tensor], patches: int) -> list[Tensor]:
+def sample_positions(
+    features: Sequence[Tensor], patches: int, generator: torch.Generator
+) -> list[Tensor]:
     """Draw P = min(patches, H W) positions without repetition for each map (N, C, H, W).
 
-    They are indices into H W, the same for all images of a batch. Of several processes all draw
-    the same, as their random streams begin alike.
+    They are indices into H W, the same for all images of a batch.
     """
-    return [
-        torch.randperm(maps.shape[2] * maps.shape[3])[:patches].to(maps.device) for maps in features
-    ]
+    sizes = [maps.shape[2] * maps.shape[3] for maps in features]
+    places = [torch.randperm(size, generator=generator)[:patches] for size in sizes]
+    return [place.to(maps.device) for place, maps in zip(places, features, strict=True)]
 
 
 class PatchSampler(nn.Module):

@@ -21,7 +21,8 @@ CYCLE_GAN: list[str] = []
 PIX2PIX = ["--model", "pix2pix", "--dataset_mode", "unaligned", "--netG", "resnet_6blocks"]
 PIX2PIX += ["--norm", "instance", "--no_dropout", "--gan_mode", "lsgan"]
 CUT = ["--model", "cut", "--flip_equivariance", "--nce_includes_all_negatives_from_minibatch"]
-CUT += ["--ema", "0.9"]
+CUT += ["--ema", "0.9", "--diffaugment", "color,translation,cutout", "--spectral_norm"]
+CUT += ["--lambda_r1", "0.1"]
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_features_are_what_the_layers_return() -> None:
 
 def test_sampled_features_are_those_of_their_positions() -> None:
     features = [torch.rand(2, 3, 4, 5), torch.rand(2, 6, 2, 2)]
-    positions = sample_positions(features, 8)
+    positions = sample_positions(features, 8, torch.Generator())
     assert [len(where) for where in positions] == [8, 4]
     assert all(len(set(where.tolist())) == len(where) for where in positions)
     plain = PatchSampler([3, 6], 0)(features, positions)
