@@ -161,7 +161,7 @@ def test_pairs_are_augmented_alike_and_gradients_pass() -> None:
     [
         (
             ("--diffaugment", "colour"),
-            "--diffaugment colour: there is no colour; choose from color,",
+            "--diffaugment colour: there is no colour",
         ),
         (("--lambda_r1", "-1"), "--lambda_r1 -1.0: must not be negative"),
         (("--lr_D", "0"), "--lr_D 0.0: must be above 0"),
