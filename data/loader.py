@@ -109,7 +109,8 @@ class CustomDatasetDataLoader:
         batches = self._warm_batches() if warm else iter(self._loader)
         for own, total in self._order.batch_sizes():
             loaded = next(batches)
-            global_batch.announce_batch(own, total)
+            first = self._order.batch_size * ranks.rank()
+            global_batch.announce_batch(own, total, first)
             self.unreadable.note(loaded.unreadable)
             if isinstance(loaded.content, DataError):
                 raise loaded.content

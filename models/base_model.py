@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,17 +16,22 @@ from torch.optim import Optimizer
 from util.checkpoints.run_folder import run_folder
 from util.checkpoints.weights import epoch_label
 from util.devices import choose_device
-from util.errors import UserError
+from util.errors import UsageError, UserError
 from util.images import Visual
 from util.options import script_of
+from util.random_streams import stream
 
 from . import networks
 from .compute.attributes import declared
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
 from .compute.optimization import Optimization
+from .compute.optimizer_state import after_steps
 from .compute.replaced_methods import refuse_unused_methods
 from .compute.scalars import as_scalar, read_scalars
+from .compute.weight_averages import WeightAverages
+from .parts.diffaugment import DiffAugment
+from .parts.spectral_norm import has_spectral_norm, improve_estimates
 from .stored_networks import StoredNetworks
 
 log = logging.getLogger(__name__)
@@ -63,6 +69,10 @@ class BaseModel(StoredNetworks, ABC):
         self.forward_pass = ForwardPass(opt, self.device)
         scaled = self.forward_pass.precision.scaled
         self.optimization = Optimization(self.device, opt.accumulate, scaled)
+        self.averages = WeightAverages({}, 0.0)
+        # of choices that are alike on all processes; its state is part of the training state
+        self.draws = torch.Generator().manual_seed(stream(opt.seed, "draws").getrandbits(63))
+        self.augment = DiffAugment(opt.diffaugment if opt.isTrain else "", self.draws)
         self.save_dir = run_folder(opt)
         self.loss_names: list[str] = []
         self.model_names: list[str] = []
@@ -115,6 +125,8 @@ class BaseModel(StoredNetworks, ABC):
 
         Raises UserError if a weight file is missing or does not fit.
         """
+        if self.isTrain and opt.ema:
+            self._average_generators()
         for net in self._trained_networks().values():
             self.forward_pass.prepare(net)
         if self.isTrain:
@@ -122,6 +134,9 @@ class BaseModel(StoredNetworks, ABC):
                 raise UserError(f"{type(self).__name__} appends no optimizer to self.optimizers")
             self._warn_of_unlisted_optimizers()
             self.optimization.make_schedulers(opt)
+            self.averages.follow(self.optimizers)
+            for net in filter(has_spectral_norm, self._trained_networks().values()):
+                after_steps(net, self.optimizers, partial(improve_estimates, net))
         else:
             self.load_networks(epoch_label(opt))
         if opt.resume == "weights":
@@ -129,6 +144,18 @@ class BaseModel(StoredNetworks, ABC):
         self.print_networks(opt.verbose)
         if script := script_of(opt):
             script.set_up(self)
+
+    def _average_generators(self) -> None:
+        names = self.generators or [name for name in self.model_names if name.startswith("G")]
+        if not names:
+            raise UsageError(
+                f"--ema averages generators, and --model {self.opt.model} names no network G..."
+            )
+        nets = {name: getattr(self, f"net{name}") for name in names}
+        self.averages = WeightAverages(nets, self.opt.ema)
+        for name, net in self.averages.networks.items():
+            setattr(self, f"net{name}", net)
+        self.model_names = [*self.model_names, *self.averages.networks]
 
     def _warn_of_unlisted_optimizers(self) -> None:
         for name, value in vars(self).items():
@@ -244,9 +271,13 @@ class BaseModel(StoredNetworks, ABC):
         """Make the discriminator that the flags describe, on the device."""
         return networks.discriminator_from_options(self.opt, input_nc).to(self.device)
 
-    def make_optimizer(self, *nets: nn.Module) -> Optimizer:
-        """Make an Adam optimizer of all weights of the networks; `setup` makes its scheduler."""
-        return self.optimization.make_optimizer(nets, self.opt.lr, self.opt.beta1)
+    def make_optimizer(self, *nets: nn.Module, lr: float | None = None) -> Optimizer:
+        """Make an Adam optimizer of all weights of the networks; `setup` makes its scheduler.
+
+        `lr` is its initial learning rate, by default --lr.
+        """
+        lr = self.opt.lr if lr is None else lr
+        return self.optimization.make_optimizer(nets, lr, self.opt.beta1)
 
     def apply(self, net: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
         """Return the float32 output of `net` for each batch (N, C, H, W), see `ForwardPass`."""

@@ -61,6 +61,9 @@ class CycleGANModel(BaseModel):
                 "--lambda_B", type=float, default=10.0, help="weight of the cycle B -> A -> B"
             )
             parser.add_argument(
+                "--lambda_GAN", type=float, default=1.0, help="weight of the adversarial losses"
+            )
+            parser.add_argument(
                 "--lambda_identity",
                 type=float,
                 default=0.5,
@@ -95,8 +98,8 @@ class CycleGANModel(BaseModel):
         self.criterionGAN: nn.Module = networks.GANLoss(o.gan_mode).to(self.device)
         self.criterionCycle: nn.Module = nn.L1Loss()
         self.criterionIdt: nn.Module = nn.L1Loss()
-        self.optimizer_G = self.make_optimizer(self.netG_A, self.netG_B)
-        self.optimizer_D = self.make_optimizer(self.netD_A, self.netD_B)
+        self.optimizer_G = self.make_optimizer(self.netG_A, self.netG_B, lr=o.lr_G)
+        self.optimizer_D = self.make_optimizer(self.netD_A, self.netD_B, lr=o.lr_D)
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
@@ -138,13 +141,13 @@ class CycleGANModel(BaseModel):
         """Return the terms of equation 3 that the generators minimise, and those of section 5.2."""
         o, i = self.opt, images
         (scores_B,), (scores_A,) = (
-            self.apply(self.netD_A, i.fake_B),
-            self.apply(self.netD_B, i.fake_A),
+            self.apply(self.netD_A, self.augment(i.fake_B)),
+            self.apply(self.netD_B, self.augment(i.fake_A)),
         )
         losses = {
-            # E[(D_A(G_A(a)) - 1)^2] for lsgan; likewise B
-            "G_A": self.criterionGAN(scores_B, True),
-            "G_B": self.criterionGAN(scores_A, True),
+            # lambda_GAN E[(D_A(G_A(a)) - 1)^2] for lsgan; likewise B
+            "G_A": o.lambda_GAN * networks.generator_loss(self.criterionGAN, scores_B),
+            "G_B": o.lambda_GAN * networks.generator_loss(self.criterionGAN, scores_A),
             # lambda_A E|G_B(G_A(a)) - a|_1; likewise B (equation 2)
             "cycle_A": o.lambda_A * self.criterionCycle(i.rec_A, i.real_A),
             "cycle_B": o.lambda_B * self.criterionCycle(i.rec_B, i.real_B),
@@ -164,10 +167,15 @@ class CycleGANModel(BaseModel):
         """
         pooled_B = self.fake_B_pool.query(images.fake_B)
         pooled_A = self.fake_A_pool.query(images.fake_A)
-        loss = self.criterionGAN
-        on_B = networks.discriminator_loss(self.netD_A, loss, images.real_B, pooled_B, self.apply)
-        on_A = networks.discriminator_loss(self.netD_B, loss, images.real_A, pooled_A, self.apply)
+        on_B = self._on_images(self.netD_A, images.real_B, pooled_B)
+        on_A = self._on_images(self.netD_B, images.real_A, pooled_A)
         return {"D_A": on_B.total, "D_B": on_A.total}
+
+    def _on_images(self, netD: nn.Module, real: Tensor, fake: Tensor) -> networks.DiscriminatorLoss:
+        real, fake, r1 = self.augment(real), self.augment(fake), self.opt.lambda_r1
+        return networks.discriminator_loss(
+            netD, self.criterionGAN, real, fake, self.apply, lambda_r1=r1
+        )
 
     def optimize_parameters(self) -> None:
         """Step both generators, then both discriminators."""

@@ -15,12 +15,16 @@ from .parts.gan_losses import (
     GANLoss,
     cal_gradient_penalty,
     discriminator_loss,
+    generator_loss,
     gradient_penalty,
+    r1_penalty,
 )
 from .parts.layers import NORMS, Identity, get_norm_layer, to_float32
 from .parts.resnet_generator import ResnetBlock, ResnetGenerator
 from .parts.schedules import LR_POLICIES, get_scheduler
+from .parts.spectral_norm import add_spectral_norm
 from .parts.unet_generator import UnetGenerator, UnetSkipConnectionBlock
+from .parts.upsampling import UPSAMPLINGS
 
 __all__ = [
     "DISCRIMINATORS",
@@ -29,6 +33,7 @@ __all__ = [
     "INIT_TYPES",
     "LR_POLICIES",
     "NORMS",
+    "UPSAMPLINGS",
     "DiscriminatorLoss",
     "GANLoss",
     "Identity",
@@ -45,11 +50,13 @@ __all__ = [
     "discriminator_from_options",
     "discriminator_loss",
     "generator_from_options",
+    "generator_loss",
     "get_norm_layer",
     "get_scheduler",
     "gradient_penalty",
     "init_net",
     "init_weights",
+    "r1_penalty",
     "to_float32",
 ]
 
@@ -111,10 +118,11 @@ def define_G(
     init_type: str = "normal",
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
+    upsample: str = "transposed",
 ) -> nn.Module:
     """Make a generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1].
 
-    Raises ValueError for an unknown `netG`, `norm` or `init_type`.
+    Raises ValueError for an unknown `netG`, `norm`, `init_type` or `upsample`.
     """
     if netG not in GENERATORS:
         raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
@@ -124,6 +132,7 @@ def define_G(
         ngf=ngf,
         norm_layer=get_norm_layer(norm),
         use_dropout=use_dropout,
+        upsample=upsample,
     )
     return init_net(net, init_type, init_gain, gpu_ids)
 
@@ -137,12 +146,13 @@ def define_D(
     init_type: str = "normal",
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
+    spectral_norm: bool = False,
 ) -> nn.Module:
     """Make a discriminator, (N, input_nc, H, W) -> scores (N, 1, H', W').
 
     basic: a PatchGAN of 70x70 pixels (arXiv 1611.07004, section 6.1.2); n_layers: a PatchGAN of
-    `n_layers_D` layers; pixel: 1x1 patches. Raises ValueError for an unknown `netD`, `norm` or
-    `init_type`.
+    `n_layers_D` layers; pixel: 1x1 patches. `spectral_norm`: see `SpectralNorm`. Raises ValueError
+    for an unknown `netD`, `norm` or `init_type`.
     """
     norm_layer = get_norm_layer(norm)
     net: nn.Module
@@ -154,19 +164,22 @@ def define_D(
         net = PixelDiscriminator(input_nc, ndf, norm_layer)
     else:
         raise ValueError(f"--netD {netD}: choose from {', '.join(DISCRIMINATORS)}")
-    return init_net(net, init_type, init_gain, gpu_ids)
+    net = init_net(net, init_type, init_gain, gpu_ids)
+    return add_spectral_norm(net) if spectral_norm else net
 
 
 def generator_from_options(opt: Namespace, input_nc: int, output_nc: int) -> nn.Module:
     """Make the generator that the flags describe, on the CPU."""
     o, dropout = opt, not opt.no_dropout
-    return define_G(input_nc, output_nc, o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
+    how = (o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
+    return define_G(input_nc, output_nc, *how, upsample=o.upsample)
 
 
 def discriminator_from_options(opt: Namespace, input_nc: int) -> nn.Module:
     """Make the discriminator that the flags describe, on the CPU."""
     o = opt
-    return define_D(input_nc, o.ndf, o.netD, o.n_layers_D, o.norm, o.init_type, o.init_gain)
+    how = (o.ndf, o.netD, o.n_layers_D, o.norm, o.init_type, o.init_gain)
+    return define_D(input_nc, *how, spectral_norm=o.spectral_norm)
 
 
 def describe_network(name: str, net: nn.Module, layers: bool) -> str:

@@ -32,6 +32,9 @@ class Pix2PixModel(BaseModel):
             parser.add_argument(
                 "--lambda_L1", type=float, default=100.0, help="weight of the L1 loss"
             )
+            parser.add_argument(
+                "--lambda_GAN", type=float, default=1.0, help="weight of the adversarial loss"
+            )
         return parser
 
     def __init__(self, opt: Namespace) -> None:
@@ -45,8 +48,8 @@ class Pix2PixModel(BaseModel):
             self.fake_pool = ImagePool(opt.pool_size, stream(opt.seed, "pool"))
             self.criterionGAN: nn.Module = networks.GANLoss(opt.gan_mode).to(self.device)
             self.criterionL1: nn.Module = nn.L1Loss()
-            self.optimizer_G = self.make_optimizer(self.netG)
-            self.optimizer_D = self.make_optimizer(self.netD)
+            self.optimizer_G = self.make_optimizer(self.netG, lr=opt.lr_G)
+            self.optimizer_D = self.make_optimizer(self.netD, lr=opt.lr_D)
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""
@@ -74,15 +77,19 @@ class Pix2PixModel(BaseModel):
         """Return the loss of the discriminator on real and on buffered fake pairs (equation 1)."""
         real_pair = torch.cat([self.real_A, self.real_B], dim=1)
         fake_pair = self.fake_pool.query(torch.cat([self.real_A, fake_B.detach()], dim=1))
+        first = self.real_A.shape[1]
+        real_pair, fake_pair = self.augment(real_pair, first), self.augment(fake_pair, first)
         # fakes first, as in the reference: the running statistics of batch norm depend on it
+        how: dict[str, Any] = {"fake_first": True, "lambda_r1": self.opt.lambda_r1}
         return networks.discriminator_loss(
-            self.netD, self.criterionGAN, real_pair, fake_pair, self.apply, fake_first=True
+            self.netD, self.criterionGAN, real_pair, fake_pair, self.apply, **how
         )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:
-        """Return GAN(D(A, G(A)), real) and lambda_L1 E|G(A) - B|_1 (equation 4)."""
-        (scores,) = self.apply(self.netD, torch.cat([self.real_A, fake_B], dim=1))
+        """Return lambda_GAN GAN(D(A, G(A)), real) and lambda_L1 E|G(A) - B|_1 (equation 4)."""
+        pair = torch.cat([self.real_A, fake_B], dim=1)
+        (scores,) = self.apply(self.netD, self.augment(pair, self.real_A.shape[1]))
         return {
-            "G_GAN": self.criterionGAN(scores, True),
+            "G_GAN": self.opt.lambda_GAN * networks.generator_loss(self.criterionGAN, scores),
             "G_L1": self.opt.lambda_L1 * self.criterionL1(fake_B, self.real_B),
         }

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from util.checkpoints.find_weights import find_all_weights, find_start_weights
+from util.checkpoints.find_weights import (
+    GENERATORS,
+    find_all_weights,
+    find_start_weights,
+    find_weights,
+    none_found,
+)
 from util.checkpoints.training_state import state_path
 from util.checkpoints.weights import (
     bare_state_dict,
@@ -21,12 +27,14 @@ from util.checkpoints.weights import (
     weights_path,
     write_weights,
 )
+from util.errors import UserError
 from util.files import make_folder
 from util.options import script_of
 
 from .compute.attributes import declared, image_pools, unlisted_networks
 from .compute.optimization import Optimization
 from .compute.scalars import as_scalar
+from .compute.weight_averages import ENDING, WeightAverages
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +45,8 @@ class StoredNetworks:
     opt: Namespace
     device: torch.device
     optimization: Optimization
+    averages: WeightAverages
+    draws: torch.Generator
     save_dir: Path
     model_names: list[str]
     metric: Tensor | float
@@ -55,14 +65,20 @@ class StoredNetworks:
         nets = {name: bare_state_dict(net) for name, net in self._trained_networks().items()}
         pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
         metric = {"metric": self._metric()} if self._metric() else {}
-        return {"networks": nets, "pools": pools, **metric, **self.optimization.state_dict()}
+        own = {"networks": nets, "pools": pools, "draws": self.draws.get_state()}
+        return {**own, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Restore what `training_state` returned. Raises UserError if weights do not fit."""
         path = state_path(Path(self.save_dir))
+        stored = state["networks"]
         for name, net in self._trained_networks().items():
-            load_into(net, state["networks"].get(name, {}), path)
+            if name in stored or name not in self.averages.networks:
+                load_into(net, stored.get(name, {}), path)
+        self.averages.start(self.averages.networks.keys() - stored.keys())
         self.metric = state.get("metric", 0)
+        if "draws" in state:  # not in older states
+            self.draws.set_state(state["draws"])
         self.optimization.load_state_dict(state)
         for name, pool in image_pools(vars(self)).items():
             if name in state["pools"]:
@@ -100,17 +116,30 @@ class StoredNetworks:
     def load_networks(self, epoch: int | str) -> None:
         """Load `<epoch>_net_<name>.pth` into every network.
 
-        Raises UserError if a file is missing (it lists the files of the folder) or does not fit.
+        With --ema of inference those of generators are `<epoch>_net_<name>_ema.pth`. Raises
+        UserError if a file is missing (it lists the files of the folder) or does not fit.
         """
-        paths = find_all_weights(Path(self.save_dir), str(epoch), self.model_names)
-        self._load_weights(paths)
+        folder, names = Path(self.save_dir), self.model_names
+        files = {name: f"{name}{ENDING * self._takes_average(name)}" for name in names}
+        found = find_weights(folder, str(epoch), [*files.values()])
+        for name, file in files.items():
+            if file != name and file not in found:
+                reason = none_found(folder, str(epoch), [file], GENERATORS)
+                raise UserError(f"--ema: {reason}. Leave out --ema, or train with it")
+        paths = find_all_weights(folder, str(epoch), [*files.values()])
+        self._load_weights({name: paths[file] for name, file in files.items()})
         for path in paths.values():
             log.info("loaded %s", path)
+
+    def _takes_average(self, name: str) -> bool:
+        return not self.opt.isTrain and self.opt.ema and name.startswith("G")
 
     def _load_start_weights(self) -> None:
         paths = find_start_weights(self.opt, self.model_names, Path(self.save_dir))
         self._load_weights(paths)
         missing = [name for name in self.model_names if name not in paths]
+        self.averages.start(name for name in missing if name in self.averages.networks)
+        missing = [name for name in missing if name not in self.averages.networks]
         log.info(
             "starting from weights alone (%s), with new optimizers%s",
             ", ".join(path.name for path in paths.values()),

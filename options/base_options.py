@@ -45,6 +45,15 @@ class Parser(argparse.ArgumentParser):
             hint = "".join(owner_hint(w, self.training) for w in words if flag.startswith(w))
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does; without `args`, as plug-ins call it, what this parser is for.
+
+        Neither --help nor a required flag that is missing ends the program then.
+        """
+        if args is None:
+            return known_flags(self, self.typed), []
+        return super().parse_known_args(args, namespace)
+
     def set_required(self, name: str, required: bool) -> None:
         """Set whether an option must be given."""
         for action in self._actions:

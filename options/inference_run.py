@@ -24,7 +24,7 @@ from .validation import validate
 
 log = logging.getLogger(__name__)
 
-ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc")
+ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc", "upsample")
 
 
 def adopt_from_run(opt: Options) -> Options:

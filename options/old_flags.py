@@ -144,6 +144,6 @@ def _action(flag: str, known: Actions) -> argparse.Action | None:
 
 def _converted(text: str, action: argparse.Action) -> object:
     """Return the value of a flag, or its text where that is no value."""
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, argparse.ArgumentTypeError):
         return action.type(text) if callable(action.type) else text
     return text

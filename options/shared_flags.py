@@ -7,7 +7,7 @@ import models
 from data.transforms import PREPROCESS
 from models.compute.compilation import COMPILE_MODES
 from models.compute.precision import PRECISIONS
-from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS
+from models.networks import DISCRIMINATORS, GENERATORS, INIT_TYPES, NORMS, UPSAMPLINGS
 from util.devices import AUTO
 
 GPU_HELP = (
@@ -85,6 +85,14 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.02,
         help="scale of --init_type normal, xavier and orthogonal",
+    )
+    add(
+        "--upsample",
+        type=str,
+        default="transposed",
+        choices=UPSAMPLINGS,
+        help="how the generator doubles sizes: by transposed convolutions, or by repeating pixels "
+        "before a convolution, against checkerboards",
     )
     add("--no_dropout", action="store_true", help="no dropout in the generator")
 

@@ -80,6 +80,11 @@ class TestOptions(BaseOptions):
             help="evaluation mode: no dropout, batch norm with its running statistics",
         )
         add(
+            "--ema",
+            action="store_true",
+            help="translate with the averaged weights of a run that was trained with --ema",
+        )
+        add(
             "--num_test",
             type=int,
             default=50,

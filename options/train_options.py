@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data.augmentation import JITTER_HELP
 from models.networks import GAN_MODES, LR_POLICIES
+from models.parts.diffaugment import AUGMENTATIONS
 from util.evaluation import METRICS
 from util.options import Options
 
@@ -35,6 +36,7 @@ class TrainOptions(BaseOptions):
         _add_augmentation_flags(parser)
         _add_reading_flags(parser)
         _add_schedule_flags(parser)
+        _add_quality_flags(parser)
         _add_memory_flags(parser)
         _add_record_flags(parser)
         _add_evaluation_flags(parser)
@@ -170,6 +172,38 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
         default=50,
         help="epochs between two drops of --lr_policy step",
     )
+
+
+def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("better results (see docs/training.md)").add_argument
+    add(
+        "--ema",
+        type=float,
+        default=0.0,
+        help="decay of an exponential moving average of the weights of the generators, such as "
+        "0.999, which is stored beside them and evaluated; 0: none",
+        metavar="DECAY",
+    )
+    add(
+        "--spectral_norm",
+        action="store_true",
+        help="spectral normalisation of the discriminators",
+    )
+    add(
+        "--lambda_r1",
+        type=float,
+        default=0.0,
+        help="weight of the R1 penalty, of the gradient of discriminators at real images; 0: none",
+    )
+    add(
+        "--diffaugment",
+        type=str,
+        default="",
+        help="augment what discriminators see, real and generated alike, for small data sets: "
+        f"names of {','.join(AUGMENTATIONS)}, with commas between",
+    )
+    add("--lr_G", type=float, default=None, help="--lr of generators; when not given, --lr")
+    add("--lr_D", type=float, default=None, help="--lr of discriminators; when not given, --lr")
 
 
 def _add_memory_flags(parser: argparse.ArgumentParser) -> None:

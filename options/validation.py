@@ -9,6 +9,7 @@ from typing import Any
 from data.augmentation import augmentation_of
 from data.transforms import PREPROCESS, size_after_resize
 from models.compute.compilation import CUDA_GRAPH_MODES
+from models.parts.diffaugment import AUGMENTATIONS
 from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
 from util.errors import UsageError
@@ -19,7 +20,7 @@ from util.video_files import is_video
 POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
     *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
-    *("lr", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
+    *("lr", "lr_G", "lr_D", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
     *("max_size", "quality", "together", "accumulate", "cache_gb"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
     *("eval_max", "shard_images", "shard_streams", "shard_shuffle"),
@@ -27,7 +28,8 @@ POSITIVE = {
 NOT_NEGATIVE = {
     *("num_threads", "readers", "pool_size", "n_epochs", "n_epochs_decay", "load_iter"),
     *("display_ncols", "keep_last", "tile", "eval_freq", "patience"),
-    *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1", "max_bad_images"),
+    *("lambda_A", "lambda_B", "lambda_identity", "lambda_L1", "lambda_GAN", "lambda_r1"),
+    "max_bad_images",
 }
 FLAGS = {"together": "batch_size", "readers": "num_threads"}
 """Flags of the options of inference that have another name than their flag."""
@@ -76,6 +78,7 @@ def validate(opt: Namespace) -> None:
     _check_evaluation(opt)
     if opt.display_id > 0:
         server_address(opt.display_server, opt.display_port)
+    _check_quality(opt)
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "
@@ -190,6 +193,17 @@ def _check_evaluation(opt: Namespace) -> None:
         raise UsageError(
             f"--eval_freq {opt.eval_freq}: evaluation needs --dataset_mode unaligned or aligned, "
             f"not {opt.dataset_mode}"
+        )
+
+
+def _check_quality(opt: Namespace) -> None:
+    if not 0 <= opt.ema < 1:
+        raise UsageError(f"--ema {opt.ema:g}: must be at least 0 and below 1, such as 0.999")
+    names = opt.diffaugment.split(",") if opt.diffaugment else []
+    if unknown := [name for name in names if name not in AUGMENTATIONS]:
+        raise UsageError(
+            f"--diffaugment {opt.diffaugment}: there is no {unknown[0] or 'empty name'}; choose "
+            f"from {','.join(AUGMENTATIONS)}"
         )
 
 

@@ -134,7 +134,8 @@ def plain_loop(folder: Path, device: str) -> None:
     weights = read_weights(path)
     arch = read_generator(weights, path)
     InstanceNorm2d.by_groups = OutputConv2d.by_rows = False
-    net = define_G(arch.input_nc, arch.output_nc, arch.ngf, arch.netG, arch.norm)
+    shape = (arch.input_nc, arch.output_nc, arch.ngf, arch.netG, arch.norm)
+    net = define_G(*shape, upsample=arch.upsample)
     load_into(net, weights, path)
     net.to(device)
     (folder / "plain").mkdir(exist_ok=True)

@@ -18,6 +18,10 @@ class _Share:
     images: bool = True
     """Whether this process has images of the batch, and not only one that fills it."""
     factor: float = 1.0
+    first: int = 0
+    """Place of the first image of this process in the global batch."""
+    total: int = 0
+    """Images of the global batch."""
 
 
 _share = _Share()
@@ -28,18 +32,33 @@ def has_images() -> bool:
     return _share.images
 
 
-def announce_batch(own: int, total: int) -> None:
-    """Say how many images of the global batch this process has; the mean loss is weighted by it.
+def announce_batch(own: int, total: int, first: int = 0) -> None:
+    """Say how many images of the global batch this process has, from which place on.
+
+    The mean loss is weighted by their number.
 
     The last batch of an epoch may have fewer images than there are processes: then a process
     without one computes with another image, which counts for nothing.
     """
     _share.images, _share.factor = own > 0, own * ranks.world() / total
+    _share.first, _share.total = first if own else 0, total
 
 
 def factor() -> float:
     """Return the factor of a loss that makes the mean over processes one over images; mostly 1."""
     return _share.factor
+
+
+def draw(images: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Return random numbers in [0, 1) for each image of this process, (images, columns).
+
+    They are drawn for the global batch from a generator that is alike on all processes, so that an
+    image gets the same ones on any number of processes.
+    """
+    if ranks.world() == 1:
+        return torch.rand(images, columns, generator=generator)
+    everyones = torch.rand(_share.total, columns, generator=generator)
+    return everyones[_share.first : _share.first + images]
 
 
 def gather_batches(images: Tensor) -> list[Tensor]:

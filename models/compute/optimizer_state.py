@@ -1,10 +1,10 @@
 """The state of optimizers, as it is restored, and their weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
@@ -37,6 +37,16 @@ def weights_of(optimizer: Optimizer) -> list[Tensor]:
 def gradients_of(optimizer: Optimizer) -> list[Tensor]:
     """Return the gradients of the weights that have one."""
     return [weight.grad for weight in weights_of(optimizer) if weight.grad is not None]
+
+
+def after_steps(
+    net: nn.Module, optimizers: Iterable[Optimizer], function: Callable[[], None]
+) -> None:
+    """Call a function from now on after each step of the optimizers of the weights of a network."""
+    for optimizer in optimizers:
+        stepped = {id(weight) for weight in weights_of(optimizer)}
+        if any(id(weight) in stepped for weight in net.parameters()):
+            optimizer.register_step_post_hook(lambda *_: function())
 
 
 def apply_flags(

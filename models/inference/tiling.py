@@ -27,6 +27,7 @@ from util.memory import available_bytes
 
 from ..parts.resnet_generator import ResnetBlock, ResnetGenerator
 from ..parts.unet_generator import UnetGenerator, UnetSkipConnectionBlock
+from ..parts.upsampling import RepeatPixels
 from .tile_cost import measure, multiply_adds
 from .tile_store import Region, Statistics, Store, Value
 
@@ -38,7 +39,7 @@ CHAINS = (nn.Sequential, ResnetGenerator, UnetGenerator, UnetSkipConnectionBlock
 POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Identity, nn.Dropout)
 NORMS = (nn.InstanceNorm2d, _BatchNorm)
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.ReflectionPad2d)
-KNOWN = (*CHAINS, ResnetBlock, *POINTWISE, *NORMS, *CONVOLUTIONS)
+KNOWN = (*CHAINS, ResnetBlock, RepeatPixels, *POINTWISE, *NORMS, *CONVOLUTIONS)
 
 
 def can_be_tiled(net: nn.Module) -> bool:
@@ -123,6 +124,8 @@ class _Runner:
             return value
         if isinstance(layer, nn.ReflectionPad2d):
             return Value(value.shape, value.read, reflected=layer.padding[0])
+        if isinstance(layer, RepeatPixels):
+            return _repeated(layer, value)
         if isinstance(layer, NORMS):
             return self.normed(layer, value)
         if isinstance(layer, POINTWISE):
@@ -182,6 +185,16 @@ def _joined(
 ) -> Value:
     shape = (channels, *first.shape[1:])
     return Value(shape, lambda region: join(first.read(region), second.read(region)))
+
+
+def _repeated(layer: RepeatPixels, value: Value) -> Value:
+    def read(region: Region) -> Tensor:
+        top, left = region.top // 2, region.left // 2
+        tile = value.read(Region(top, -(-region.bottom // 2), left, -(-region.right // 2)))
+        return layer(tile)[region.within(2 * top, 2 * left)]
+
+    C, H, W = value.shape
+    return Value((C, 2 * H, 2 * W), read)
 
 
 def _side(layer: nn.Conv2d, value: Value, axis: int) -> int:

@@ -23,6 +23,7 @@ class Generator:
     ngf: int
     norm: str
     no_dropout: bool | None
+    upsample: str = "transposed"
 
     def flags(self) -> dict[str, Any]:
         """Return the options that the weights decide, by name."""
@@ -38,6 +39,7 @@ class Discriminator:
     ndf: int
     norm: str
     n_layers_D: int | None
+    spectral_norm: bool = False
 
     def flags(self) -> dict[str, Any]:
         """Return the options that the weights decide; input_nc is not, it is the generator's."""
@@ -57,10 +59,12 @@ def read_generator(state: Mapping[str, Tensor], path: Path) -> Generator:
 
 def read_discriminator(state: Mapping[str, Tensor], path: Path) -> Discriminator:
     """Return the discriminator of a state dict. Raises UserError if it is none of this toolkit."""
+    normed = any(".parametrizations." in key for key in state)
+    state = {k.replace(".parametrizations.weight.original", ".weight"): v for k, v in state.items()}
     if "net.0.weight" in state:
         ndf, input_nc = state["net.0.weight"].shape[:2]
         norm = _norm_of(state, conv="net.2", norm="net.3")
-        return Discriminator("pixel", input_nc, ndf, norm, None)
+        return Discriminator("pixel", input_nc, ndf, norm, None, normed)
     convs = [key for key in state if re.fullmatch(r"model\.\d+\.weight", key)]
     convs = [key for key in convs if state[key].dim() == 4]
     if len(convs) < 3 or state[convs[-1]].shape[0] != 1:
@@ -70,7 +74,8 @@ def read_discriminator(state: Mapping[str, Tensor], path: Path) -> Discriminator
     ndf, input_nc = state["model.0.weight"].shape[:2]
     n_layers = len(convs) - 2
     norm = _norm_of(state, conv="model.2", norm="model.3")
-    return Discriminator("basic" if n_layers == 3 else "n_layers", input_nc, ndf, norm, n_layers)
+    netD = "basic" if n_layers == 3 else "n_layers"
+    return Discriminator(netD, input_nc, ndf, norm, n_layers, normed)
 
 
 def _resnet(state: Mapping[str, Tensor], path: Path) -> Generator:
@@ -89,6 +94,8 @@ def _resnet(state: Mapping[str, Tensor], path: Path) -> Generator:
         ngf=ngf,
         norm=_norm_of(state, conv="model.1", norm="model.2"),
         no_dropout=no_dropout,
+        # behind the blocks a doubling has three entries, or four that begin with a resize
+        upsample="resize" if last == 10 + len(blocks) + 9 else "transposed",
     )
 
 
@@ -100,13 +107,16 @@ def _unet(state: Mapping[str, Tensor], path: Path) -> Generator:
         raise UserError(f"{path} is a U-Net of {downs} halvings; 7 and 8 can be built")
     ngf, input_nc = state["model.model.0.weight"].shape[:2]
     level_1 = "model.model.1.model"
+    resizes = "model.model.4.weight" in state  # behind the entry that repeats pixels
+    last = state["model.model.4.weight" if resizes else "model.model.3.weight"]
     return Generator(
         netG=netG,
         input_nc=input_nc,
-        output_nc=state["model.model.3.weight"].shape[1],
+        output_nc=last.shape[0 if resizes else 1],
         ngf=ngf,
         norm=_norm_of(state, conv=f"{level_1}.1", norm=f"{level_1}.2"),
         no_dropout=None,
+        upsample="resize" if resizes else "transposed",
     )
 
 

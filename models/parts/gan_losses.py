@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import to_float32
@@ -15,6 +16,7 @@ LOSSES: dict[str, Callable[[], nn.Module | None]] = {
     "vanilla": nn.BCEWithLogitsLoss,
     "lsgan": nn.MSELoss,
     "wgangp": lambda: None,  # a mean, without labels
+    "hinge": lambda: None,
 }
 GAN_MODES = tuple(LOSSES)
 PENALTIES = ("real", "fake", "mixed")
@@ -27,7 +29,8 @@ class GANLoss(nn.Module):
     lsgan: (D(x) - label)^2 (arXiv 1611.04076, equation 9 with a = 0, b = c = 1);
     vanilla: binary cross entropy with logits (arXiv 1406.2661, equation 1, the generator's term
     in its non-saturating form); wgangp: -D(x) for real, D(x) for fake (arXiv 1704.00028,
-    equation 3, whose penalty is `gradient_penalty`).
+    equation 3, whose penalty is `gradient_penalty`); hinge: max(0, 1 - D(x)) for real,
+    max(0, 1 + D(x)) for fake (arXiv 1705.02894; the generator's is in `generator_loss`).
     """
 
     def __init__(
@@ -51,9 +54,22 @@ class GANLoss(nn.Module):
     def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
         """(N, 1, H', W') -> scalar."""
         prediction = to_float32(prediction)
+        if self.gan_mode == "hinge":
+            return F.relu(1 - prediction if target_is_real else 1 + prediction).mean()
         if self.loss is None:
             return -prediction.mean() if target_is_real else prediction.mean()
         return self.loss(prediction, self.get_target_tensor(prediction, target_is_real))
+
+
+def generator_loss(gan_loss: nn.Module, scores: Tensor) -> Tensor:
+    """Return what a generator minimises for the scores of its images, (N, 1, H', W') -> scalar.
+
+    That is the loss of real images, but -D(x) for hinge, whose loss of real images has no gradient
+    where D(x) > 1.
+    """
+    if getattr(gan_loss, "gan_mode", "") == "hinge":  # a subclass may have a loss of its own
+        return -to_float32(scores).mean()
+    return gan_loss(scores, True)
 
 
 def cal_gradient_penalty(
@@ -96,9 +112,20 @@ def gradient_penalty(
     return torch.as_tensor(penalty)
 
 
+def r1_penalty(discriminator: nn.Module, real: Tensor, weight: float) -> Tensor:
+    """Return weight / 2 E[|grad D(real)|^2], a scalar (arXiv 1801.04406, equation 9).
+
+    As in `cal_gradient_penalty` D is the sum of the patch scores of an image.
+    """
+    penalty, _ = cal_gradient_penalty(
+        discriminator, real, real, real.device, "real", constant=0.0, lambda_gp=weight / 2
+    )
+    return torch.as_tensor(penalty)
+
+
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """The terms of a discriminator's loss; the penalty is zero except for wgangp."""
+    """The terms of a discriminator's loss; the penalty is zero except for wgangp and R1."""
 
     real: Tensor
     fake: Tensor
@@ -130,16 +157,20 @@ def discriminator_loss(
     fake: Tensor,
     apply: Apply = apply_separately,
     fake_first: bool = False,
+    lambda_r1: float = 0.0,
 ) -> DiscriminatorLoss:
     """Return the discriminator's loss on real and generated images (N, C, H, W).
 
     Gradients do not reach what generated `fake`. `fake_first` says which batch goes through the
-    network first: the running statistics of batch norm depend on it.
+    network first: the running statistics of batch norm depend on it. `lambda_r1` is the weight of
+    `r1_penalty`.
     """
     fake = fake.detach()
     penalty = real.new_zeros(())
     if getattr(gan_loss, "gan_mode", "") == "wgangp":  # a subclass may have a loss of its own
         penalty = gradient_penalty(discriminator, real, fake)
+    if lambda_r1 > 0:
+        penalty = penalty + r1_penalty(discriminator, real, lambda_r1)
     if fake_first:
         on_fake, on_real = apply(discriminator, fake, real)
     else:

@@ -3,6 +3,8 @@
 Legend: N batch, C channels, H W height and width, f = ngf.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from .layers import (
@@ -15,6 +17,7 @@ from .layers import (
     conv_needs_bias,
     fast_norm,
 )
+from .upsampling import check_upsampling, resize_convolution
 
 PADDINGS = ("reflect", "replicate", "zero")
 """What `padding_type` takes."""
@@ -56,7 +59,8 @@ class ResnetGenerator(nn.Module):
     """An encoder, n residual blocks at a quarter of the size, and a decoder.
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
-    at least 8. `padding_type` is that of the residual blocks.
+    at least 8. `padding_type` is that of the residual blocks, `upsample` transposed or resize, see
+    `resize_convolution`.
     """
 
     multiple = 4  # two layers of stride 2, undone by two transposed ones
@@ -71,8 +75,10 @@ class ResnetGenerator(nn.Module):
         use_dropout: bool = False,
         n_blocks: int = 6,
         padding_type: str = "reflect",
+        upsample: str = "transposed",
     ) -> None:
         super().__init__()
+        check_upsampling(upsample)
         norm = fast_norm(norm_layer)
         f, bias = ngf, conv_needs_bias(norm)
         self.model = nn.Sequential(
@@ -85,16 +91,29 @@ class ResnetGenerator(nn.Module):
             *_halve(2 * f, 4 * f, norm),
             *(ResnetBlock(4 * f, padding_type, norm, use_dropout, bias) for _ in range(n_blocks)),
             # (N, 4f, H/4, W/4) -> (N, 2f, H/2, W/2) -> (N, f, H, W) -> (N, output_nc, H, W)
-            *_double(4 * f, 2 * f, norm),
-            *_double(2 * f, f, norm),
+            *_double(4 * f, 2 * f, norm, upsample),
+            *_double(2 * f, f, norm, upsample),
             ReflectionPad2d(3),
             OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, input_nc, H, W) -> (N, output_nc, H, W)."""
-        return self.model(x)
+    def forward(self, x: Tensor, layers: Sequence[int] = ()) -> Tensor | list[Tensor]:
+        """(N, input_nc, H, W) -> (N, output_nc, H, W).
+
+        With `layers`, ascending entries of `model`, the outputs of these layers instead.
+        """
+        return self._features(x, layers) if layers else self.model(x)
+
+    def _features(self, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        features = []
+        for number in range(layers[-1] + 1):
+            x = self.model[number](x)
+            if number in layers:
+                features.append(x)
+                if isinstance(self.model[number + 1], ReLU):
+                    x = x.clone()  # which ReLU may overwrite
+        return features
 
 
 def _padded_conv3(
@@ -113,6 +132,8 @@ def _halve(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
     return [conv, norm(outer), ReLU()]
 
 
-def _double(inner: int, outer: int, norm: NormFactory) -> list[nn.Module]:
+def _double(inner: int, outer: int, norm: NormFactory, upsample: str) -> list[nn.Module]:
+    if upsample == "resize":
+        return [*resize_convolution(inner, outer, norm), norm(outer), ReLU()]
     conv = ConvTranspose2d(inner, outer, norm, kernel_size=3, stride=2, padding=1, output_padding=1)
     return [conv, norm(outer), ReLU()]

@@ -20,10 +20,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 CYCLE_GAN: list[str] = []
 PIX2PIX = ["--model", "pix2pix", "--dataset_mode", "unaligned", "--netG", "resnet_6blocks"]
 PIX2PIX += ["--norm", "instance", "--no_dropout", "--gan_mode", "lsgan"]
+CUT = ["--model", "cut", "--flip_equivariance", "--nce_includes_all_negatives_from_minibatch"]
+CUT += ["--ema", "0.9", "--diffaugment", "color,translation,cutout", "--spectral_norm"]
+CUT += ["--lambda_r1", "0.1"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [CYCLE_GAN, PIX2PIX], ids=["cycle_gan", "pix2pix"])
+@pytest.mark.parametrize("model", [CYCLE_GAN, PIX2PIX, CUT], ids=["cycle_gan", "pix2pix", "cut"])
 @pytest.mark.parametrize("more", [[], ["--accumulate", "2"]], ids=["each", "accumulate"])
 def test_processes_equal_one_with_their_global_batch(
     model: list[str], more: list[str], pictures: Path, tmp_path: Path

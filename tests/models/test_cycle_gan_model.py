@@ -51,12 +51,15 @@ def test_the_eight_losses_and_the_images_are_in_order(train_opt: Make) -> None:
         ("--lambda_A", {"cycle_A": 3, "idt_B": 3}),
         ("--lambda_B", {"cycle_B": 3, "idt_A": 3}),
         ("--lambda_identity", {"idt_A": 3, "idt_B": 3}),
+        ("--lambda_GAN", {"G_A": 3, "G_B": 3}),
     ],
 )
 def test_each_lambda_scales_its_losses_and_no_other(
     flag: str, scaled: dict[str, float], train_opt: Make
 ) -> None:
-    default = {"--lambda_A": 10, "--lambda_B": 10, "--lambda_identity": 0.5}[flag]
+    default = {"--lambda_A": 10, "--lambda_B": 10, "--lambda_identity": 0.5, "--lambda_GAN": 1}[
+        flag
+    ]
     plain = model_after_step(train_opt()).get_current_losses()
     changed = model_after_step(train_opt(flag, str(3 * default))).get_current_losses()
     for name in NAMES:
@@ -134,7 +137,7 @@ def test_a_step_changes_generators_and_discriminators_which_stay_trainable(
         assert all(p.requires_grad for p in now)
 
 
-@pytest.mark.parametrize("mode", ["lsgan", "vanilla", "wgangp"])
+@pytest.mark.parametrize("mode", ["lsgan", "vanilla", "wgangp", "hinge"])
 @pytest.mark.parametrize("model_name", ["cycle_gan", "pix2pix"])
 def test_every_gan_mode_trains(mode: str, model_name: str, train_opt: Make) -> None:
     opt = train_opt("--model", model_name, "--gan_mode", mode, "--norm", "instance")
@@ -233,8 +236,9 @@ def test_missing_weights_are_an_error_that_lists_the_files_of_the_folder(train_o
 
 
 def test_factories_find_every_model_by_its_name() -> None:
-    assert model_names() == ["colorization", "cycle_gan", "pix2pix", "template", "test"]
-    for name in model_names():
+    names = ["colorization", "cut", "cycle_gan", "pix2pix", "template", "test"]
+    assert model_names() == names
+    for name in names:
         model_class = find_model_using_name(name)
         assert model_class.__name__.lower() == name.replace("_", "") + "model"
         assert get_option_setter(name) is model_class.modify_commandline_options

@@ -93,7 +93,7 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
         (["--model", "cyclegan"], "did you mean cycle_gan"),
         (["--dataset_mode", "x"], "unaligned"),
         (["--model", "test"], "02_inference.py"),
-        (["--model", "foo"], "(there are: colorization, cycle_gan, pix2pix, template) "),
+        (["--model", "foo"], "(there are: colorization, cut, cycle_gan, pix2pix, template) "),
         (["--n_epochs", "0", "--n_epochs_decay", "0"], "no epoch to train"),
         (["--accumulate", "2", "--compile", "reduce-overhead"], "use --compile default"),
         (["--grad_checkpoint", "--compile", "reduce-overhead"], "what --grad_checkpoint recompu"),
@@ -227,7 +227,7 @@ def test_help_shows_the_defaults_that_hold(capsys) -> None:
 
 
 def test_help_of_training_lists_what_can_be_trained(capsys) -> None:
-    models = "colorization, cycle_gan, pix2pix, template"
+    models = "colorization, cut, cycle_gan, pix2pix, template"
     assert f"which model: {models}, or a file" in listed(TrainOptions, "--model", capsys)
     assert f"which model: {models}, test, or a file" in listed(TestOptions, "--model", capsys)
 

@@ -82,7 +82,9 @@ def float64_model(name: str, *words: str) -> Any:
     return model
 
 
-@pytest.mark.parametrize("words", [(), ("--lambda_identity", "0"), ("--gan_mode", "vanilla")])
+@pytest.mark.parametrize(
+    "words", [("--ema", "0.5"), ("--lambda_identity", "0"), ("--gan_mode", "vanilla")]
+)
 def test_its_losses_and_weights_are_those_of_the_built_in_model(words: tuple[str, ...]) -> None:
     both = [float64_model(name, *words) for name in ("cyclic", "cycle_gan")]
     for step in range(3):

@@ -27,13 +27,16 @@ Row = tuple[int, str]
 def results_folder(opt: Namespace) -> Path:
     """Return `<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`, which differs for each generator.
 
+    `_ema` follows where its averaged weights translate.
+
     `--model test` adds the suffix of its generator, unless that is `_A`: both directions translate
     images of the same name to files of the same name, and the default has the reference's folder.
     """
     iteration = f"_iter{opt.load_iter}" if opt.load_iter > 0 else ""
     suffix = opt.model_suffix if opt.model == "test" else ""
     generator = "" if suffix == DEFAULT_SUFFIX else suffix
-    folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}"
+    averaged = "_ema" if opt.ema else ""
+    folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}{averaged}"
     return Path(opt.results_dir) / opt.name / folder
 
 

@@ -184,7 +184,10 @@ class Evaluator:
             same_metric = best is not None and best.metric == title
             if is_better(row[title], best.value if best and same_metric else None):
                 folder = run_folder(self.opt)
-                save_weights(getattr(self.model, f"net{net}"), weights_path(folder, "best", net))
+                for name in (net, f"{net}_ema"):
+                    if name in self.model.model_names:
+                        stored = getattr(self.model, f"net{name}")
+                        save_weights(stored, weights_path(folder, "best", name))
                 self.best[net] = BestEpoch(epoch, title, row[title].value)
                 write_best(folder, self.best)
                 self.waited = 0

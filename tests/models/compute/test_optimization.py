@@ -16,7 +16,16 @@ from util.errors import UserError
 from util.options import Options
 
 Make = Callable[..., Options]
-KEYS = {"networks", "optimizers", "descent", "plateaus", "pools", "observed", "best_metric"}
+KEYS = {
+    "draws",
+    "networks",
+    "optimizers",
+    "descent",
+    "plateaus",
+    "pools",
+    "observed",
+    "best_metric",
+}
 """Keys of the model in training_state.pth, from which runs of every version are resumed."""
 
 

@@ -21,6 +21,7 @@ def test_gan_loss_is_its_formula(mode: str, real: bool) -> None:
         "lsgan": ((scores - label) ** 2).mean(),
         "vanilla": torch.log1p(torch.exp(sign * scores)).mean(),
         "wgangp": sign * scores.mean(),
+        "hinge": (1 + sign * scores).clamp(min=0).mean(),
     }[mode]
     loss = networks.GANLoss(mode)(scores, real)
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
