@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         model.eval()
 
     with RaiseOnTerminate(), make_results(opt, model.visual_names) as results:
+        images.refuse_overwriting(results)
         remaining = images.left(results)
         make_translators(model, opt, remaining)
         log.info("translating %s", images.how_many)

@@ -129,6 +129,11 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--format", default="same", choices=FORMATS, help="file format of the images in --output")
     add("--quality", type=int, default=95, help="quality of jpg and webp in --output, 1 to 100")
     add("--skip_existing", action="store_true", help="skip images that have a result")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace files in --output that are no results of earlier translations",
+    )
 
 
 def _add_size_flags(parser: argparse.ArgumentParser) -> None:

@@ -140,6 +140,9 @@ def _check_inference(opt: Namespace) -> None:
     for name in ("format", "quality"):
         if name in opt.given and (opt.output is None or is_video(opt)):
             raise UsageError(f"--{name} is for images in --output DIR; the gallery is PNG")
+    if opt.overwrite and (opt.output is None or opt.skip_existing):
+        reason = "is for --output DIR" if opt.output is None else "contradicts --skip_existing"
+        raise UsageError(f"--overwrite {reason}: leave it out")
 
 
 def _check_shape(opt: Namespace) -> None:

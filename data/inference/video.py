@@ -42,6 +42,10 @@ class VideoFrames:
         total = min(self.max_frames or self.frames, self.frames) or None
         return {"total": total, "unit": " frames", "disable": None, "dynamic_ncols": True}
 
+    def refuse_overwriting(self, results: Results) -> None:
+        """Raise UsageError where the result would replace the input, or what is no result."""
+        results.refuse_overwriting([str(self.path)], [str(self.path)])
+
     def left(self, results: Results) -> int | None:
         """Return how many frames are to be translated, or None where the file does not tell."""
         return 0 if self._has_result(results) else self.bar["total"]

@@ -1,9 +1,11 @@
 """The folder `--output`: translated images in the requested format, with their metadata."""
 
+import hashlib
 import io
 import logging
 import struct
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from ..errors import UserError
 from ..files import make_folder, write_atomically
 from ..images import PNG_LEVEL, Visual, images_of, stretched, to_image_array
 from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
+from .written_files import WrittenFiles, refuse_inputs
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,20 @@ class EncodeError(UserError):
 
 class OutputFolder(Results):
     """`<output>/<sub-folders and stem of the input>.<format>`: the translations alone."""
+
+    def __init__(self, opt: Namespace) -> None:
+        super().__init__(opt)
+        self.written = WrittenFiles(Path(opt.output), opt.overwrite)
+
+    def targets(self, path: str) -> list[Path]:
+        """Return the file for the translation of `path`."""
+        return [self.target(path)]
+
+    def refuse_overwriting(self, paths: Sequence[str], inputs: Iterable[str]) -> None:
+        """Raise UsageError where a result would replace an input or a file that is no result."""
+        super().refuse_overwriting(paths, inputs)
+        if not self.opt.skip_existing:
+            self.written.refuse_foreign(self.target(path) for path in paths)
 
     def has(self, path: str) -> bool:
         """Return whether the translation of `path` exists."""
@@ -60,19 +77,28 @@ class OutputFolder(Results):
         translation = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
             source = Path(path) if Path(path).is_file() else None  # a plug-in names what it likes
-            write_image(translation, self.target(path), self.opt.quality, source)
+            target = self.target(path)
+            refuse_inputs([target], [path])  # a plug-in tells its paths only now
+            self.written.refuse_foreign([target])
+            write_image(translation, target, self.opt.quality, source, self.written)
         except EncodeError as error:  # other images may still fit
             self.failures.append(str(error))
             log.warning("skipped: %s", error)
 
 
-def write_image(image: Image.Image, path: Path, quality: int, source: Path | None = None) -> None:
+def write_image(
+    image: Image.Image,
+    path: Path,
+    quality: int,
+    source: Path | None = None,
+    written: WrittenFiles | None = None,
+) -> None:
     """Write an upright RGB image, whole or not at all, with the metadata of `source`.
 
-    The extension of `path` decides the format; `quality` (1 to 100) is for JPEG and WebP. Metadata
-    that the format cannot hold are left out, with a warning. Raises UserError where the format or
-    the file cannot be written, EncodeError where the image does not fit the format (JPEG and WebP
-    have a maximum size).
+    It is listed in `written`, if given. The extension of `path` decides the format; `quality` (1 to
+    100) is for JPEG and WebP. Metadata that the format cannot hold are left out, with a warning.
+    Raises UserError where the format or the file cannot be written, EncodeError where the image
+    does not fit the format (JPEG and WebP have a maximum size).
     """
     file_format = Image.registered_extensions().get(path.suffix.lower(), "")
     if file_format not in Image.SAVE:
@@ -94,6 +120,8 @@ def write_image(image: Image.Image, path: Path, quality: int, source: Path | Non
             raise EncodeError(f"{path} cannot be written ({reason}); try --format png") from reason
         log.warning("%s is written without metadata (%s)", path, error)
     make_folder(path.parent)
+    if written is not None:
+        written.add(path, hashlib.sha256(content.getbuffer()).hexdigest())
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 

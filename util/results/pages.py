@@ -34,9 +34,13 @@ class ResultPages(Results):
         self.rows: list[str] = []
         """The paths of the inputs on the current page."""
 
+    def targets(self, path: str) -> list[Path]:
+        """Return the files of the images of all labels."""
+        return [self.img_dir / name for name in self._files(path).values()]
+
     def has(self, path: str) -> bool:
         """Return whether the images of all labels exist."""
-        return all((self.img_dir / name).is_file() for name in self._files(path).values())
+        return all(target.is_file() for target in self.targets(path))
 
     def add(self, visuals: Visuals, paths: Sequence[str]) -> None:
         """Save the images as `images/<sub-folders and stem>_<label>.png` and add rows of them."""

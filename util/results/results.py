@@ -2,7 +2,7 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..images import Visual
 from ..threads import Threads, cpu_cores
+from .written_files import refuse_inputs
 
 MAX_WRITERS = 8
 """Threads; more only compete with the network for the cores."""
@@ -46,6 +47,14 @@ class Results:
         self.threads = Threads(min(MAX_WRITERS, max(2, cpu_cores() // 2)))
         self.failures: list[str] = []
         """The messages about images that could not be encoded."""
+
+    def targets(self, path: str) -> list[Path]:
+        """Return the files of the results of the input `path`."""
+        raise NotImplementedError
+
+    def refuse_overwriting(self, paths: Sequence[str], inputs: Iterable[str]) -> None:
+        """Raise UsageError where the results of `paths` would replace one of the `inputs`."""
+        refuse_inputs((file for path in paths for file in self.targets(path)), inputs)
 
     def has(self, path: str) -> bool:
         """Return whether the results of the input `path` exist already."""
