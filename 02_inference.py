@@ -14,7 +14,7 @@ from models import create_model
 from models.inference.translator import make_translators
 from options.base_options import option_defaults
 from options.test_options import TestOptions
-from util.checkpoints.run_folder import run_folder, store_options
+from util.checkpoints.run_folder import run_folder, store_options_if_possible
 from util.results import make_results
 from util.run.out_of_memory import out_of_memory_advice
 from util.run.session import begin, run_program
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     images = create_inference_images(opt)
     model = create_model(opt)
     model.setup(opt)
-    store_options(run_folder(opt), opt, option_defaults(options, opt))
+    store_options_if_possible(run_folder(opt), opt, option_defaults(options, opt))
     if opt.eval:
         model.eval()
 

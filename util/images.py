@@ -7,11 +7,12 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from .errors import UserError
 from .files import write_atomically
+from .image_files import DAMAGE
 
 ImageArray = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
@@ -24,9 +25,28 @@ Uint8Image = npt.NDArray[np.uint8]
 
 ORIENTATION = 0x0112
 """The EXIF tag that tells how the camera was held."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Its values, and what turns the image upright; 1 is upright."""
 
 PNG_LEVEL = 4
 """The level of compression, 0 to 9: Pillow's 6 takes up to twice as long for files 1 % smaller."""
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1, upright, where the file has none or a damaged one."""
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except DAMAGE:  # the pixels may be intact
+        return 1
+    return value if isinstance(value, int) and value in TURNS else 1
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -35,8 +55,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     16-bit gray is scaled to 8 bits; transparency is dropped. An upright RGB image is returned
     itself, not copied.
     """
-    turned = image.getexif().get(ORIENTATION, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
+    turn = TURNS.get(orientation(image))
+    upright = image if turn is None else image.transpose(turn)
     if upright.mode.startswith("I;16"):
         levels = np.asarray(upright).astype(np.uint16)
         upright = Image.fromarray((levels // 257).astype(np.uint8))

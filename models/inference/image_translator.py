@@ -8,7 +8,7 @@ from torch import nn
 
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
-from util.checkpoints.weights import load_into, read_weights
+from util.checkpoints.weights import load_into, read_weights, refuse_not_finite
 from util.devices import pick_device
 from util.images import to_image_array, to_tensor, upright_rgb
 
@@ -60,6 +60,7 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     Raises UserError if the file cannot be read or holds no generator.
     """
     weights = read_weights(path)
+    refuse_not_finite(weights, path)
     a = read_generator(weights, path)
     no_dropout = a.no_dropout
     if no_dropout is None:

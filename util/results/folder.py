@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import struct
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..files import make_folder, write_atomically
+from ..image_files import open_image
 from ..images import PNG_LEVEL, Visual, images_of, stretched, to_image_array
 from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
 from .written_files import WrittenFiles, refuse_inputs
@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("same", "png", "jpg", "tiff", "webp")
 """What `--format` accepts; `same` is the format of the input."""
-
-METADATA_DAMAGE = (OSError, ValueError, TypeError, LookupError, SyntaxError, struct.error)
-"""What Pillow raises where metadata cannot be read, or cannot be written in another format."""
 
 LOSSY = {"JPEG", "WEBP"}
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
@@ -113,12 +110,12 @@ def write_image(
         encoding["compress_level"] = PNG_LEVEL
     try:  # encoded first: a failure leaves no file behind
         content = _encoded(image, **encoding, **(metadata_of(source) if source else {}))
-    except METADATA_DAMAGE as error:
+    except Exception as error:  # whatever a field of a wrong type leads to within Pillow
         try:
             content = _encoded(image, **encoding)
         except (OSError, ValueError) as reason:
             raise EncodeError(f"{path} cannot be written ({reason}); try --format png") from reason
-        log.warning("%s is written without metadata (%s)", path, error)
+        log.warning("%s is written without metadata (%s)", path, printable(error))
     make_folder(path.parent)
     if written is not None:
         written.add(path, hashlib.sha256(content.getbuffer()).hexdigest())
@@ -138,7 +135,7 @@ def metadata_of(source: Path) -> dict[str, Any]:
     orientation, since the translation is upright, and tags that describe the file, not the image.
     """
     metadata: dict[str, Any] = {}
-    with Image.open(source) as image:
+    with open_image(source) as image:
         profile = image.info.get("icc_profile")
         if profile and profile[16:20] == b"RGB ":
             metadata["icc_profile"] = profile

@@ -1,5 +1,6 @@
 """Where translated images go, and under which names: what pages, folder and video share."""
 
+import hashlib
 import os
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from types import TracebackType
 
 from PIL import Image
 
+from ..files import clipped
 from ..images import Visual
 from ..threads import Threads, cpu_cores
 from .written_files import refuse_inputs
@@ -19,6 +21,8 @@ TRANSLATION = "fake"
 """The label that `--model test` gives to its output."""
 DEFAULT_SUFFIX = "_A"
 """The generator that a run of cycle_gan translates with by default."""
+LONGEST_STEM = 225
+"""Bytes; file systems take 255, of which a label and an ending take some."""
 
 Visuals = Mapping[str, Visual]
 
@@ -105,11 +109,23 @@ def relative_to_input(path: str, opt: Namespace) -> PurePosixPath:
 
 
 def unique_stem(path: str, opt: Namespace) -> str:
-    """Return the stem of an image file, with its extension where a.png is beside a.jpg."""
+    """Return the stem of an image file, with its extension where a.png is beside a.jpg.
+
+    One of more than LONGEST_STEM bytes is cut, and ends with a hash of the whole.
+    """
     image = Path(path)
     if image == Path(opt.dataroot) or not image.is_file():  # a plug-in may name what is no file
-        return image.stem
-    return _stems(str(image.parent)).get(image.name, image.stem)
+        return shortened(image.stem)
+    return shortened(_stems(str(image.parent)).get(image.name, image.stem))
+
+
+def shortened(stem: str) -> str:
+    """Return a stem of at most LONGEST_STEM bytes, with a hash in the place of what exceeds it."""
+    content = os.fsencode(stem)
+    if len(content) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+    return f"{clipped(stem, LONGEST_STEM - len(digest) - 1)}~{digest}"
 
 
 @lru_cache(maxsize=4)

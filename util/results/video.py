@@ -10,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from ..errors import UserError
-from ..files import make_folder, replace_file
+from ..files import clipped, make_folder, replace_file
 from ..images import Visual, images_of, stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
-from .results import TRANSLATION, Results, Visuals, results_folder
+from .results import TRANSLATION, Results, Visuals, results_folder, shortened
 from .written_files import WrittenFiles, sha256_of
 
 CODECS = {".webm": "libvpx-vp9"}
@@ -38,7 +38,8 @@ class VideoResult(Results):
         source = Path(opt.dataroot)
         self.written: WrittenFiles | None = None
         if opt.output is None:
-            self.path = results_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
+            name = f"{shortened(source.stem)}_{TRANSLATION}{source.suffix}"
+            self.path = results_folder(opt) / name
         else:
             self.path = Path(opt.output) / source.name
             self.written = WrittenFiles(Path(opt.output), opt.overwrite)
@@ -94,7 +95,9 @@ class VideoWriter:
         self, source: Path, path: Path, whole: bool = True, written: WrittenFiles | None = None
     ) -> None:
         self.source, self.path, self.whole, self.written = source, path, whole, written
-        self.unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        self.unfinished = path.with_name(
+            f".{clipped(path.stem, 200)}.{os.getpid()}.tmp{path.suffix}"
+        )
         self._output: Any = None
 
     def add(self, image: Image.Image, time: int) -> None:
