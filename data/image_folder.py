@@ -14,9 +14,10 @@ import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util import ranks
+from util.deep_images import TURNED, Levels, kind_of, read_levels
 from util.errors import UnreadableImageError, UserError, printable
-from util.image_files import DAMAGE, open_image, refuse_too_large
-from util.images import upright_rgb
+from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, refuse_too_large
+from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
 log = logging.getLogger(__name__)
 
@@ -146,21 +147,53 @@ def _listed(folder: Path, max_dataset_size: float) -> list[str]:
     return paths
 
 
-def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
+def read_image(
+    path: str,
+    before: Callable[[Image.Image], object] | None = None,
+    pixels: Pixels = BY_TYPE,
+) -> Image.Image:
     """Read an image file as an upright 8-bit RGB image (see util.images.upright_rgb).
 
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
     yet. Raises UnreadableImageError where the file cannot be read.
     """
+    with _opened(path) as image:
+        return _decoded(image, before, pixels)
+
+
+def read_deep(
+    path: str, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image | Levels:
+    """Read an image file as `read_image` does, but one of more than 8 bits as upright levels.
+
+    These are float32 (H, W, C) from 0 to 255, C 1 or 3. Raises UnreadableImageError.
+    """
+    with _opened(path) as image:
+        if not kind_of(image):
+            return _decoded(image, before, pixels)
+        refuse_too_large(image, BYTES_OF_DEEP)
+        content = path.content if isinstance(path, StoredImage) else Path(path).read_bytes
+        levels = read_levels(image, content, pixels.value_range, pixels.background)
+        return TURNED.get(orientation(image), lambda upright: upright)(levels)
+
+
+def _decoded(
+    image: Image.Image, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image:
+    if before is not None:
+        before(image)
+    refuse_too_large(image)
+    image.load()
+    return upright_rgb(image, pixels)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
     file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
         # a data set may have added extensions
         with open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
-            if before is not None:
-                before(image)
-            refuse_too_large(image)
-            image.load()
-            return upright_rgb(image)
+            yield image
     except DAMAGE as error:
         raise UnreadableImageError(str(path), _reason(error)) from error
 

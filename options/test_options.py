@@ -26,6 +26,7 @@ HELP = {
     "preprocess": "when not given, images keep their size, and pairs get --crop_size",
     "load_size": "when not given, --crop_size",
     "crop_size": "when not given, that of the run, at most --load_size",
+    **dict.fromkeys(("value_range", "background"), "that of the run"),
     "num_threads": f"threads in inference; when not given, {READERS}",
 }
 """Appended to the help of shared flags whose default is not what happens in inference."""

@@ -10,6 +10,7 @@ from data.transforms import PREPROCESS, size_after_resize
 from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
+from util.deep_images import check_background, check_value_range
 from util.errors import UsageError
 from util.evaluation.figures import check_metrics
 from util.video_files import is_video
@@ -45,6 +46,8 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
+    check_value_range(opt.value_range)
+    check_background(opt.background)
     if not opt.isTrain and opt.dataset_mode == "shards":
         raise UsageError(
             "--dataset_mode shards is for training: unpack the shards with tar -xf, and translate "

@@ -34,6 +34,8 @@ MANY_PIXELS = 2**24
 """Images of fewer pixels always fit into the memory."""
 BYTES_PER_PIXEL = 8
 """Of an image while it is decoded and converted to RGB, each with four bytes a pixel."""
+BYTES_OF_DEEP = 32
+"""Of one with more than 8 bits per channel, whose values are converted in float64."""
 
 
 def open_image(file: str | Path | BinaryIO, endings: tuple[str, ...] = ()) -> Image.Image:
@@ -55,14 +57,14 @@ def _formats(endings: tuple[str, ...]) -> list[str]:
     return [name for name in formats if name in Image.OPEN and name not in OUTSIDE_PROGRAMS]
 
 
-def refuse_too_large(image: Image.Image) -> None:
+def refuse_too_large(image: Image.Image, bytes_per_pixel: int = BYTES_PER_PIXEL) -> None:
     """Raise MemoryError where an opened image declares more pixels than fit into the memory."""
     pixels = image.width * image.height
     if pixels <= MANY_PIXELS:
         return
     free = available_bytes(torch.device("cpu"))
-    if pixels * BYTES_PER_PIXEL > free:
+    if pixels * bytes_per_pixel > free:
         raise MemoryError(
-            f"its {image.width} x {image.height} pixels need {pixels * BYTES_PER_PIXEL / 1e9:.1f} "
+            f"its {image.width} x {image.height} pixels need {pixels * bytes_per_pixel / 1e9:.1f} "
             f"GB of memory, and {free / 1e9:.1f} GB are free"
         )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
+from ..deep_images import ENCODED, Deep, encode, kind_of, resized_deep, to_deep
 from ..errors import UserError, printable
 from ..files import make_folder, write_atomically
-from ..image_files import open_image
-from ..images import PNG_LEVEL, Visual, images_of, stretched, to_image_array
+from ..image_files import DAMAGE, open_image
+from ..images import PNG_LEVEL, Visual, images_of, stretched, stretched_size, to_image_array
 from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
 from .written_files import WrittenFiles, refuse_inputs
 
@@ -71,10 +73,10 @@ class OutputFolder(Results):
         return Path(self.opt.output) / relative
 
     def _save(self, image: Visual, path: str) -> None:
-        translation = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
         try:
             source = Path(path) if Path(path).is_file() else None  # a plug-in names what it likes
             target = self.target(path)
+            translation = self._translation(image, source, target)
             refuse_inputs([target], [path])  # a plug-in tells its paths only now
             self.written.refuse_foreign([target])
             write_image(translation, target, self.opt.quality, source, self.written)
@@ -82,22 +84,46 @@ class OutputFolder(Results):
             self.failures.append(str(error))
             log.warning("skipped: %s", error)
 
+    def _translation(self, image: Visual, source: Path | None, target: Path) -> Image.Image | Deep:
+        """Return the image as it is written: of one channel or three, of 8 bits or 16."""
+        wide = self.opt.aspect_ratio
+        if isinstance(image, Tensor) and source and _format(target) in ENCODED and _is_deep(source):
+            levels = to_deep(image)
+            size = stretched_size((levels.shape[1], levels.shape[0]), wide)
+            return levels if wide == 1 else resized_deep(levels, size)
+        array = to_image_array(image)
+        gray = isinstance(image, Tensor) and image.shape[0] == 1
+        return stretched(Image.fromarray(array[..., 0] if gray else array), wide)
+
+
+def _is_deep(source: Path) -> bool:
+    try:
+        with open_image(source) as image:
+            return bool(kind_of(image))
+    except DAMAGE:  # a data set may read what Pillow does not
+        return False
+
+
+def _format(path: Path) -> str:
+    return Image.registered_extensions().get(path.suffix.lower(), "")
+
 
 def write_image(
-    image: Image.Image,
+    image: Image.Image | Deep,
     path: Path,
     quality: int,
     source: Path | None = None,
     written: WrittenFiles | None = None,
 ) -> None:
-    """Write an upright RGB image, whole or not at all, with the metadata of `source`.
+    """Write an upright RGB or gray image, whole or not at all, with the metadata of `source`.
 
+    An array (H, W, 1 or 3) of 16 bits is for PNG and TIFF.
     It is listed in `written`, if given. The extension of `path` decides the format; `quality` (1 to
     100) is for JPEG and WebP. Metadata that the format cannot hold are left out, with a warning.
     Raises UserError where the format or the file cannot be written, EncodeError where the image
     does not fit the format (JPEG and WebP have a maximum size).
     """
-    file_format = Image.registered_extensions().get(path.suffix.lower(), "")
+    file_format = _format(path)
     if file_format not in Image.SAVE:
         raise UserError(
             f"{path}: images of the format {path.suffix or '(none)'} cannot be written; "
@@ -109,7 +135,8 @@ def write_image(
     elif file_format == "PNG":
         encoding["compress_level"] = PNG_LEVEL
     try:  # encoded first: a failure leaves no file behind
-        content = _encoded(image, **encoding, **(metadata_of(source) if source else {}))
+        colours = "GRAY" if _is_gray(image) else "RGB "
+        content = _encoded(image, **encoding, **(metadata_of(source, colours) if source else {}))
     except Exception as error:  # whatever a field of a wrong type leads to within Pillow
         try:
             content = _encoded(image, **encoding)
@@ -122,22 +149,29 @@ def write_image(
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
-def _encoded(image: Image.Image, **encoding: Any) -> io.BytesIO:
+def _is_gray(image: Image.Image | Deep) -> bool:
+    return image.mode == "L" if isinstance(image, Image.Image) else image.shape[2] == 1
+
+
+def _encoded(image: Image.Image | Deep, **encoding: Any) -> io.BytesIO:
+    if not isinstance(image, Image.Image):
+        metadata = {name: encoding.get(name, b"") for name in ("icc_profile", "exif")}
+        return io.BytesIO(encode(image, encoding["format"], **metadata))
     content = io.BytesIO()
     image.save(content, **encoding)
     return content
 
 
-def metadata_of(source: Path) -> dict[str, Any]:
+def metadata_of(source: Path, colours: str = "RGB ") -> dict[str, Any]:
     """Return `icc_profile` and `exif` of an image file, for `Image.save`.
 
-    A profile that is not for RGB is left out, since the translation is RGB. So are the EXIF
+    A profile that is not for the `colours` of the translation is left out. So are the EXIF
     orientation, since the translation is upright, and tags that describe the file, not the image.
     """
     metadata: dict[str, Any] = {}
     with open_image(source) as image:
         profile = image.info.get("icc_profile")
-        if profile and profile[16:20] == b"RGB ":
+        if profile and profile[16:20] == colours.encode():
             metadata["icc_profile"] = profile
         exif, source_exif = Image.Exif(), image.getexif()
         for tag in CAMERA_TAGS & set(source_exif):

@@ -1,0 +1,233 @@
+"""Images of more than 8 bits per channel: read as levels in float, written with 16 bits.
+
+Legend: levels are float32 (H, W, C) from 0, black, to 255, white, with C 1 (gray) or 3 (RGB);
+`value_range` is the text of --value_range: `LOW,HIGH`, `auto` or "" for the ranges of `RANGES`.
+"""
+
+import importlib.util
+import io
+import logging
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageColor, PngImagePlugin, TiffImagePlugin
+from torch import Tensor
+
+from .errors import UsageError, UserError
+
+log = logging.getLogger(__name__)
+
+Levels: TypeAlias = "npt.NDArray[np.float32]"
+Deep: TypeAlias = "npt.NDArray[np.uint16]"
+"""(H, W, C) from 0, black, to 65535, white, with C 1 (gray) or 3 (RGB)."""
+
+RANGES = {"uint16": (0.0, 65535.0), "int32": (0.0, 65535.0), "float": (0.0, 1.0)}
+"""Black and white of each type of pixels; 32-bit integers mostly hold what 16 bits could."""
+AUTO = "auto"
+ENCODED = ("PNG", "TIFF")
+"""The formats that `encode` writes."""
+TURNED: dict[int, Callable[[Levels], Levels]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+"""EXIF orientation -> what turns an image upright."""
+
+_told: set[str] = set()
+
+
+def check_value_range(value_range: str) -> None:
+    """Raise UsageError where the text is no range."""
+    if value_range in ("", AUTO):
+        return
+    try:
+        low, high = map(float, value_range.split(","))
+    except ValueError:
+        low, high = 0.0, float("nan")
+    if not -np.inf < low < high < np.inf:
+        raise UsageError(
+            f"--value_range {value_range}: give the values of black and white, such as 0,1 or "
+            "0,65535, or auto for the least and the greatest value of each file"
+        )
+
+
+def check_background(background: str) -> None:
+    """Raise UsageError where the text is no colour."""
+    try:
+        ImageColor.getrgb(background)
+    except ValueError:
+        raise UsageError(
+            f"--background {background}: give a colour, such as white or #808080"
+        ) from None
+
+
+def kind_of(image: Image.Image) -> str:
+    """Return the type of the pixels, a key of RANGES, or "" for 8 bits.
+
+    Pillow reads colours with 16 bits as 8; only before the pixels of a file are loaded is that
+    seen. TIFF files with such colours count as 8 bits where the package tifffile is missing.
+    """
+    if image.mode.startswith("I;16"):
+        return "uint16"
+    if image.mode in ("I", "F"):
+        return {"I": "int32", "F": "float"}[image.mode]
+    if ";16" not in _raw_mode(image) or image.mode not in ("RGB", "RGBA", "LA"):
+        return ""
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        return "uint16"
+    if importlib.util.find_spec("tifffile") is None:
+        _tell("8 of the 16 bits of colours in TIFF files are read; for all: pip install tifffile")
+        return ""
+    return "uint16"
+
+
+def _raw_mode(image: Image.Image) -> str:
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def read_levels(
+    image: Image.Image, content: Callable[[], bytes], value_range: str, background: str
+) -> Levels:
+    """Return the levels of a file with `kind_of`, opened as `image`, as they are stored.
+
+    `content` returns the bytes of the file; it is called where Pillow does not read all bits.
+    Transparent pixels show the `background`. Raises what the decoders raise for damaged files.
+    """
+    kind = kind_of(image)
+    if image.mode in ("RGB", "RGBA", "LA"):
+        is_png = isinstance(image, PngImagePlugin.PngImageFile)
+        values = (_decode_png if is_png else _decode_tiff)(content())
+    else:
+        values = np.asarray(image)[..., None]
+    levels = to_levels(values, kind, value_range)
+    if levels.shape[2] in (2, 4):
+        shown = np.array(ImageColor.getrgb(background)[:3], np.float32)
+        alpha = levels[..., -1:] / np.float32(255)
+        levels = (levels[..., :-1] * alpha + shown * (1 - alpha)).astype(np.float32)
+    return levels
+
+
+def _decode_png(content: bytes) -> npt.NDArray[Any]:
+    from torch import frombuffer, uint8
+    from torchvision.io import ImageReadMode, decode_png
+
+    decoded = decode_png(frombuffer(bytearray(content), dtype=uint8), ImageReadMode.UNCHANGED)
+    values: npt.NDArray[Any] = decoded.numpy().transpose(1, 2, 0)
+    # older versions of torchvision return 8 bits
+    return values.astype(np.uint16) * 257 if values.dtype == np.uint8 else values
+
+
+def _decode_tiff(content: bytes) -> npt.NDArray[Any]:
+    import tifffile
+
+    try:
+        values = tifffile.imread(io.BytesIO(content), key=0)
+    except Exception as error:  # whatever a damaged file leads to
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if values.ndim != 3 or values.dtype.kind not in "iuf":
+        raise ValueError(f"its pixels have the shape {values.shape} and the type {values.dtype}")
+    planar = values.shape[0] in (3, 4) and values.shape[2] not in (3, 4)
+    return values.transpose(1, 2, 0) if planar else values
+
+
+def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
+    """Return values of a kind as levels of the same shape.
+
+    What is beyond the range, which is told once, is black or white; what is no number is black.
+    """
+    low, high = RANGES[kind]
+    values = values.astype(np.float32 if kind == "uint16" else np.float64)
+    finite = values if kind != "float" else values[np.isfinite(values)]
+    least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
+    if value_range == AUTO:
+        low, high = least, max(most, np.nextafter(least, np.inf))
+    elif value_range:
+        low, high = map(float, value_range.split(","))
+    if least < low or most > high or finite.size < values.size:
+        _tell(
+            f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
+            "are black and white: give others with --value_range"
+        )
+    levels = (values - low) / ((high - low) / 255)
+    return np.nan_to_num(levels, nan=0.0).clip(0, 255).astype(np.float32)
+
+
+def to_deep(image: Tensor) -> Deep:
+    """Return (C, H, W) in [-1, 1] as (H, W, C) with 16 bits, C 1 or 3 (of others the first)."""
+    image = image if image.shape[0] in (1, 3) else image[:1]
+    levels = (image.detach().to("cpu").double().numpy() + 1) * 32767.5
+    return np.ascontiguousarray(levels.round().clip(0, 65535).astype(np.uint16).transpose(1, 2, 0))
+
+
+def resized_deep(image: Deep, size: tuple[int, int]) -> Deep:
+    """Return the image resized to (width, height), bicubic."""
+    planes = (Image.fromarray(plane.astype(np.float32)) for plane in image.transpose(2, 0, 1))
+    resized = [np.asarray(plane.resize(size, Image.Resampling.BICUBIC)) for plane in planes]
+    return np.stack(resized, axis=2).round().clip(0, 65535).astype(np.uint16)
+
+
+def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes = b"") -> bytes:
+    """Return a PNG or TIFF file with 16 bits per channel; a TIFF of colours has no EXIF data."""
+    if file_format not in ENCODED:
+        raise UserError(f"{file_format} has no 16 bits per channel")
+    file = io.BytesIO()
+    if image.shape[2] == 1:
+        more: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
+        more |= {"exif": exif} if exif else {}
+        Image.fromarray(image[..., 0]).save(file, format=file_format, **more)
+        return file.getvalue()
+    return _png(image, icc_profile, exif) if file_format == "PNG" else _tiff(image, icc_profile)
+
+
+def _png(image: Deep, icc_profile: bytes, exif: bytes) -> bytes:
+    height, width, _ = image.shape
+    rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
+    differences = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))
+    filtered = np.concatenate([np.full((height, 1), 2, np.uint8), differences], axis=1)  # 2: Up
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
+    if icc_profile:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 4)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *parts])
+
+
+def _tiff(image: Deep, icc_profile: bytes) -> bytes:
+    height, width, channels = image.shape
+    pixels = image.astype("<u2").tobytes()
+    tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
+    tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH] = width, height
+    tags[TiffImagePlugin.BITSPERSAMPLE] = (16,) * channels
+    tags[TiffImagePlugin.COMPRESSION], tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1, 2
+    tags[TiffImagePlugin.SAMPLESPERPIXEL] = channels
+    tags[TiffImagePlugin.ROWSPERSTRIP] = height
+    tags[TiffImagePlugin.STRIPBYTECOUNTS] = len(pixels)
+    tags[TiffImagePlugin.STRIPOFFSETS] = 0  # relative to the end of the tags, which Pillow adds
+    if icc_profile:
+        tags.tagtype[TiffImagePlugin.ICCPROFILE] = 7
+        tags[TiffImagePlugin.ICCPROFILE] = icc_profile
+    file = io.BytesIO()
+    tags.save(file)
+    file.write(pixels)
+    return file.getvalue()
+
+
+def _tell(message: str) -> None:
+    if message not in _told:
+        _told.add(message)
+        log.warning("%s", message)
