@@ -91,10 +91,10 @@ def test_colours_in_tiff_without_the_package_have_8_bits(tmp_path: Path, monkeyp
     assert item(tmp_path / "x.tif").flatten()[0] == pytest.approx(150 / 127.5 - 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "behind"),
-    [([], 0), (["--background", "white"], 255), (["--background", "#0a0a0a"], 10)],
-)
+BACKGROUNDS = [([], 0), (["--background", "white"], 255), (["--background", "#0a0a0a"], 10)]
+
+
+@pytest.mark.parametrize(("words", "behind"), BACKGROUNDS)
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "deep"])
 def test_transparent_pixels_show_the_background(
     mode: str, words: list[str], behind: int, tmp_path: Path
@@ -197,11 +197,22 @@ def test_a_run_remembers_how_its_images_are_read(same: Path) -> None:
     (same.parent / "checkpoints/run/train_opt.json").write_text('{"value_range": "0,4095"}')
     Image.fromarray((RAMP * 4095).round().astype(np.uint16)).save(same / "x.png")
     words = ["--input", same, "--output", same.parent / "out", "--model_suffix", "_gray"]
-    assert infer(same.parent, *words) == 0
-    stored = read_in_full(same.parent / "out/x.png")
-    assert stored.max() == 65535
-    assert infer(same.parent, *words, "--value_range", "0,65535") == 0
-    assert read_in_full(same.parent / "out/x.png").max() == 4095
+    for more in ([], ["--value_range", "0,65535"]):
+        assert infer(same.parent, *words, *more) == 0
+        assert read_in_full(same.parent / "out/x.png").max() == 4095
+    assert infer(same.parent, *words, "--value_range", "0,2047") == 0
+    assert read_in_full(same.parent / "out/x.png").max() == 2047
+    assert infer(same.parent, *words, "--value_range", "auto") == 0
+    assert read_in_full(same.parent / "out/x.png").max() == 65535
+
+
+def test_floating_point_stays_so_in_tiff(same: Path) -> None:
+    values = np.linspace(-2, 3, 64, dtype=np.float32)[::-1].reshape(8, 8)
+    Image.fromarray(values).save(same / "x.tif")
+    words = ["--input", same, "--output", same.parent / "out", "--model_suffix", "_gray"]
+    assert infer(same.parent, *words, "--value_range=-2,3") == 0
+    with Image.open(same.parent / "out/x.tif") as image:
+        assert np.abs(np.asarray(image) - values).max() < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits per channel: read as levels in float, written with 16 bits.
+"""Images of more than 8 bits per channel: read as levels in float, and written.
 
 Legend: levels are float32 (H, W, C) from 0, black, to 255, white, with C 1 (gray) or 3 (RGB);
 `value_range` is the text of --value_range: `LOW,HIGH`, `auto` or "" for the ranges of `RANGES`.
@@ -17,13 +17,13 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, PngImagePlugin, TiffImagePlugin
 from torch import Tensor
 
-from .errors import UsageError, UserError
+from .errors import UsageError
 
 log = logging.getLogger(__name__)
 
 Levels: TypeAlias = "npt.NDArray[np.float32]"
-Deep: TypeAlias = "npt.NDArray[np.uint16]"
-"""(H, W, C) from 0, black, to 65535, white, with C 1 (gray) or 3 (RGB)."""
+Deep: TypeAlias = "npt.NDArray[np.uint16] | npt.NDArray[np.float32]"
+"""(H, W, C) as it is stored, with C 1 (gray) or 3 (RGB)."""
 
 RANGES = {"uint16": (0.0, 65535.0), "int32": (0.0, 65535.0), "float": (0.0, 1.0)}
 """Black and white of each type of pixels; 32-bit integers mostly hold what 16 bits could."""
@@ -162,24 +162,37 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
     return np.nan_to_num(levels, nan=0.0).clip(0, 255).astype(np.float32)
 
 
-def to_deep(image: Tensor) -> Deep:
-    """Return (C, H, W) in [-1, 1] as (H, W, C) with 16 bits, C 1 or 3 (of others the first)."""
+def to_deep(
+    image: Tensor,
+    kind: str,
+    value_range: str,
+    file_format: str,
+    size: tuple[int, int] | None = None,
+) -> Deep:
+    """Return (C, H, W) in [-1, 1] as it is stored; of other C than 1 and 3 the first is.
+
+    The values are those of an input of that `kind` where the format holds them: floating point in
+    TIFF, integers in 16 bits. Else, and with --value_range auto, 0 is black and 65535 is white.
+    `size`, (width, height), is that after a bicubic resize.
+    """
     image = image if image.shape[0] in (1, 3) else image[:1]
-    levels = (image.detach().to("cpu").double().numpy() + 1) * 32767.5
-    return np.ascontiguousarray(levels.round().clip(0, 65535).astype(np.uint16).transpose(1, 2, 0))
-
-
-def resized_deep(image: Deep, size: tuple[int, int]) -> Deep:
-    """Return the image resized to (width, height), bicubic."""
-    planes = (Image.fromarray(plane.astype(np.float32)) for plane in image.transpose(2, 0, 1))
-    resized = [np.asarray(plane.resize(size, Image.Resampling.BICUBIC)) for plane in planes]
-    return np.stack(resized, axis=2).round().clip(0, 65535).astype(np.uint16)
+    values = (image.detach().to("cpu").double().numpy() + 1) / 2
+    if size is not None:
+        planes = (Image.fromarray(plane.astype(np.float32)) for plane in values)
+        values = np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in planes])
+    low, high = RANGES[kind]
+    if value_range not in ("", AUTO):
+        low, high = map(float, value_range.split(","))
+    values = values.clip(0, 1).transpose(1, 2, 0)
+    if kind == "float" and file_format == "TIFF" and value_range != AUTO:
+        return np.ascontiguousarray(values * (high - low) + low, dtype=np.float32)
+    if kind == "float" or value_range == AUTO or low < 0 or high > 65535:
+        low, high = RANGES["uint16"]
+    return np.ascontiguousarray((values * (high - low) + low).round(), dtype=np.uint16)
 
 
 def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes = b"") -> bytes:
-    """Return a PNG or TIFF file with 16 bits per channel; a TIFF of colours has no EXIF data."""
-    if file_format not in ENCODED:
-        raise UserError(f"{file_format} has no 16 bits per channel")
+    """Return a PNG or TIFF file of an image; a TIFF of colours has no EXIF data."""
     file = io.BytesIO()
     if image.shape[2] == 1:
         more: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
@@ -189,7 +202,7 @@ def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes 
     return _png(image, icc_profile, exif) if file_format == "PNG" else _tiff(image, icc_profile)
 
 
-def _png(image: Deep, icc_profile: bytes, exif: bytes) -> bytes:
+def _png(image: "npt.NDArray[Any]", icc_profile: bytes, exif: bytes) -> bytes:
     height, width, _ = image.shape
     rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
     differences = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))
@@ -209,10 +222,11 @@ def _png(image: Deep, icc_profile: bytes, exif: bytes) -> bytes:
 
 def _tiff(image: Deep, icc_profile: bytes) -> bytes:
     height, width, channels = image.shape
-    pixels = image.astype("<u2").tobytes()
+    pixels = image.astype(image.dtype.newbyteorder("<")).tobytes()
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
     tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH] = width, height
-    tags[TiffImagePlugin.BITSPERSAMPLE] = (16,) * channels
+    tags[TiffImagePlugin.BITSPERSAMPLE] = (8 * image.itemsize,) * channels
+    tags[TiffImagePlugin.SAMPLEFORMAT] = (3 if image.dtype == np.float32 else 1,) * channels
     tags[TiffImagePlugin.COMPRESSION], tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1, 2
     tags[TiffImagePlugin.SAMPLESPERPIXEL] = channels
     tags[TiffImagePlugin.ROWSPERSTRIP] = height

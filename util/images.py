@@ -118,8 +118,8 @@ def to_uint8(image: Image.Image) -> Uint8Image:
 def to_float_tensor(levels: npt.NDArray[Any]) -> Tensor:
     """Return 8-bit levels as float32 of the same shape in [-1, 1]: 0 -> -1, 255 -> 1.
 
-    Fractions of levels, in float32, are converted as they are. Computed in NumPy, since PyTorch would split so small a task among threads and wait for busy
-    cores.
+    Fractions of levels, in float32, are converted as they are. Computed in NumPy, since PyTorch
+    would split so small a task among threads and wait for busy cores.
     """
     values = levels.astype(np.float32, order="C")
     values /= 127.5  # equals (x / 255 - 0.5) / 0.5 to the last bit, in fewer passes

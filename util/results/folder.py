@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from ..deep_images import ENCODED, Deep, encode, kind_of, resized_deep, to_deep
+from ..deep_images import ENCODED, Deep, encode, kind_of, to_deep
 from ..errors import UserError, printable
 from ..files import make_folder, write_atomically
 from ..image_files import DAMAGE, open_image
@@ -85,23 +85,23 @@ class OutputFolder(Results):
             log.warning("skipped: %s", error)
 
     def _translation(self, image: Visual, source: Path | None, target: Path) -> Image.Image | Deep:
-        """Return the image as it is written: of one channel or three, of 8 bits or 16."""
+        """Return the image as it is written: of one channel or three, of 8 bits or more."""
         wide = self.opt.aspect_ratio
-        if isinstance(image, Tensor) and source and _format(target) in ENCODED and _is_deep(source):
-            levels = to_deep(image)
-            size = stretched_size((levels.shape[1], levels.shape[0]), wide)
-            return levels if wide == 1 else resized_deep(levels, size)
+        kind = _deep_kind(source) if source and _format(target) in ENCODED else ""
+        if kind and isinstance(image, Tensor):
+            size = None if wide == 1 else stretched_size((image.shape[2], image.shape[1]), wide)
+            return to_deep(image, kind, self.opt.value_range, _format(target), size)
         array = to_image_array(image)
         gray = isinstance(image, Tensor) and image.shape[0] == 1
         return stretched(Image.fromarray(array[..., 0] if gray else array), wide)
 
 
-def _is_deep(source: Path) -> bool:
+def _deep_kind(source: Path) -> str:
     try:
         with open_image(source) as image:
-            return bool(kind_of(image))
+            return kind_of(image)
     except DAMAGE:  # a data set may read what Pillow does not
-        return False
+        return ""
 
 
 def _format(path: Path) -> str:
@@ -117,7 +117,7 @@ def write_image(
 ) -> None:
     """Write an upright RGB or gray image, whole or not at all, with the metadata of `source`.
 
-    An array (H, W, 1 or 3) of 16 bits is for PNG and TIFF.
+    An array (H, W, 1 or 3) of more than 8 bits is for PNG and TIFF.
     It is listed in `written`, if given. The extension of `path` decides the format; `quality` (1 to
     100) is for JPEG and WebP. Metadata that the format cannot hold are left out, with a warning.
     Raises UserError where the format or the file cannot be written, EncodeError where the image
