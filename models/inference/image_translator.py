@@ -35,8 +35,8 @@ class ImageTranslator:
             levels = np.ascontiguousarray(to_levels(gray, kind, ""))
             images = to_float_tensor(levels).expand(1, self.input_nc, *levels.shape)
             # the upper 8 bits of the 16, which Pillow shows of the file that 02_inference.py writes
-            array = to_deep(self.translator(images)[0], "uint16", "", "PNG")
-            array = (array // 256).astype(np.uint8)
+            deep = to_deep(self.translator(images)[0], "uint16", "", "PNG")
+            array = (deep // 256).astype(np.uint8)
             return Image.fromarray(np.broadcast_to(array, (*array.shape[:2], 3)).copy())
         image = upright_rgb(image)
         images = to_tensor(image.convert("L") if self.input_nc == 1 else image).unsqueeze(0)

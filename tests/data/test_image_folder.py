@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,11 +128,22 @@ def test_an_image_that_declares_more_than_the_memory_is_refused(
         read_image(str(tmp_path / "x.ppm"))
 
 
-@pytest.mark.parametrize("value", [b"six\0", (6, 8), 99, 2.5])
-def test_a_damaged_orientation_counts_as_none(value: object, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[ORIENTATION] = value
-    picture(0, 9, 8).save(tmp_path / "x.jpg", exif=exif)
+SHORT, ASCII, RATIONAL = 3, 2, 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value"),
+    [
+        *((ASCII, 4, b"six\0"), (SHORT, 2, b"\6\0\7\0"), (SHORT, 1, b"\x63\0\0\0")),
+        *((RATIONAL, 1, b"\xff\0\0\0"), (SHORT, 0, bytes(4)), (200, 1, bytes(4))),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # by which Pillow tells of damage
+def test_a_damaged_orientation_counts_as_none(
+    kind: int, count: int, value: bytes, tmp_path: Path
+) -> None:
+    field = struct.pack("<IHHHI4sI", 8, 1, ORIENTATION, kind, count, value, 0)
+    picture(0, 9, 8).save(tmp_path / "x.jpg", exif=b"Exif\0\0II*\0" + field)
     assert read_image(str(tmp_path / "x.jpg")).size == (9, 8)
 
 
