@@ -21,8 +21,8 @@ from .errors import UsageError
 
 log = logging.getLogger(__name__)
 
-Levels: TypeAlias = "npt.NDArray[np.float32]"
-Deep: TypeAlias = "npt.NDArray[np.uint16] | npt.NDArray[np.float32]"
+Levels: TypeAlias = npt.NDArray[np.float32]
+Deep: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 """(H, W, C) as it is stored, with C 1 (gray) or 3 (RGB)."""
 
 RANGES = {"uint16": (0.0, 65535.0), "int32": (0.0, 65535.0), "float": (0.0, 1.0)}
@@ -202,7 +202,7 @@ def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes 
     return _png(image, icc_profile, exif) if file_format == "PNG" else _tiff(image, icc_profile)
 
 
-def _png(image: "npt.NDArray[Any]", icc_profile: bytes, exif: bytes) -> bytes:
+def _png(image: npt.NDArray[Any], icc_profile: bytes, exif: bytes) -> bytes:
     height, width, _ = image.shape
     rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
     differences = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))

@@ -116,7 +116,7 @@ class Canvas:
         self.file: Any = None
         if folder is not None:
             with self._naming_the_folder():
-                self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with this
+                self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
 
     def regions(self) -> Iterator[Region]:
         """Iterate over the regions of the blocks."""
@@ -160,6 +160,10 @@ class Canvas:
         # mapped only while it is read: mapped files count as resident memory
         block = np.memmap(self.file, np.float32, "r", offset, shape)
         return torch.from_numpy(np.array(block[index]))
+
+    def __del__(self) -> None:
+        if self.file is not None:
+            self.file.close()
 
     @contextmanager
     def _naming_the_folder(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Mutated image files are read, or refused with their names: no traceback, no hang, no crash."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=PATIENCE,
-        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-4000:]
     read, refused = map(int, re.findall(r"\d+", done.stdout.splitlines()[-1]))
