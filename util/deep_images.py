@@ -4,20 +4,22 @@ Legend: levels are float32 (H, W, C) from 0, black, to 255, white, with C 1 (gra
 `value_range` is the text of --value_range: `LOW,HIGH`, `auto` or "" for the ranges of `RANGES`.
 """
 
-import importlib.util
 import io
 import logging
+import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageColor, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageColor, TiffImagePlugin
 from torch import Tensor
 
 from .errors import UsageError
+from .image_files import open_image
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ Deep: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 RANGES = {"uint16": (0.0, 65535.0), "int32": (0.0, 65535.0), "float": (0.0, 1.0)}
 """Black and white of each type of pixels; 32-bit integers mostly hold what 16 bits could."""
 AUTO = "auto"
+COLOURS = re.compile("(RGB|RGBA);16[LBN]|LA;16B")
+"""How Pillow calls colours with 16 bits in the file, of which it reads 8."""
 ENCODED = ("PNG", "TIFF")
 """The formats that `encode` writes."""
 TURNED: dict[int, Callable[[Levels], Levels]] = {
@@ -73,20 +77,13 @@ def kind_of(image: Image.Image) -> str:
     """Return the type of the pixels, a key of RANGES, or "" for 8 bits.
 
     Pillow reads colours with 16 bits as 8; only before the pixels of a file are loaded is that
-    seen. TIFF files with such colours count as 8 bits where the package tifffile is missing.
+    seen.
     """
     if image.mode.startswith("I;16"):
         return "uint16"
     if image.mode in ("I", "F"):
         return {"I": "int32", "F": "float"}[image.mode]
-    if ";16" not in _raw_mode(image) or image.mode not in ("RGB", "RGBA", "LA"):
-        return ""
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        return "uint16"
-    if importlib.util.find_spec("tifffile") is None:
-        _tell("8 of the 16 bits of colours in TIFF files are read; for all: pip install tifffile")
-        return ""
-    return "uint16"
+    return "uint16" if COLOURS.fullmatch(_raw_mode(image)) else ""
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -104,40 +101,36 @@ def read_levels(
     Transparent pixels show the `background`. Raises what the decoders raise for damaged files.
     """
     kind = kind_of(image)
-    if image.mode in ("RGB", "RGBA", "LA"):
-        is_png = isinstance(image, PngImagePlugin.PngImageFile)
-        values = (_decode_png if is_png else _decode_tiff)(content())
+    if len(image.getbands()) > 1:
+        values = _all_bits(image, open_image(io.BytesIO(content())))
     else:
         values = np.asarray(image)[..., None]
     levels = to_levels(values, kind, value_range)
     if levels.shape[2] in (2, 4):
         shown = np.array(ImageColor.getrgb(background)[:3], np.float32)
-        alpha = levels[..., -1:] / np.float32(255)
+        alpha = to_levels(values[..., -1:], kind, "") / np.float32(255)
         levels = (levels[..., :-1] * alpha + shown * (1 - alpha)).astype(np.float32)
     return levels
 
 
-def _decode_png(content: bytes) -> npt.NDArray[Any]:
-    from torch import frombuffer, uint8
-    from torchvision.io import ImageReadMode, decode_png
+def _all_bits(image: Image.Image, again: Any) -> npt.NDArray[Any]:
+    """Return the values of colours with 16 bits; `again` is the same file, opened once more.
 
-    decoded = decode_png(frombuffer(bytearray(content), dtype=uint8), ImageReadMode.UNCHANGED)
-    values: npt.NDArray[Any] = decoded.numpy().transpose(1, 2, 0)
-    # older versions of torchvision return 8 bits
-    return values.astype(np.uint16) * 257 if values.dtype == np.uint8 else values
+    Pillow reads the upper byte of each value; in the other order of bytes it reads the lower one.
+    """
+    raw_mode = _raw_mode(image)
+    if raw_mode == "LA;16B":  # Pillow reads it in one order alone: its four bytes as channels
+        again.tile = [_with_raw_mode(tile, "RGBA") for tile in again.tile]
+        return np.asarray(again).view(">u2")
+    native = {"little": "L", "big": "B"}[sys.byteorder]
+    other = {"L": "B", "B": "L"}[raw_mode[-1].replace("N", native)]
+    again.tile = [_with_raw_mode(tile, raw_mode[:-1] + other) for tile in again.tile]
+    return np.asarray(image).astype(np.uint16) * 256 + np.asarray(again)
 
 
-def _decode_tiff(content: bytes) -> npt.NDArray[Any]:
-    import tifffile
-
-    try:
-        values = tifffile.imread(io.BytesIO(content), key=0)
-    except Exception as error:  # whatever a damaged file leads to
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-    if values.ndim != 3 or values.dtype.kind not in "iuf":
-        raise ValueError(f"its pixels have the shape {values.shape} and the type {values.dtype}")
-    planar = values.shape[0] in (3, 4) and values.shape[2] not in (3, 4)
-    return values.transpose(1, 2, 0) if planar else values
+def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+    arguments = (raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode
+    return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
 
 
 def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
@@ -146,11 +139,11 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
     What is beyond the range, which is told once, is black or white; what is no number is black.
     """
     low, high = RANGES[kind]
-    values = values.astype(np.float32 if kind == "uint16" else np.float64)
+    values = values.astype(np.float64)
     finite = values if kind != "float" else values[np.isfinite(values)]
     least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
     if value_range == AUTO:
-        low, high = least, max(most, np.nextafter(least, np.inf))
+        low, high = least, most if most > least else least + 1
     elif value_range:
         low, high = map(float, value_range.split(","))
     if least < low or most > high or finite.size < values.size:
@@ -158,7 +151,7 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
             f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
             "are black and white: give others with --value_range"
         )
-    levels = (values - low) / ((high - low) / 255)
+    levels = (values - low) / (high - low) * 255
     return np.nan_to_num(levels, nan=0.0).clip(0, 255).astype(np.float32)
 
 
@@ -203,11 +196,12 @@ def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes 
 
 
 def _png(image: npt.NDArray[Any], icc_profile: bytes, exif: bytes) -> bytes:
-    height, width, _ = image.shape
+    height, width, channels = image.shape
     rows = image.astype(">u2").view(np.uint8).reshape(height, -1)
     differences = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))
     filtered = np.concatenate([np.full((height, 1), 2, np.uint8), differences], axis=1)  # 2: Up
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
+    colours = {2: 4, 3: 2, 4: 6}[channels]  # the even ones have transparency
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0))]
     if icc_profile:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile)))
     if exif:

@@ -35,7 +35,7 @@ MANY_PIXELS = 2**24
 BYTES_PER_PIXEL = 8
 """Of an image while it is decoded and converted to RGB, each with four bytes a pixel."""
 BYTES_OF_DEEP = 32
-"""Of one with more than 8 bits per channel, whose values are converted in float64."""
+"""Of each channel with more than 8 bits, whose values are converted in float64."""
 
 
 def open_image(file: str | Path | BinaryIO, endings: tuple[str, ...] = ()) -> Image.Image:
