@@ -167,8 +167,11 @@ def test_16_bits_stay_16_bits(ending: str, suffix: str, same: Path) -> None:
 
 
 def read_in_full(path: Path) -> np.ndarray:
-    seen = item(path, "--input_nc", "1" if Image.open(path).mode == "I;16" else "3")
-    return ((seen.transpose(1, 2, 0).astype(np.float64) + 1) * 32767.5).round().astype(np.uint16)
+    """Return the 16 bits of a file, (H, W, 1 or 3)."""
+    with Image.open(path) as image:
+        channels = len(image.getbands())
+    seen = item(path, "--input_nc", str(channels)).transpose(1, 2, 0)
+    return ((seen.astype(np.float64) + 1) * 32767.5).round().astype(np.uint16)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tiff", "webp"])

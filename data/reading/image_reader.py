@@ -22,7 +22,8 @@ from util.deep_images import Levels
 from util.errors import DataError, UnreadableImageError, UserError
 from util.images import Pixels, Uint8Image, to_float_tensor, to_uint8
 
-from ..image_folder import StoredImage, read_deep
+from ..image_folder import StoredImage
+from ..image_folder import read_deep as read_image
 from ..transforms import CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
@@ -127,7 +128,7 @@ class ImageReader:
     def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
         draft = JpegDraft(lambda size: size_after_resize(size, self.opt), parts)
-        image = read_deep(path, draft.prepare if self.use_draft else None, self.pixels)
+        image = read_image(path, draft.prepare if self.use_draft else None, self.pixels)
         whole = image.width if isinstance(image, Image.Image) else image.shape[1]
         if whole < parts:
             raise UserError(f"{path} is {whole} pixel wide: it holds no A beside a B")
