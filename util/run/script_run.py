@@ -28,7 +28,7 @@ from .lock import RunLock
 from .progress import Position, Progress
 from .resume import resume
 from .saver import Saver
-from .session import begin, seed_random_streams
+from .session import begin, seed_random_streams, tell
 
 log = logging.getLogger(__name__)
 
@@ -267,7 +267,7 @@ def print_user_errors_in_one_line() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, UserError):
             if ranks.is_main() or not error.everywhere:
-                sys.stderr.write(f"error: {error}\n")
+                tell(f"error: {error}")
         else:
             before(kind, error, trace)
 

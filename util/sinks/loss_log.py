@@ -5,14 +5,13 @@ Reads the records back, and removes those of lost steps when a run resumes.
 
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from ..files import write_text_atomically
+from ..files import LineFile, write_text_atomically
 from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
@@ -38,35 +37,25 @@ class Console(Sink):
 
 
 class LogFiles(Sink):
-    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits."""
+    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits.
 
-    def __init__(self, folder: Path) -> None:
+    `start` (epoch, images of the epoch, images in all) is the position to which the logs of a run
+    that resumes are cut back. Raises OSError or UserError where a file cannot be read or written;
+    the same record may then be sent again.
+    """
+
+    def __init__(self, folder: Path, start: tuple[int, int, int] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.text, self.lines = folder / "loss_log.txt", folder / "loss_log.jsonl"
-        for path in (self.text, self.lines):
-            _end_last_line(path)
-        now = time.strftime("%c")
-        self._append(self.text, f"================ Training Loss ({now}) ================")
+        if start is not None:
+            rewind_logs(folder, *start)
+        self.text = LineFile(folder / "loss_log.txt")
+        self.lines = LineFile(folder / "loss_log.jsonl")
+        self.text.append(f"================ Training Loss ({time.strftime('%c')}) ================")
 
     def losses(self, record: LossRecord) -> None:
         """Append a line to each file."""
-        self._append(self.text, loss_line(record))
-        self._append(self.lines, json.dumps(asdict(record)))
-
-    @staticmethod
-    def _append(path: Path, line: str) -> None:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(line + "\n")
-
-
-def _end_last_line(path: Path) -> None:
-    """Append the line feed that a crash in the middle of a line has left out."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return
-    with path.open("rb+") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
+        self.text.append(loss_line(record))
+        self.lines.append(json.dumps(asdict(record)))
 
 
 def read_history(folder: Path) -> Iterator[LossRecord]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..evaluation.figures import Figure
 from ..evaluation.report import number, plain_figure
-from ..files import write_text_atomically
+from ..files import LineFile, write_text_atomically
 from .sink import MetricsRecord, Sink
 
 log = logging.getLogger(__name__)
@@ -18,16 +18,19 @@ FILE_NAME = "metrics.jsonl"
 
 
 class MetricsLog(Sink):
-    """A line for each epoch and direction."""
+    """A line for each epoch and direction.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    The lines of `start_epoch`, in which a run resumes, and of later epochs are dropped first.
+    """
+
+    def __init__(self, folder: Path, start_epoch: int | None = None) -> None:
+        if start_epoch is not None:
+            rewind_metrics(folder, start_epoch)
+        self.file = LineFile(folder / FILE_NAME)
 
     def metrics(self, record: MetricsRecord) -> None:
         """Append the lines to the file and log them."""
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            for row in _rows(record):
-                file.write(json.dumps(row) + "\n")
+        self.file.append(*(json.dumps(row) for row in _rows(record)))
         for line in metrics_lines(record):
             log.info("%s", line)
 
