@@ -1,5 +1,6 @@
 """The position of a training run: epochs, images seen, times, and the progress bar."""
 
+import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from .. import ranks
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+
+log = logging.getLogger(__name__)
 
 
 class Batches(Protocol):
@@ -62,6 +65,8 @@ class Progress:
         self.start = self._start_here()
         self._began = time.perf_counter()
         self._bar: tqdm[Any] | None = None
+        self.save: Callable[[], None] = lambda: None
+        """Called between two steps, before a batch that could not be loaded is loaded again."""
 
     def state(self) -> dict[str, int]:
         """Return the position, for the training state."""
@@ -125,20 +130,34 @@ class Progress:
             bar.update(size)
 
     def _batches_in_step(self) -> Iterator[dict[str, Any]]:
-        """Yield the batches of the epoch, checked; all processes raise the DataError of any."""
+        """Yield the batches of the epoch, checked; all processes raise the DataError of any.
+
+        After a TransientDataError of any process all save, and that one loads its batch again.
+        """
         batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
         while True:
-            batch, error = None, None
-            try:
-                batch = next(batches, None)
-                if batch is not None:
-                    self.check(batch)
-            except DataError as raised:
-                error = raised
-            ranks.agree(error)
+            batch, error = self._next_of(batches)
+            while ranks.agree(error):
+                self.save()
+                if error is not None:
+                    log.warning("%s", error)
+                    batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
+                    batch, error = self._next_of(batches)
             if batch is None:
                 return
             yield batch
+
+    def _next_of(
+        self, batches: Iterator[dict[str, Any]]
+    ) -> tuple[dict[str, Any] | None, DataError | None]:
+        """Return the next batch, checked, None at the end of the epoch; or a DataError."""
+        try:
+            batch = next(batches, None)
+            if batch is not None:
+                self.check(batch)
+            return batch, None
+        except DataError as error:
+            return None, error
 
     def _global_size(self) -> int:
         """Return how many images the batches of all processes hold in this step."""

@@ -83,7 +83,11 @@ class Saver:
 
     @contextmanager
     def saving_before_data_errors(self) -> Iterator[None]:
-        """Save before a DataError passes: it is raised between two steps, so the state is whole."""
+        """Save before a DataError passes: it is raised between two steps, so the state is whole.
+
+        Save, too, before a batch that could not be loaded is loaded again.
+        """
+        self.progress.save = lambda: self.save_latest() if self.progress.trained else None
         try:
             yield
         except DataError:

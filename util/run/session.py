@@ -145,7 +145,7 @@ def _outlasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 class _OutlastingFile(io.FileIO):
     """An open file that drops what it cannot write."""
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except OSError:
