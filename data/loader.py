@@ -133,7 +133,8 @@ class CustomDatasetDataLoader:
             if not self._may_restart:
                 raise
             self._may_restart, before = False, self._loader.num_workers
-            if rest := self._loader._iterator:
+            rest: Any = self._loader._iterator
+            if rest is not None:
                 rest._shutdown_workers()  # now, as the memory may be short
             self._loader = self._with_workers(before // 2)
             change = f"going on with --num_threads {before // 2} instead of {before}"

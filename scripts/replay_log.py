@@ -22,7 +22,7 @@ from util.run.session import start_logging
 from util.sinks.curves import Curves
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import read_gallery_state
-from util.sinks.loss_log import read_history
+from util.sinks.loss_log import read_curves
 from util.sinks.metrics_log import read_metrics
 from util.sinks.sink import ImageRecord, LossRecord
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     start_logging()
     folder = run_folder(args)
-    curves = Curves(records(folder))
+    curves = curves_of(folder)
     if not curves.points:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)
         return 1
@@ -78,30 +78,31 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def records(folder: Path) -> Iterator[LossRecord]:
-    """Yield the records of a run, from `loss_log.jsonl` or else `loss_log.txt`."""
+def curves_of(folder: Path) -> Curves:
+    """Return the curves of a run, from `loss_log.jsonl` or else `loss_log.txt`."""
     text = folder / "loss_log.txt"
     if (folder / "loss_log.jsonl").is_file() or not text.is_file():
-        yield from read_history(folder)
-        return
-    from_text = list(text_records(text))
-    longest = max((record.iters for record in from_text), default=0)
-    for record in from_text:  # the text does not say how many images an epoch has
-        yield replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
+        return read_curves(folder)
+    longest = max((record.iters for record in text_records(text)), default=0)
+    return Curves(  # the text does not say how many images an epoch has
+        replace(record, total_iters=(record.epoch - 1) * longest + record.iters)
+        for record in text_records(text)
+    )
 
 
 def text_records(path: Path) -> Iterator[LossRecord]:
     """Yield the records of the lines of `loss_log.txt`; damaged lines are skipped."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not (match := LINE.match(line)):
-            continue
-        epoch, iters, seconds, data, values = match.groups()
-        try:
-            losses = {name: float(value) for name, value in VALUE.findall(values)}
-            times = float(seconds), float(data)
-            yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
-        except ValueError:  # a damaged line
-            continue
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not (match := LINE.match(line)):
+                continue
+            epoch, iters, seconds, data, values = match.groups()
+            try:
+                losses = {name: float(value) for name, value in VALUE.findall(values)}
+                times = float(seconds), float(data)
+                yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
+            except ValueError:  # a damaged line
+                continue
 
 
 def add_images(dashboard: Dashboard, web: Path, total_iters: int) -> None:

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,8 @@ from .errors import UserError
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.6)
 """Seconds between attempts to rename a file: 2 in all, as scanners release a small file within some
 tenths and a file of weights within seconds."""
+MAX_LINE = 2**16
+"""Bytes of a line that are read at once: what a crash leaves need not have line feeds."""
 SCANNERS_LOCK_FILES = os.name == "nt"
 """Whether renaming a file may fail since another program reads it."""
 
@@ -92,6 +94,34 @@ class LineFile:
             while left:
                 left = left[file.write(left) :]
         self._last, self._cut_at = text, None
+
+
+def lines_from_end(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file from the last to the first, each with the offset behind its end.
+
+    What follows the last line feed is left out. A line of more than 64 KB may lack its end. Raises
+    OSError where the file cannot be read.
+    """
+    with path.open("rb") as file:
+        begin = file.seek(0, os.SEEK_END)
+        rest, behind = b"", -1  # the line that begins in an earlier block; -1: it has no line feed
+        while begin > 0:
+            size = min(MAX_LINE, begin)
+            begin -= size
+            file.seek(begin)
+            *lines, last = file.read(size).split(b"\n")
+            if not lines:
+                rest = (last + rest)[:MAX_LINE]
+                continue
+            if behind >= 0:
+                yield behind, last + rest
+            behind = begin + size - len(last)
+            for line in reversed(lines[1:]):
+                yield behind, line
+                behind -= len(line) + 1
+            rest = lines[0]
+        if behind >= 0:
+            yield behind, rest
 
 
 def replace_file(source: Path, target: Path) -> None:

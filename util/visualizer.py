@@ -23,7 +23,7 @@ from .sinks.dashboard.sink import Dashboard, DashboardSettings
 from .sinks.deliveries import Deliveries
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
-from .sinks.loss_log import Console, LogFiles, read_history
+from .sinks.loss_log import Console, LogFiles, read_curves
 from .sinks.metrics_log import MetricsLog, read_metrics
 from .sinks.retrying import Retrying
 from .sinks.samples import translate_samples
@@ -191,8 +191,7 @@ def _past_curves(opt: Namespace, start: Start) -> Curves:
     if not opt.continue_train:
         return Curves()
     try:
-        end = math.inf if start is None else start[2]
-        return Curves(r for r in read_history(run_folder(opt)) if r.total_iters <= end)
+        return read_curves(run_folder(opt), math.inf if start is None else start[2])
     except Exception as error:  # of any kind: showing a run must never end it
         log.warning("the curves start anew (%s)", error)
         return Curves()

@@ -185,13 +185,18 @@ def _flags(opt: Options) -> dict[str, str]:
 
 
 def _listing(dataset: Any) -> dict[str, Any]:
-    """Return the number of images, and a hash of the names of files that the data set has."""
+    """Return the number of images, and a hash of their names."""
+    return {
+        "the number of images": len(dataset),
+        "the list of their names (its hash)": names_of_images(dataset),
+    }
+
+
+def names_of_images(dataset: Any) -> str:
+    """Return a hash of the names of the files that the data set of a loader has."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(vars(dataset.dataset).items()):
         if isinstance(value, list) and name.lower().endswith("paths"):
             for path in value:
                 digest.update(os.path.basename(str(path)).encode(errors="surrogateescape") + b"\0")  # noqa: PTH119
-    return {
-        "the number of images": len(dataset),
-        "the list of their names (its hash)": digest.hexdigest(),
-    }
+    return digest.hexdigest()

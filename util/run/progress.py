@@ -4,6 +4,7 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from .. import ranks
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+from .launch import names_of_images
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Progress:
         self.save: Callable[[], None] = lambda: None
         """Called between two steps, before a batch that could not be loaded is loaded again."""
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         """Return the position, for the training state."""
         return {
             "epoch": self.epoch,
@@ -76,12 +78,28 @@ class Progress:
             "total_iters": self.total_iters,
             "total_steps": self.total_steps,
             "pictures_per_epoch": len(self.dataset),
+            "pictures": self._names,
         }
 
-    def resume(self, state: Mapping[str, int]) -> None:
-        """Take over a position that `state` returned."""
-        self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
-        self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
+    @cached_property
+    def _names(self) -> str:
+        return names_of_images(self.dataset)
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take over a position that `state` returned; say where the images have changed since.
+
+        The rest of the epoch has the order of the images of now then, from the same place on.
+        """
+        self.epoch, self.epoch_iters = int(state["epoch"]), int(state["epoch_iters"])
+        self.total_iters, self.total_steps = int(state["total_iters"]), int(state["total_steps"])
+        stored, now = int(state["pictures_per_epoch"]), len(self.dataset)
+        if stored != now or state.get("pictures", self._names) != self._names:
+            self.epoch_iters = min(self.epoch_iters, now)
+            log.warning(
+                "the images have changed since the last save (an epoch had %d and has %d): the "
+                "order differs from image %d of epoch %d on; each later epoch has every image once",
+                *(stored, now, self.epoch_iters + 1, self.epoch),
+            )
         self.start = self._start_here()
 
     def _start_here(self) -> Position:

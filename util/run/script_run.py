@@ -65,7 +65,7 @@ class ScriptRun:
         self._assigned: set[str] = set()
         self._lock: RunLock | None = None
         self._claimed = False
-        self._stored: dict[str, int] | None = None
+        self._stored: dict[str, Any] | None = None
         self._watched = 0
         self._batch: dict[str, Any] = {}
         self.resumes = False

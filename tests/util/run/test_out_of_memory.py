@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
 
 from util.errors import UserError
 from util.run.out_of_memory import out_of_memory_advice
