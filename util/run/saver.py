@@ -4,7 +4,7 @@ import logging
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +118,7 @@ class Saver:
                 self.model.save_networks(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
             write_state(self.state_path, state)
-        except UserError as error:
+        except (OSError, UserError) as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
         else:
@@ -159,4 +159,5 @@ class Saver:
                 snapshots.setdefault(int(match[1]), []).append(path)
         for epoch in sorted(snapshots)[: -self.opt.keep_last]:
             for path in snapshots[epoch]:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a read-only disk: the next snapshot deletes it
+                    path.unlink(missing_ok=True)
