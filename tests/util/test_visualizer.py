@@ -347,7 +347,7 @@ def test_files_where_folders_belong_cost_their_sinks_alone(
     visualizer.images({"real_A": torch.zeros(1, 3, 4, 4)}, 1, 1, True)
     visualizer.close()
     warnings = [message.split(" (")[0] for message in warnings_in(caplog)]
-    waits, lost = "waits until it can write", "1 records could not be written"
+    waits, lost = "waits until it can write", "1 record(s) could not be written"
     assert warnings == [
         *(f"{name} {waits}" for name in ("LogFiles", "Gallery")),
         *(f"{name}: {lost}" for name in ("LogFiles", "Gallery")),

@@ -92,15 +92,17 @@ class Progress:
         """
         self.epoch, self.epoch_iters = int(state["epoch"]), int(state["epoch_iters"])
         self.total_iters, self.total_steps = int(state["total_iters"]), int(state["total_steps"])
+        self.start = self._start_here()
         stored, now = int(state["pictures_per_epoch"]), len(self.dataset)
         if stored != now or state.get("pictures", self._names) != self._names:
-            self.epoch_iters = min(self.epoch_iters, now)
+            together = ranks.world() * self.opt.batch_size
+            last_batch = (now - 1) // together * together  # an epoch ends with a step
+            self.epoch_iters = min(self.epoch_iters, last_batch)
             log.warning(
                 "the images have changed since the last save (an epoch had %d and has %d): the "
                 "order differs from image %d of epoch %d on; each later epoch has every image once",
                 *(stored, now, self.epoch_iters + 1, self.epoch),
             )
-        self.start = self._start_here()
 
     def _start_here(self) -> Position:
         """Return the current position, from which this process starts."""

@@ -29,23 +29,31 @@ class Deliveries(Sink):
 
     def losses(self, record: LossRecord) -> None:
         """Queue the losses of a step."""
-        self._put(False, lambda sink: sink.losses(record))
+        if self._uses("losses"):
+            self._put(False, lambda sink: sink.losses(record))
 
     def images(self, record: ImageRecord) -> None:
         """Queue the images of a step."""
-        self._put(True, lambda sink: sink.images(record))
+        if self._uses("images"):
+            self._put(True, lambda sink: sink.images(record))
 
     def samples(self, record: SampleRecord) -> None:
         """Queue the fixed images."""
-        self._put(True, lambda sink: sink.samples(record))
+        if self._uses("samples"):
+            self._put(True, lambda sink: sink.samples(record))
 
     def metrics(self, record: MetricsRecord) -> None:
         """Queue the figures of an epoch."""
-        self._put(False, lambda sink: sink.metrics(record))
+        if self._uses("metrics"):
+            self._put(False, lambda sink: sink.metrics(record))
 
     def saved(self) -> None:
         """Queue the notice of a save."""
         self._put(True, lambda sink: sink.saved())
+
+    def _uses(self, name: str) -> bool:
+        """Return whether the other sink overrides the method of that name."""
+        return getattr(self.kind, name) is not getattr(Sink, name)
 
     def _put(self, frame: bool, delivery: Delivery) -> None:
         """Queue a call; `frame`: its record has images."""

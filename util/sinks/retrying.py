@@ -38,13 +38,18 @@ class Retrying(Deliveries):
         """The class of the sink."""
         return self._kind
 
+    def saved(self) -> None:
+        """Pass on the notice of a save, which is no record with images."""
+        if self._uses("saved"):
+            self._put(False, lambda sink: sink.saved())
+
     def close(self) -> None:
         """Deliver what waits and close the sink; a disk that has just failed is waited for."""
         self._put(False, lambda sink: sink.close())
         while self._failing_since is not None:
             if time.monotonic() > self._failing_since + PATIENCE:
                 lost = len(self._waiting) - 1 + self.dropped_records + self.dropped_frames
-                log.warning("%s: %d records could not be written", self._kind.__name__, lost)
+                log.warning("%s: %d record(s) could not be written", self._kind.__name__, lost)
                 return
             time.sleep(PAUSE)
             self._attempt()
@@ -76,6 +81,6 @@ class Retrying(Deliveries):
 
     def _tell_recovery(self) -> None:
         dropped = self.dropped_records + self.dropped_frames
-        lost = f"; {dropped} older records were dropped meanwhile" if dropped else ""
+        lost = f"; {dropped} older record(s) were dropped meanwhile" if dropped else ""
         self.dropped_records = self.dropped_frames = 0
         log.info("%s writes again%s", self._kind.__name__, lost)

@@ -135,7 +135,7 @@ def test_what_waits_is_bounded_and_what_was_dropped_is_told(
     Counts.fails = False
     sink.losses(point(MAX_RECORDS + 5))
     assert seen == list(range(6, MAX_RECORDS + 6))
-    assert caplog.messages[-1] == "Counts writes again; 6 older records were dropped meanwhile"
+    assert caplog.messages[-1] == "Counts writes again; 6 older record(s) were dropped meanwhile"
     assert len(caplog.messages) == 2
 
 
@@ -159,7 +159,7 @@ def test_the_end_of_a_run_waits_for_the_disk_but_not_for_ever(
     again = Retrying(LogFiles, tmp_path)
     again.losses(point(2))
     again.close()
-    assert caplog.messages[-1] == "LogFiles: 1 records could not be written"
+    assert caplog.messages[-1] == "LogFiles: 1 record(s) could not be written"
 
 
 def test_an_error_that_is_not_the_disks_still_leaves_a_sink_out(
