@@ -16,7 +16,7 @@ from util.checkpoints.training_state import read_state
 from util.errors import UserError
 from util.run.session import run_program
 
-FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000", "--num_threads", "0"]
+FLAGS = [*TINY, "--print_freq", "1", "--display_freq", "1000"]
 FLAGS += ["--n_epochs", "1", "--n_epochs_decay", "0", "--save_latest_freq", "2"]
 IMAGES = 5
 
@@ -24,7 +24,8 @@ IMAGES = 5
 def train(where: Path, *words: str) -> int:
     """The exit code of the real program, in this process."""
     argv = ["--dataroot", str(where / "pictures"), "--checkpoints_dir", str(where / "runs")]
-    return run_program(lambda: import_module("01_train").main([*argv, "--name", "run", *words]))
+    argv += ["--name", "run", "--num_threads", "0"]  # which a run does not store
+    return run_program(lambda: import_module("01_train").main([*argv, *words]))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,9 @@ def test_the_remedy_is_what_exists(run: Path) -> None:
         read_state(state_file(run))
     for path in folder.glob("*_net_*.pth"):
         path.unlink()
-    with pytest.raises(UserError, match="no weights are beside it to start from, so begin a new run"):
+    with pytest.raises(
+        UserError, match="no weights are beside it to start from, so begin a new run"
+    ):
         read_state(state_file(run))
 
 
