@@ -215,9 +215,7 @@ def test_the_remedy_is_what_exists(run: Path) -> None:
         read_state(state_file(run))
     for path in folder.glob("*_net_*.pth"):
         path.unlink()
-    with pytest.raises(
-        UserError, match="no weights are beside it to start from, so begin a new run"
-    ):
+    with pytest.raises(UserError, match="no weights are beside it to start from"):
         read_state(state_file(run))
 
 
