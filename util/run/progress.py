@@ -4,6 +4,7 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from ..durations import duration
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+from .launch import names_of_images
 from .speed import Speed
 
 log = logging.getLogger(__name__)
@@ -67,8 +69,10 @@ class Progress:
         self.start = self._start_here()
         self._epoch_start = time.perf_counter(), self.total_iters
         self._bar: tqdm[Any] | None = None
+        self.save: Callable[[], None] = lambda: None
+        """Called between two steps, before a batch that could not be loaded is loaded again."""
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         """Return the position, for the training state."""
         return {
             "epoch": self.epoch,
@@ -76,13 +80,31 @@ class Progress:
             "total_iters": self.total_iters,
             "total_steps": self.total_steps,
             "pictures_per_epoch": len(self.dataset),
+            "pictures": self._names,
         }
 
-    def resume(self, state: Mapping[str, int]) -> None:
-        """Take over a position that `state` returned."""
-        self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
-        self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
+    @cached_property
+    def _names(self) -> str:
+        return names_of_images(self.dataset.dataset)
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take over a position that `state` returned; say where the images have changed since.
+
+        The rest of the epoch has the order of the images of now then, from the same place on.
+        """
+        self.epoch, self.epoch_iters = int(state["epoch"]), int(state["epoch_iters"])
+        self.total_iters, self.total_steps = int(state["total_iters"]), int(state["total_steps"])
         self.start = self._start_here()
+        stored, now = int(state["pictures_per_epoch"]), len(self.dataset)
+        if stored != now or state.get("pictures", self._names) != self._names:
+            together = ranks.world() * self.opt.batch_size
+            last_batch = (now - 1) // together * together  # an epoch ends with a step
+            self.epoch_iters = min(self.epoch_iters, last_batch)
+            log.warning(
+                "the images have changed since the last save (an epoch had %d and has %d): the "
+                "order differs from image %d of epoch %d on; each later epoch has every image once",
+                *(stored, now, self.epoch_iters + 1, self.epoch),
+            )
 
     def _start_here(self) -> Position:
         """Return the current position, from which this process starts."""
@@ -145,20 +167,34 @@ class Progress:
             bar.update(size)
 
     def _batches_in_step(self) -> Iterator[dict[str, Any]]:
-        """Yield the batches of the epoch, checked; all processes raise the DataError of any."""
+        """Yield the batches of the epoch, checked; all processes raise the DataError of any.
+
+        After a TransientDataError of any process all save, and that one loads its batch again.
+        """
         batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
         while True:
-            batch, error = None, None
-            try:
-                batch = next(batches, None)
-                if batch is not None:
-                    self.check(batch)
-            except DataError as raised:
-                error = raised
-            ranks.agree(error)
+            batch, error = self._next_of(batches)
+            while ranks.agree(error):
+                self.save()
+                if error is not None:
+                    log.warning("%s", error)
+                    batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
+                    batch, error = self._next_of(batches)
             if batch is None:
                 return
             yield batch
+
+    def _next_of(
+        self, batches: Iterator[dict[str, Any]]
+    ) -> tuple[dict[str, Any] | None, DataError | None]:
+        """Return the next batch, checked, None at the end of the epoch; or a DataError."""
+        try:
+            batch = next(batches, None)
+            if batch is not None:
+                self.check(batch)
+            return batch, None
+        except DataError as error:
+            return None, error
 
     def _global_size(self) -> int:
         """Return how many images the batches of all processes hold in this step."""

@@ -4,7 +4,7 @@ import logging
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,8 +99,10 @@ class Saver:
     def finishing(self) -> Iterator[None]:
         """Wait for the thread at the end, whatever it is.
 
-        Save before a DataError passes: it is raised between two steps, so the state is whole.
+        Save before a DataError passes: it is raised between two steps, so the state is whole. Save,
+        too, before a batch that could not be loaded is loaded again.
         """
+        self.progress.save = lambda: self.save_latest() if self.progress.trained else None
         try:
             yield
         except DataError:
@@ -108,6 +110,7 @@ class Saver:
                 self.save_latest(last=True)
             raise
         finally:
+            self.progress.save = lambda: None  # a cycle would hold the data loader at the exit
             self.finish()
 
     def finish(self) -> None:
@@ -152,7 +155,7 @@ class Saver:
                 write_weights(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
             write_state(self.state_path, state)
-        except UserError as error:
+        except (OSError, UserError) as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
             return
@@ -196,4 +199,5 @@ class Saver:
                 snapshots.setdefault(int(match[1]), []).append(path)
         for epoch in sorted(snapshots)[: -self.opt.keep_last]:
             for path in snapshots[epoch]:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a read-only disk: the next snapshot deletes it
+                    path.unlink(missing_ok=True)

@@ -21,9 +21,10 @@ class Rates(NamedTuple):
 class Speed:
     """Measures steps from the request of a batch to the end of its step.
 
-    On a GPU single steps tell nothing, as the CPU queues the work of many before it waits for a result;
-    the means do, since a record waits for all that was queued. What happens between epochs, and in a step after its record (showing images, saving), does not
-    count in the rates; it does in `seconds_left`.
+    On a GPU single steps tell nothing, as the CPU queues the work of many before it waits for a
+    result; the means do, since a record waits for all that was queued. What happens between epochs,
+    and in a step after its record (showing images, saving), does not count in the rates; it does in
+    `seconds_left`.
     """
 
     def __init__(self) -> None:
