@@ -69,7 +69,7 @@ def test_pages_and_pixels_are_those_of_one_process_though_dropout_is_on(
         assert ("7 of 7 images on 3 of 3 processes" in job.output()) == (processes == 3)
         assert "1 of 7 images were skipped:" in job.output()
         found.append(contents(job))
-    assert len(found[0]) == 13  # two images of each, and the page
+    assert len(found[0]) == 14  # two images of each, the page and its source
     assert found[1] == found[0]
 
 
