@@ -21,7 +21,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.downloads.archives import unpack
-from util.downloads.published import HOST, Publication, choose, downloaded, temporary_folder
+from util.downloads.published import (
+    HOST,
+    Publication,
+    choose,
+    downloaded,
+    parser_of_names,
+    temporary_folder,
+)
 from util.errors import UsageError, UserError
 
 DATASETS = Path(__file__).resolve().parent
@@ -69,15 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. Raises UsageError where there is not one name."""
-    names = "\n".join(f"{title}: {' '.join(p.names)}" for title, p in PUBLICATIONS.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=names, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="the name of one data set")
-    add("--pix2pix", action="store_true", help="the paired data set, where both papers have one")
-    add("--output", type=Path, metavar="DIR", help="folder to make (datasets/NAME)")
-    add("--url", help="address of the archive, of a folder of archives, or one with {name}")
+    parser = parser_of_names(__doc__, PUBLICATIONS, "data set")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to make (datasets/NAME)")
     args = parser.parse_args(argv)
     args.name = args.names[0] if len(args.names) == 1 else ""
     return args

@@ -65,32 +65,7 @@ class TestOptions(BaseOptions):
             "else the folder with testA and testB; when not given, the test images of the run",
         )
         super().initialize(parser)
-        add = parser.add_argument_group("inference").add_argument
-        add("--results_dir", type=str, default="./results/", help="where results are stored")
-        add(
-            "--aspect_ratio",
-            type=float,
-            default=1.0,
-            help="width / height of a pixel; results are stretched accordingly",
-        )
-        add("--phase", type=str, default="test", help="folders <phase>A and <phase>B, or <phase>")
-        add(
-            "--eval",
-            action="store_true",
-            help="evaluation mode: no dropout, batch norm with its running statistics",
-        )
-        add(
-            "--ema",
-            action="store_true",
-            help="translate with the averaged weights of a run that was trained with --ema",
-        )
-        add(
-            "--num_test",
-            type=int,
-            default=50,
-            help="translate the first N images (of a video: frames); when not given, all of them",
-            metavar="N",
-        )
+        _add_inference_flags(parser)
         _add_output_flags(parser)
         _add_size_flags(parser)
         for action in parser._actions:
@@ -136,6 +111,35 @@ class TestOptions(BaseOptions):
         forced = {"num_threads": 0, "batch_size": 1, "serial_batches": True, "no_flip": True}
         own = {**INACTIVE, **opt.values()}  # a plug-in may have a flag of that name
         return opt.replace(**{**own, **forced, "together": together, "readers": readers})
+
+
+def _add_inference_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("inference").add_argument
+    add("--results_dir", type=str, default="./results/", help="where results are stored")
+    add(
+        "--aspect_ratio",
+        type=float,
+        default=1.0,
+        help="width / height of a pixel; results are stretched accordingly",
+    )
+    add("--phase", type=str, default="test", help="folders <phase>A and <phase>B, or <phase>")
+    add(
+        "--eval",
+        action="store_true",
+        help="evaluation mode: no dropout, batch norm with its running statistics",
+    )
+    add(
+        "--ema",
+        action="store_true",
+        help="translate with the averaged weights of a run that was trained with --ema",
+    )
+    add(
+        "--num_test",
+        type=int,
+        default=50,
+        help="translate the first N images (of a video: frames); when not given, all of them",
+        metavar="N",
+    )
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:

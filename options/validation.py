@@ -49,21 +49,7 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
-    if not opt.isTrain and opt.dataset_mode == "shards":
-        raise UsageError(
-            "--dataset_mode shards is for training: unpack the shards with tar -xf, and translate "
-            "the folder"
-        )
-    if opt.model == "test" and opt.dataset_mode in PAIRS:
-        raise UsageError(
-            f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "
-            "to translate with pairs or both ways use --model pix2pix or cycle_gan"
-        )
-    if opt.dataset_mode == "single" and opt.model in TWO_DOMAINS:
-        raise UsageError(
-            f"--dataset_mode single has images of one kind, and --model {opt.model} takes two; "
-            "leave --dataset_mode out"
-        )
+    _check_dataset_mode(opt)
     if not opt.isTrain:
         _check_inference(opt)
         return
@@ -79,6 +65,28 @@ def validate(opt: Namespace) -> None:
     if opt.display_id > 0:
         server_address(opt.display_server, opt.display_port)
     _check_quality(opt)
+    _check_cuda_graphs(opt)
+
+
+def _check_dataset_mode(opt: Namespace) -> None:
+    if not opt.isTrain and opt.dataset_mode == "shards":
+        raise UsageError(
+            "--dataset_mode shards is for training: unpack the shards with tar -xf, and translate "
+            "the folder"
+        )
+    if opt.model == "test" and opt.dataset_mode in PAIRS:
+        raise UsageError(
+            f"--model test takes --dataset_mode single, not {opt.dataset_mode}; "
+            "to translate with pairs or both ways use --model pix2pix or cycle_gan"
+        )
+    if opt.dataset_mode == "single" and opt.model in TWO_DOMAINS:
+        raise UsageError(
+            f"--dataset_mode single has images of one kind, and --model {opt.model} takes two; "
+            "leave --dataset_mode out"
+        )
+
+
+def _check_cuda_graphs(opt: Namespace) -> None:
     if opt.accumulate > 1 and opt.compile in CUDA_GRAPH_MODES:
         raise UsageError(
             f"--compile {opt.compile}: CUDA graphs overwrite the gradients that --accumulate "

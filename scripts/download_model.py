@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from util.checkpoints.weights import read_weights, weights_path
-from util.downloads.published import HOST, Publication, choose, downloaded
+from util.downloads.published import HOST, Publication, choose, downloaded, parser_of_names
 from util.files import replace_file
 from util.run.session import run_program
 
@@ -64,15 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    names = "\n".join(f"{title}: {' '.join(p.names)}" for title, p in PUBLICATIONS.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=names, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="the name of one model")
-    add("--pix2pix", action="store_true", help="the model of pix2pix, where both have one")
-    add("--checkpoints_dir", default="./checkpoints", help="folder for NAME_pretrained")
-    add("--url", help="address of the file, of a folder of files, or one with {name}")
+    parser = parser_of_names(__doc__, PUBLICATIONS, "model")
+    folder = "folder for NAME_pretrained"
+    parser.add_argument("--checkpoints_dir", default="./checkpoints", help=folder)
     return parser.parse_args(argv)
 
 

@@ -46,7 +46,8 @@ LAYERS = {
         ["models.py"],
     ],
     "options": [
-        ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "shared_flags.py"],
+        ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py"],
+        ["shared_flags.py", "reading_flags.py"],
         ["validation.py"],
         ["script_door.py"],
         ["base_options.py", "inference_run.py"],

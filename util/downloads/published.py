@@ -1,5 +1,6 @@
 """Files that are published under names: their addresses, mirrors, and records of what has come."""
 
+import argparse
 import contextlib
 import hashlib
 import os
@@ -52,6 +53,22 @@ def choose(name: str, publications: dict[str, Publication], preferred: str) -> P
     lists = "\n".join(f"  {title}: {' '.join(p.names)}" for title, p in publications.items())
     problem = f"there is no {name!r}{did_you_mean(name, known)}" if name else "give one name"
     raise UsageError(f"{problem}. The names are\n{lists}")
+
+
+def parser_of_names(
+    description: str | None, publications: dict[str, Publication], what: str
+) -> argparse.ArgumentParser:
+    """Return a parser of the name of one `what`, with --pix2pix and --url; --help has all names."""
+    names = "\n".join(f"{title}: {' '.join(p.names)}" for title, p in publications.items())
+    parser = argparse.ArgumentParser(
+        description=description, epilog=names, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"the name of one {what}")
+    both = f"the {what} of pix2pix, where both papers have one of that name"
+    parser.add_argument("--pix2pix", action="store_true", help=both)
+    place = "address of the file, of a folder of such files, or one with {name}"
+    parser.add_argument("--url", help=place)
+    return parser
 
 
 @contextlib.contextmanager

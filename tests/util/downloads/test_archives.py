@@ -36,8 +36,8 @@ def tar_file(path: Path, *members: Member, mode: str = "w:gz") -> Path:
 MAKERS = pytest.mark.parametrize("make", [zip_file, tar_file])
 
 
-def refused(archive: Path, reason: str) -> None:
-    """Unpacking raises UserError with that reason, and leaves nothing."""
+def assert_refused(archive: Path, reason: str) -> None:
+    """Assert that unpacking raises UserError with that reason, and leaves nothing."""
     folder = archive.parent / "out"
     with pytest.raises(UserError, match=reason):
         unpack(archive, folder)
@@ -69,13 +69,13 @@ def test_signs_that_windows_does_not_know(tmp_path: Path, monkeypatch: pytest.Mo
 @MAKERS
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a\\..\\x"])
 def test_paths_outside(tmp_path: Path, make: type[zip_file], name: str) -> None:
-    refused(make(tmp_path / "a", ("good.jpg", b"1"), (name, b"2")), "outside of its folder")
+    assert_refused(make(tmp_path / "a", ("good.jpg", b"1"), (name, b"2")), "outside of its folder")
 
 
 @MAKERS
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_one_name_twice(tmp_path: Path, make: type[zip_file]) -> None:
-    refused(make(tmp_path / "a", ("x.jpg", b"1"), ("x.jpg", b"2")), "File exists")
+    assert_refused(make(tmp_path / "a", ("x.jpg", b"1"), ("x.jpg", b"2")), "File exists")
 
 
 def test_links_in_a_zip_file(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_links_in_a_zip_file(tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
-    refused(tmp_path / "a.zip", "link or device")
+    assert_refused(tmp_path / "a.zip", "link or device")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
@@ -92,7 +92,7 @@ def test_links_and_devices_in_a_tar_file(tmp_path: Path, kind: bytes) -> None:
     entry.type, entry.linkname = kind, "/etc/passwd"
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         archive.addfile(entry)
-    refused(tmp_path / "a.tar.gz", "link or device")
+    assert_refused(tmp_path / "a.tar.gz", "link or device")
 
 
 @MAKERS
@@ -100,7 +100,7 @@ def test_a_bomb_by_its_ratio(
     tmp_path: Path, make: type[zip_file], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "RATIO_FROM", 1000)
-    refused(make(tmp_path / "a", ("x.jpg", bytes(10**6))), "more than the disk holds")
+    assert_refused(make(tmp_path / "a", ("x.jpg", bytes(10**6))), "more than the disk holds")
 
 
 @MAKERS
@@ -108,7 +108,9 @@ def test_too_many_files(
     tmp_path: Path, make: type[zip_file], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
-    refused(make(tmp_path / "a", *((str(i), b"") for i in range(3))), "more than the disk holds")
+    assert_refused(
+        make(tmp_path / "a", *((str(i), b"") for i in range(3))), "more than the disk holds"
+    )
 
 
 @MAKERS
@@ -116,7 +118,7 @@ def test_more_than_the_disk(
     tmp_path: Path, make: type[zip_file], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "RESERVE", 2**62)  # of which no disk has so much
-    refused(make(tmp_path / "a", ("x", b"1")), "more than the disk holds")
+    assert_refused(make(tmp_path / "a", ("x", b"1")), "more than the disk holds")
 
 
 def test_a_zip_file_that_declares_too_little(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_a_zip_file_that_declares_too_little(tmp_path: Path) -> None:
     content = archive.read_bytes()
     assert content.count((5000).to_bytes(4, "little")) == 2
     archive.write_bytes(content.replace((5000).to_bytes(4, "little"), (5).to_bytes(4, "little")))
-    refused(archive, "not a whole zip or tar file")
+    assert_refused(archive, "not a whole zip or tar file")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar"])
@@ -137,12 +139,12 @@ def test_a_part_of_an_archive(tmp_path: Path, name: str, share: float) -> None:
         archive = tar_file(tmp_path / name, *members, mode="w:gz" if "gz" in name else "w:")
     content = archive.read_bytes().rstrip(b"\0")
     archive.write_bytes(content[: int(share * len(content))])
-    refused(archive, "not a whole zip or tar file")
+    assert_refused(archive, "not a whole zip or tar file")
 
 
 def test_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"<html>moved</html>" * 100)
-    refused(tmp_path / "a.zip", "not a whole zip or tar file")
+    assert_refused(tmp_path / "a.zip", "not a whole zip or tar file")
 
 
 def test_an_encrypted_zip_file(tmp_path: Path) -> None:
@@ -151,4 +153,4 @@ def test_an_encrypted_zip_file(tmp_path: Path) -> None:
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(mark) + offset] |= 1
     archive.write_bytes(bytes(content))
-    refused(archive, "encrypted")
+    assert_refused(archive, "encrypted")
