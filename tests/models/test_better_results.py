@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from golden_figures import image
+from rounding import assert_near, tolerance
 from torch import nn
 
 from models import create_model, networks
@@ -110,6 +111,30 @@ def test_estimates_change_with_steps_and_not_with_passes(train_opt: Make) -> Non
     assert torch.equal(first.u, u)
     train_step(model, 1)
     assert not torch.equal(first.u, u)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_a_compiled_discriminator_sees_its_estimates_of_now(
+    train_opt: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced with its gradients as --compile traces it, without the C++ compiler."""
+
+    def trace(net: nn.Module, mode: str, _fixed: bool) -> None:
+        if mode != "off" and has_spectral_norm(net):
+            net.compile(backend="aot_eager", dynamic=False)
+
+    monkeypatch.setattr("models.compute.forward.compile_network", trace)
+    words = (*PIX2PIX, "--no_dropout", "--spectral_norm", "--lambda_r1", "1")
+    plain, compiled = (trained(train_opt(*words, *more), 1) for more in ((), ("--compile",)))
+    expected = plain.get_current_losses()
+    assert compiled.get_current_losses() == pytest.approx(expected, rel=tolerance())
+    net, images = compiled.netD, image(9, 2, 6, 32)
+    before = net(images)
+    for layer in net.modules():
+        if isinstance(layer, SpectralNorm):
+            layer.u.copy_(layer.u.roll(1))
+    assert_near(net(images), net.forward(images))
+    assert float((net(images) - before).abs().max()) > 1e-2
 
 
 def updates(opt: Options, steps: int) -> str:
