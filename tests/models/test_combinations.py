@@ -14,7 +14,7 @@ from util.checkpoints.weights import read_weights
 from util.run.session import run_program
 
 FLAGS = ["--num_threads", "0", "--no_html", "--n_epochs_decay", "0", "--max_dataset_size", "3"]
-TOGETHER = ["--precision", "fp16", "--ema", "0.5", "--grad_checkpoint", "--accumulate", "2"]
+TOGETHER = ["--precision", "bf16", "--ema", "0.5", "--grad_checkpoint", "--accumulate", "2"]
 TOGETHER += ["--d_steps", "2", "--recipe", "better", "--spectral_norm", "--gan_mode", "wgangp"]
 MODELS = {
     "CUT": ["--model", "cut", "--num_patches", "16"],
