@@ -101,10 +101,7 @@ class CUTModel(BaseModel):
         self.store_results(dict(zip(("fake_B", "idt_B"), images, strict=False)), {})
 
     def optimize_parameters(self) -> None:
-        """Step the discriminator, then the generator and its patch sampler together.
-
-        The latter in every --d_steps-th step.
-        """
+        """Step the discriminator, and in every --d_steps-th step the generator and its sampler."""
         due = self.optimization.is_due(self.optimizer_D, every=self.opt.d_steps)
         # FastCUT: mirrored images shall be translated to mirrored ones
         mirrored = self.opt.flip_equivariance and bool(torch.rand((), generator=self.draws) < 0.5)
