@@ -71,6 +71,7 @@ def _adopt_run(opt: Options) -> Options:
         runs = list_folder(folder.parent)
         raise UserError(f"--continue_train: there is no run {folder}; {runs}")
     saved = read_training_options(folder)
+    _refuse_other_recipe(opt, saved)
     if opt.resume == "state":
         opt = _with_precision_of_run(opt, saved)
         _refuse_breaking(opt, saved)
@@ -116,6 +117,17 @@ def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
         raise UsageError(
             f"--continue_train cannot change {was}: leave it out, or start a new run from these "
             f"weights: --name NEW --start_from {opt.name}"
+        )
+
+
+def _refuse_other_recipe(opt: Options, saved: dict[str, Any]) -> None:
+    was = saved.get("recipe", "")
+    if "recipe" in opt.given and opt.recipe != was:
+        began = f"began with --recipe {was}" if was else "began without"
+        raise UsageError(
+            f"--continue_train --recipe {opt.recipe}: the run {began} and keeps its flags; "
+            "give those to change by name, or start a new run from these weights: "
+            f"--name NEW --start_from {opt.name}"
         )
 
 

@@ -21,7 +21,7 @@ POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
     *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
     *("lr", "lr_G", "lr_D", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
-    *("max_size", "quality", "together", "accumulate", "cache_gb"),
+    *("max_size", "quality", "together", "accumulate", "cache_gb", "d_steps"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
     *("eval_max", "shard_images", "shard_streams", "shard_shuffle"),
 }
