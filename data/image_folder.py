@@ -2,8 +2,8 @@
 
 import heapq
 import io
+import logging
 import os
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,25 +14,22 @@ import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util import sharing
-from util.errors import UnreadableImageError, UserError
-from util.images import upright_rgb
+from util.deep_images import TURNED, Levels, kind_of, read_levels
+from util.errors import UnreadableImageError, UserError, printable
+from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, refuse_too_large
+from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
-# scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
-Image.MAX_IMAGE_PIXELS = None
+log = logging.getLogger(__name__)
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
 """Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
+NOT_OF_THE_USER = ("__MACOSX",)
+"""Folders that programs add to archives: their images are resource forks of others."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
 
 _together = False
-
-DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
-    *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
-)
-"""The exceptions that Pillow raises for damaged files."""
 
 
 class StoredImage(str):
@@ -55,17 +52,58 @@ def is_image_file(name: str) -> bool:
 def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
     """Return the paths of the image files in a folder and below it, sorted.
 
-    Links are followed, hidden files are left out. At most the first `max_count` are returned.
+    Links are followed, but each folder is read once, and hidden files and folders are left out. So
+    are, with a warning, folders that cannot be read and what is no regular file, which could block.
+    At most the first `max_count` are returned.
     """
-    paths = (
-        os.path.join(parent, name)  # noqa: PTH118 - a million Path objects are slow
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if is_image_file(name) and not name.startswith(".")
-    )
+    paths = _image_files(str(folder))
     if max_count <= HEAP_LIMIT:
         return heapq.nsmallest(int(max_count), paths)  # without a list of all
     return sorted(paths)[: int(min(max_count, sys.maxsize))]
+
+
+def _image_files(folder: str) -> Iterator[str]:
+    seen: dict[tuple[int, int], str] = {}
+    folders, links = [folder], list[str]()
+    while folders or links:
+        # links last, so that a folder has its own path
+        path = folders.pop() if folders else heapq.heappop(links)
+        try:
+            found = os.stat(path)  # noqa: PTH116
+            first = seen.setdefault((found.st_dev, found.st_ino), path)
+            if first != path:
+                log.warning("%s is left out: it is the folder %s again", path, first)
+                continue
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    kind = _kind(entry)
+                    if kind == "folder" and entry.is_symlink():
+                        heapq.heappush(links, entry.path)
+                    elif kind == "folder":
+                        folders.append(entry.path)
+                    elif kind == "image":
+                        yield entry.path
+        except OSError as error:
+            log.warning("the folder %s is left out: %s", path, error.strerror)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return "folder", "image" or, for all that is left out, ""."""
+    if entry.name.startswith(".") or entry.name in NOT_OF_THE_USER:
+        return ""
+    try:
+        if entry.is_dir():
+            return "folder"
+        if not is_image_file(entry.name):
+            return ""
+        # a link to nothing is found where it is read, and named there
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):  # noqa: PTH110
+            return "image"
+    except OSError as error:  # a link to itself
+        log.warning("%s is left out: %s", entry.path, error.strerror)
+        return ""
+    log.warning("%s is left out: it is no regular file", entry.path)
+    return ""
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
@@ -98,7 +136,9 @@ def listing_together() -> Iterator[None]:
 
 
 def _listed(folder: Path, max_dataset_size: float) -> list[str]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - False where a folder above cannot be read
+        if os.path.exists(folder):  # noqa: PTH110
+            raise UserError(f"--dataroot: {folder} is neither an image file nor a folder")
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
     paths = find_images(folder, max_dataset_size)
     if not paths:
@@ -107,19 +147,53 @@ def _listed(folder: Path, max_dataset_size: float) -> list[str]:
     return paths
 
 
-def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
+def read_image(
+    path: str,
+    before: Callable[[Image.Image], object] | None = None,
+    pixels: Pixels = BY_TYPE,
+) -> Image.Image:
     """Read an image file as an upright 8-bit RGB image (see util.images.upright_rgb).
 
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
     yet. Raises UnreadableImageError where the file cannot be read.
     """
+    with _opened(path) as image:
+        return _decoded(image, before, pixels)
+
+
+def read_deep(
+    path: str, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image | Levels:
+    """Read an image file as `read_image` does, but one of more than 8 bits as upright levels.
+
+    These are float32 (H, W, C) from 0 to 255, C 1 or 3. Raises UnreadableImageError.
+    """
+    with _opened(path) as image:
+        if not kind_of(image):
+            return _decoded(image, before, pixels)
+        refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
+        content = path.content if isinstance(path, StoredImage) else Path(path).read_bytes
+        levels = read_levels(image, content, pixels.value_range, pixels.background)
+        return TURNED.get(orientation(image), lambda upright: upright)(levels)
+
+
+def _decoded(
+    image: Image.Image, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image:
+    if before is not None:
+        before(image)
+    refuse_too_large(image)
+    image.load()
+    return upright_rgb(image, pixels)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
     file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
-        with Image.open(file) as image:
-            if before is not None:
-                before(image)
-            image.load()
-            return upright_rgb(image)
+        # a data set may have added extensions
+        with open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
+            yield image
     except DAMAGE as error:
         raise UnreadableImageError(str(path), _reason(error)) from error
 
@@ -164,14 +238,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, MemoryError):
-        return "its pixels do not fit into the memory"
+        return str(error) or "its pixels do not fit into the memory"
     # strerror alone, since str(error) repeats the path
     text = isinstance(error, OSError) and error.strerror
     return " ".join(str(text or error).split()) or type(error).__name__
 
 
 def _neighbours(folder: Path) -> str:
-    if not folder.parent.is_dir():
+    try:
+        folders = sorted(printable(p.name) for p in folder.parent.iterdir() if p.is_dir())
+    except OSError:
         return f" (nor {folder.parent})"
-    folders = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
     return f"; {folder.parent} holds the folders: {', '.join(folders[:12]) or 'none'}"

@@ -137,6 +137,15 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         help="resizing and cropping of images as they are loaded (keep: for inference only)",
     )
     add("--no_flip", action="store_true", help="do not flip images randomly")
+    add(
+        "--value_range",
+        type=str,
+        default="",
+        help="values of black and white in images of more than 8 bits: 0,65535 or the like, or "
+        "auto: the least and the greatest of each file; when not given, by the type of the pixels: "
+        "0,65535 for integers, 0,1 for floating point",
+    )
+    add("--background", type=str, default="black", help="colour behind transparent pixels")
 
 
 def add_speed_flags(parser: argparse.ArgumentParser) -> None:
