@@ -49,20 +49,25 @@ def is_image_file(name: str) -> bool:
     return name.lower().endswith(tuple(IMG_EXTENSIONS))
 
 
-def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
+def find_images(
+    folder: str | Path,
+    max_count: float = float("inf"),
+    left_out: Callable[[str], object] = lambda name: None,
+) -> list[str]:
     """Return the paths of the image files in a folder and below it, sorted.
 
     Links are followed, but each folder is read once, and hidden files and folders are left out. So
     are, with a warning, folders that cannot be read and what is no regular file, which could block.
-    At most the first `max_count` are returned.
+    At most the first `max_count` are returned. `left_out` is called with the name of each file that
+    is not hidden and no image.
     """
-    paths = _image_files(str(folder))
+    paths = _image_files(str(folder), left_out)
     if max_count <= HEAP_LIMIT:
         return heapq.nsmallest(int(max_count), paths)  # without a list of all
     return sorted(paths)[: int(min(max_count, sys.maxsize))]
 
 
-def _image_files(folder: str) -> Iterator[str]:
+def _image_files(folder: str, left_out: Callable[[str], object]) -> Iterator[str]:
     seen: dict[tuple[int, int], str] = {}
     folders, links = [folder], list[str]()
     while folders or links:
@@ -83,27 +88,29 @@ def _image_files(folder: str) -> Iterator[str]:
                         folders.append(entry.path)
                     elif kind == "image":
                         yield entry.path
+                    elif kind == "other":
+                        left_out(entry.name)
         except OSError as error:
             log.warning("the folder %s is left out: %s", path, error.strerror)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "folder", "image" or, for all that is left out, ""."""
+    """Return "folder", "image", "other" for what is neither and, for what is hidden, ""."""
     if entry.name.startswith(".") or entry.name in NOT_OF_THE_USER:
         return ""
     try:
         if entry.is_dir():
             return "folder"
         if not is_image_file(entry.name):
-            return ""
+            return "other"
         # a link to nothing is found where it is read, and named there
         if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):  # noqa: PTH110
             return "image"
     except OSError as error:  # a link to itself
         log.warning("%s is left out: %s", entry.path, error.strerror)
-        return ""
+        return "other"
     log.warning("%s is left out: it is no regular file", entry.path)
-    return ""
+    return "other"
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
@@ -195,7 +202,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
         with open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
             yield image
     except DAMAGE as error:
-        raise UnreadableImageError(str(path), _reason(error)) from error
+        raise UnreadableImageError(str(path), reason_of(error)) from error
 
 
 def default_loader(path: str) -> Image.Image:
@@ -234,7 +241,8 @@ class ImageFolder(torch.utils.data.Dataset[Any]):
         return (image, path) if self.return_paths else image
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why an image file cannot be read, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, MemoryError):

@@ -41,12 +41,18 @@ BYTES_OF_DEEP = 32
 def open_image(file: str | Path | BinaryIO, endings: tuple[str, ...] = ()) -> Image.Image:
     """Open an image file in one of `FORMATS`, or of those of the extensions `endings`.
 
-    Raises OSError where the path is no regular file, which could block, and what Pillow raises for
+    Raises OSError where the path is no regular file, and what Pillow raises for
     damaged files (`DAMAGE`). The pixels are decoded when they are used.
     """
-    if isinstance(file, str | Path) and not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116
-        raise OSError("not a regular file")
+    if isinstance(file, str | Path):
+        refuse_irregular(file)
     return Image.open(file, formats=_formats(endings))
+
+
+def refuse_irregular(path: str | Path) -> None:
+    """Raise OSError where a path is no regular file, such as a pipe, which could block."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - once per image
+        raise OSError("not a regular file")
 
 
 @lru_cache

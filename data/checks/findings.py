@@ -47,7 +47,7 @@ def check(folders: Sequence[Folder], opt: Namespace) -> Findings:
         if len(modes) > 1:
             findings.warnings.append(
                 f"{folder.name} mixes {', '.join(sorted(modes))}: all become RGB, or gray with "
-                "1 channel, and transparency is dropped"
+                "1 channel, and transparent pixels show --background"
             )
     _check_balance(folders, opt, findings)
     return findings

@@ -9,11 +9,10 @@ import struct
 from dataclasses import dataclass
 from io import FileIO
 
-from PIL import Image
-
 from util.errors import UnreadableImageError
+from util.image_files import DAMAGE, open_image, refuse_irregular
 
-from ..image_folder import DAMAGE, read_image
+from ..image_folder import read_image, reason_of
 
 HEAD = 4096
 """Bytes that are read at the beginning of each file."""
@@ -51,6 +50,7 @@ def read_header(path: str) -> Header:
     A PNG or JPEG file whose end is missing is decoded, which decides whether it can be read.
     """
     try:
+        refuse_irregular(path)
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path objects are slow
             size = os.fstat(file.fileno()).st_size
             head = file.read(HEAD)
@@ -61,15 +61,14 @@ def read_header(path: str) -> Header:
             known = _png(head) or _jpeg(head, file)
             whole = tail.endswith(PNG_END if head.startswith(PNG_START) else JPEG_END)
         if known is None:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 known = (image.width, image.height, image.mode)
         elif not whole:
             read_image(path)
     except UnreadableImageError:
         raise
     except DAMAGE as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "not an image"
-        raise UnreadableImageError(path, reason) from error
+        raise UnreadableImageError(path, reason_of(error)) from error
     fingerprint = hashlib.blake2b(b"%d " % size + head + tail, digest_size=16).digest()
     return Header(path, size, *known, fingerprint)
 
