@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util import sharing
+from util.array_files import is_tiff, may_be_array, read_array
 from util.deep_images import TURNED, Levels, kind_of, read_levels
 from util.errors import UnreadableImageError, UserError, printable
 from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, refuse_too_large
@@ -21,7 +23,7 @@ from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
 log = logging.getLogger(__name__)
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
 """Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
 NOT_OF_THE_USER = ("__MACOSX",)
@@ -162,26 +164,63 @@ def read_image(
     """Read an image file as an upright 8-bit RGB image (see util.images.upright_rgb).
 
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
-    yet. Raises UnreadableImageError where the file cannot be read.
+    yet. Of other numbers of channels than 1 and 3 the first is shown as gray. Raises
+    UnreadableImageError where the file cannot be read.
     """
-    with _opened(path) as image:
-        return _decoded(image, before, pixels)
+    try:
+        with _opened(path) as image:
+            return _decoded(image, before, pixels)
+    except UnreadableImageError as error:
+        levels = _array_instead(path, error, pixels)
+    shown = levels if levels.shape[2] == 3 else np.repeat(levels[..., :1], 3, axis=2)
+    return Image.fromarray(shown.round().astype(np.uint8))
 
 
 def read_deep(
-    path: str, before: Callable[[Image.Image], object] | None, pixels: Pixels
+    path: str,
+    before: Callable[[Image.Image], object] | None,
+    pixels: Pixels,
+    all_channels: bool = False,
 ) -> Image.Image | Levels:
-    """Read an image file as `read_image` does, but one of more than 8 bits as upright levels.
+    """Read an image file as `read_image` does, but one that is not 8-bit RGB as upright levels.
 
-    These are float32 (H, W, C) from 0 to 255, C 1 or 3. Raises UnreadableImageError.
+    These are float32 (H, W, C) from 0 to 255, C 1, 3 or that of an array file
+    (util.array_files); with `all_channels` as many as any file has, transparency is one. Raises
+    UnreadableImageError.
     """
-    with _opened(path) as image:
-        if not kind_of(image):
-            return _decoded(image, before, pixels)
-        refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
-        content = path.content if isinstance(path, StoredImage) else Path(path).read_bytes
-        levels = read_levels(image, content, pixels.value_range, pixels.background)
-        return TURNED.get(orientation(image), lambda upright: upright)(levels)
+    try:
+        if all_channels and is_tiff(path):
+            raise UnidentifiedImageError  # Pillow reads the first page alone
+        with _opened(path) as image:
+            if not kind_of(image) and not all_channels:
+                return _decoded(image, before, pixels)
+            refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
+            if kind_of(image):
+                background = None if all_channels else pixels.background
+                content = _content_of(path) or Path(path).read_bytes
+                levels = read_levels(image, content, pixels.value_range, background)
+            else:
+                levels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
+            return TURNED.get(orientation(image), lambda upright: upright)(levels)
+    except (UnreadableImageError, UnidentifiedImageError) as error:
+        return _array_instead(path, error, pixels, all_channels)
+
+
+def _array_instead(
+    path: str, error: Exception, pixels: Pixels, all_channels: bool = False
+) -> Levels:
+    """Return the levels of a file that Pillow does not know, or raise the `error` of another."""
+    if not may_be_array(path) or not isinstance(error.__cause__ or error, UnidentifiedImageError):
+        raise error
+    try:
+        array = read_array(path, _content_of(path))
+        return array.levels(pixels.value_range, None if all_channels else pixels.background)
+    except DAMAGE as reason:
+        raise UnreadableImageError(str(path), reason_of(reason)) from reason
+
+
+def _content_of(path: str) -> Callable[[], bytes] | None:
+    return path.content if isinstance(path, StoredImage) else None
 
 
 def _decoded(

@@ -1,6 +1,6 @@
-"""Images of more than 8 bits per channel: read as levels in float, and written.
+"""Images of more than 8 bits per channel, or of any number of channels: levels, and written.
 
-Legend: levels are float32 (H, W, C) from 0, black, to 255, white, with C 1 (gray) or 3 (RGB);
+Legend: levels are float32 (H, W, C) from 0, black, to 255, white, with C 1 (gray), 3 (RGB) or more;
 `value_range` is the text of --value_range: `LOW,HIGH`, `auto` or "" for the ranges of `RANGES`.
 """
 
@@ -24,16 +24,22 @@ from .image_files import open_image
 log = logging.getLogger(__name__)
 
 Levels: TypeAlias = npt.NDArray[np.float32]
-Deep: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
-"""(H, W, C) as it is stored, with C 1 (gray) or 3 (RGB)."""
+Deep: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+"""(H, W, C) as it is stored."""
 
 RANGES = {"uint16": (0.0, 65535.0), "int32": (0.0, 65535.0), "float": (0.0, 1.0)}
 """Black and white of each type of pixels; 32-bit integers mostly hold what 16 bits could."""
+BYTE = "uint8"
+"""The kind of 8-bit pixels, which always go from 0 to 255."""
 AUTO = "auto"
 COLOURS = re.compile("(RGB|RGBA);16[LBN]|LA;16B")
 """How Pillow calls colours with 16 bits in the file, of which it reads 8."""
-ENCODED = ("PNG", "TIFF")
+NPY = "NPY"
+"""NumPy's format of one array in a file."""
+ENCODED = ("PNG", "TIFF", NPY)
 """The formats that `encode` writes."""
+OF_ANY_CHANNELS = ("TIFF", NPY)
+"""Those that hold other numbers of channels than 1 and 3, and floating point."""
 TURNED: dict[int, Callable[[Levels], Levels]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -93,12 +99,13 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def read_levels(
-    image: Image.Image, content: Callable[[], bytes], value_range: str, background: str
+    image: Image.Image, content: Callable[[], bytes], value_range: str, background: str | None
 ) -> Levels:
     """Return the levels of a file with `kind_of`, opened as `image`, as they are stored.
 
     `content` returns the bytes of the file; it is called where Pillow does not read all bits.
-    Transparent pixels show the `background`. Raises what the decoders raise for damaged files.
+    Transparent pixels show the `background`; with None transparency stays a channel. Raises what
+    the decoders raise for damaged files.
     """
     kind = kind_of(image)
     if len(image.getbands()) > 1:
@@ -106,11 +113,16 @@ def read_levels(
     else:
         values = np.asarray(image)[..., None]
     levels = to_levels(values, kind, value_range)
-    if levels.shape[2] in (2, 4):
-        shown = np.array(ImageColor.getrgb(background)[:3], np.float32)
-        alpha = to_levels(values[..., -1:], kind, "") / np.float32(255)
-        levels = (levels[..., :-1] * alpha + shown * (1 - alpha)).astype(np.float32)
+    if levels.shape[2] in (2, 4) and background is not None:
+        return composited(levels, to_levels(values[..., -1:], kind, ""), background)
     return levels
+
+
+def composited(levels: Levels, alpha: Levels, background: str) -> Levels:
+    """Return levels without their last channel, transparency `alpha` (H, W, 1), on a colour."""
+    shown = np.array(ImageColor.getrgb(background)[:3], np.float32)
+    share = alpha / np.float32(255)
+    return (levels[..., :-1] * share + shown * (1 - share)).astype(np.float32)
 
 
 def _all_bits(image: Image.Image, again: Any) -> npt.NDArray[Any]:
@@ -162,22 +174,25 @@ def to_deep(
     file_format: str,
     size: tuple[int, int] | None = None,
 ) -> Deep:
-    """Return (C, H, W) in [-1, 1] as it is stored; of other C than 1 and 3 the first is.
+    """Return (C, H, W) in [-1, 1] as it is stored; in PNG, of other C than 1 and 3 the first is.
 
     The values are those of an input of that `kind` where the format holds them: floating point in
-    TIFF, integers in 16 bits. Else, and with --value_range auto, 0 is black and 65535 is white.
-    `size`, (width, height), is that after a bicubic resize.
+    TIFF and NPY, integers in 8 or 16 bits. Else, and with --value_range auto, 0 is black and 65535
+    is white. `size`, (width, height), is that after a bicubic resize.
     """
-    image = image if image.shape[0] in (1, 3) else image[:1]
+    if image.shape[0] not in (1, 3) and file_format not in OF_ANY_CHANNELS:
+        image = image[:1]
     values = (image.detach().to("cpu").double().numpy() + 1) / 2
     if size is not None:
         planes = (Image.fromarray(plane.astype(np.float32)) for plane in values)
         values = np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in planes])
+    values = values.clip(0, 1).transpose(1, 2, 0)
+    if kind == BYTE:
+        return np.ascontiguousarray((values * 255).round(), dtype=np.uint8)
     low, high = RANGES[kind]
     if value_range not in ("", AUTO):
         low, high = map(float, value_range.split(","))
-    values = values.clip(0, 1).transpose(1, 2, 0)
-    if kind == "float" and file_format == "TIFF" and value_range != AUTO:
+    if kind == "float" and file_format in OF_ANY_CHANNELS and value_range != AUTO:
         return np.ascontiguousarray(values * (high - low) + low, dtype=np.float32)
     if kind == "float" or value_range == AUTO or low < 0 or high > 65535:
         low, high = RANGES["uint16"]
@@ -185,8 +200,14 @@ def to_deep(
 
 
 def encode(image: Deep, file_format: str, icc_profile: bytes = b"", exif: bytes = b"") -> bytes:
-    """Return a PNG or TIFF file of an image; a TIFF of colours has no EXIF data."""
+    """Return a PNG, TIFF or NPY file of an image (H, W, C); in NPY one channel is (H, W).
+
+    A TIFF of more channels than one has no EXIF data, an NPY file no metadata at all.
+    """
     file = io.BytesIO()
+    if file_format == NPY:
+        np.save(file, image[..., 0] if image.shape[2] == 1 else image, allow_pickle=False)
+        return file.getvalue()
     if image.shape[2] == 1:
         more: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
         more |= {"exif": exif} if exif else {}
@@ -221,7 +242,11 @@ def _tiff(image: Deep, icc_profile: bytes) -> bytes:
     tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH] = width, height
     tags[TiffImagePlugin.BITSPERSAMPLE] = (8 * image.itemsize,) * channels
     tags[TiffImagePlugin.SAMPLEFORMAT] = (3 if image.dtype == np.float32 else 1,) * channels
-    tags[TiffImagePlugin.COMPRESSION], tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1, 2
+    colours = 2 if channels == 3 else 1
+    tags[TiffImagePlugin.COMPRESSION] = 1
+    tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = colours
+    if channels != 3:
+        tags[TiffImagePlugin.EXTRASAMPLES] = (0,) * (channels - 1)  # neither gray nor transparency
     tags[TiffImagePlugin.SAMPLESPERPIXEL] = channels
     tags[TiffImagePlugin.ROWSPERSTRIP] = height
     tags[TiffImagePlugin.STRIPBYTECOUNTS] = len(pixels)

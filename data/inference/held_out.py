@@ -13,6 +13,7 @@ from util.files import list_folder
 from util.images import BY_TYPE, Pixels
 
 from ..image_folder import find_images, read_image
+from ..transforms import CHANNELS
 
 HELD_OUT = ("test", "val")
 """The phases that training does not see; the first whose folder exists is used."""
@@ -60,11 +61,17 @@ def held_out_directions(
 
     `size` resizes the images to a square (by default pairs have the crop size of the training,
     others their own size); at most `most` images of each side are drawn by `seed` and name. Raises
-    UserError where a folder is missing or empty.
+    UserError where a folder is missing or empty, or images are neither gray nor RGB.
     """
     forward = options.get("direction", "AtoB") == "AtoB"
     channels = ("input_nc", "output_nc") if forward else ("output_nc", "input_nc")
     gray = [options.get(name, 3) == 1 for name in channels]
+    for name in channels:
+        if options.get(name, 3) not in CHANNELS:
+            raise UserError(
+                f"--{name} {options[name]}: evaluation compares gray and RGB images, and those of "
+                "this run have other channels"
+            )
     aligned = options.get("dataset_mode", "unaligned") == "aligned"
     size = size or (options.get("crop_size", 256) if aligned else None)
     pixels = Pixels.of(options)

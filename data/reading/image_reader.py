@@ -24,7 +24,7 @@ from util.images import Pixels, Uint8Image, to_float_tensor, to_uint8
 
 from ..image_folder import StoredImage
 from ..image_folder import read_deep as read_image
-from ..transforms import CropFlip, has_crop, resize, size_after_resize
+from ..transforms import CHANNELS, CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
 from .ram_cache import ram_cache
@@ -68,10 +68,11 @@ class ImageReader:
     def read_uint8(self, path: str, *channels: int) -> Uint8Image:
         """Return the resized image of a file -> uint8 (C, H, W); a single channel is luma.
 
-        A file of more than 8 bits per channel gives the same levels, 0 to 255, in float32.
-        With more than one number of channels the file holds that many images of equal width side by
-        side; they are stacked along the channels, (sum of channels, H, W). The array must not be
-        written to. Raises UnreadableImageError where the file cannot be read.
+        A file of more than 8 bits per channel, or of another number of channels than 1 and 3, gives
+        the same levels, 0 to 255, in float32. With more than one number of channels the file holds
+        that many images of equal width side by side; they are stacked along the channels,
+        (sum of channels, H, W). The array must not be written to. Raises UnreadableImageError where
+        the file cannot be read or has other channels.
         """
         key = self._key(path, channels) if self.cache is not None else None
         if self.cache is None or key is None:
@@ -128,15 +129,21 @@ class ImageReader:
     def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
         draft = JpegDraft(lambda size: size_after_resize(size, self.opt), parts)
-        image = read_image(path, draft.prepare if self.use_draft else None, self.pixels)
+        all_channels = any(number not in CHANNELS for number in channels)
+        prepare = draft.prepare if self.use_draft else None
+        image = read_image(path, prepare, self.pixels, all_channels)
+        if not isinstance(image, Image.Image) and image.shape[2] == sum(channels):
+            return self._resized_levels(image)
         whole = image.width if isinstance(image, Image.Image) else image.shape[1]
         if whole < parts:
             raise UserError(f"{path} is {whole} pixel wide: it holds no A beside a B")
         width = whole // parts
-        if not isinstance(image, Image.Image):
-            return self._resized_levels(image, width, channels)
         images = []
         for place, number in enumerate(channels):
+            if not isinstance(image, Image.Image):
+                levels = image[:, place * width : (place + 1) * width]
+                images.append(self._resized_levels(_with_channels(levels, number, path)))
+                continue
             box = (place * width, 0, (place + 1) * width, image.height)
             part = image if parts == 1 else image.crop(box)
             part = part.convert("L") if number == 1 else part
@@ -146,17 +153,12 @@ class ImageReader:
                 images.append(to_uint8(resize(part, self.opt)))
         return images[0] if parts == 1 else np.concatenate(images)
 
-    def _resized_levels(self, levels: Levels, width: int, channels: tuple[int, ...]) -> Any:
-        """Return parts of that width, (H, width, 1 or 3) each, resized -> (channels, H, W)."""
-        planes = []
-        for place, number in enumerate(channels):
-            part = levels[:, place * width : (place + 1) * width]
-            part = part @ LUMA[:, None] if number == 1 and part.shape[2] == 3 else part
-            for channel in range(number):
-                plane = part[..., channel % part.shape[2]]
-                image = Image.fromarray(np.ascontiguousarray(plane))
-                planes.append(np.asarray(resize(image, self.opt)).clip(0, 255))
-        return np.stack(planes)
+    def _resized_levels(self, levels: Levels) -> Any:
+        """Return levels (H, W, C) resized -> (C, H, W)."""
+        planes = (
+            Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(levels, 2, 0)
+        )
+        return np.stack([np.asarray(resize(plane, self.opt)).clip(0, 255) for plane in planes])
 
     def _key(self, path: str, channels: tuple[int, ...]) -> bytes | None:
         """Return a hash of everything that decides the pixels; None where there is no such file."""
@@ -171,6 +173,19 @@ class ImageReader:
         draft = (torch.__version__, QUICK_RESIZE, LIMITS) if self.use_draft else None
         text = repr((file, resizing, draft))
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _with_channels(levels: Levels, number: int, path: str) -> Levels:
+    """Return levels (H, W, C) with that number of channels. Raises UnreadableImageError."""
+    stored = levels.shape[2]
+    if (stored, number) == (3, 1):
+        return levels @ LUMA[:, None]
+    if (stored, number) == (1, 3):
+        return np.repeat(levels, 3, axis=2)
+    if stored != number:
+        reason = f"it has {stored} channels, not {number} as --input_nc or --output_nc asks for"
+        raise UnreadableImageError(path, reason)
+    return levels
 
 
 def _identity(path: str) -> tuple[str | int, ...]:

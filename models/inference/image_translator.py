@@ -12,6 +12,7 @@ from util.checkpoints.run_folder import read_training_options
 from util.checkpoints.weights import load_into, read_weights, refuse_not_finite
 from util.deep_images import TURNED, kind_of, to_deep, to_levels
 from util.devices import pick_device
+from util.errors import UserError
 from util.images import orientation, to_float_tensor, to_image_array, to_tensor, upright_rgb
 
 from ..networks import define_G
@@ -28,8 +29,14 @@ class ImageTranslator:
     def __call__(self, image: Image.Image) -> Image.Image:
         """Translate an image of any mode and size; the result is RGB, upright, of the same size.
 
-        More than 8 bits of gray are used as 02_inference.py uses them.
+        More than 8 bits of gray are used as 02_inference.py uses them. Raises UserError where the
+        generator takes neither gray nor RGB images.
         """
+        if self.input_nc not in (1, 3):
+            raise UserError(
+                f"this generator takes {self.input_nc} channels, unlike Pillow's images: use "
+                "02_inference.py with NPY or TIFF files"
+            )
         if kind := kind_of(image) if len(image.getbands()) == 1 else "":
             gray = TURNED.get(orientation(image), lambda upright: upright)(np.asarray(image))
             levels = np.ascontiguousarray(to_levels(gray, kind, ""))

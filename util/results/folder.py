@@ -5,14 +5,16 @@ import io
 import logging
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..deep_images import ENCODED, Deep, encode, kind_of, to_deep
-from ..errors import UserError, printable
+from ..array_files import NPY_ENDING, kind_of_file, may_be_array
+from ..deep_images import BYTE, ENCODED, NPY, OF_ANY_CHANNELS, Deep, encode, kind_of, to_deep
+from ..errors import UsageError, UserError, printable
 from ..files import make_folder, write_atomically
 from ..image_files import DAMAGE, open_image
 from ..images import PNG_LEVEL, Visual, images_of, stretched, stretched_size, to_image_array
@@ -21,8 +23,12 @@ from .written_files import WrittenFiles, refuse_inputs
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("same", "png", "jpg", "tiff", "webp")
+FORMATS = ("same", "png", "jpg", "tiff", "webp", "npy")
 """What `--format` accepts; `same` is the format of the input."""
+RGB_OR_GRAY = (1, 3)
+"""The numbers of channels that every format holds; others are in TIFF and NPY alone."""
+OTHERWISE = ".tif"
+"""The extension of images of other channels whose input has a format that cannot hold them."""
 
 LOSSY = {"JPEG", "WEBP"}
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
@@ -40,6 +46,12 @@ class OutputFolder(Results):
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
         self.written = WrittenFiles(Path(opt.output), opt.overwrite)
+        self.any_channels = opt.output_nc not in RGB_OR_GRAY
+        if self.any_channels and opt.format not in ("same", "tiff", "npy"):
+            raise UsageError(
+                f"--format {opt.format} holds 1 or 3 channels, and this generator makes "
+                f"{opt.output_nc}: use --format tiff or npy"
+            )
 
     def targets(self, path: str) -> list[Path]:
         """Return the file for the translation of `path`."""
@@ -69,9 +81,11 @@ class OutputFolder(Results):
 
     def target(self, path: str) -> Path:
         """Return the file for the translation of `path`."""
-        relative, image_format = relative_to_input(path, self.opt), self.opt.format
-        if image_format != "same":
-            relative = relative.with_name(f"{unique_stem(path, self.opt)}.{image_format}")
+        relative, ending = relative_to_input(path, self.opt), f".{self.opt.format}"
+        if self.opt.format == "same" and self.any_channels:
+            ending = relative.suffix if _format(relative) in OF_ANY_CHANNELS else OTHERWISE
+        if ending != ".same":
+            relative = relative.with_name(f"{unique_stem(path, self.opt)}{ending}")
         return Path(self.opt.output) / relative
 
     def _save(self, image: Visual, path: str) -> None:
@@ -87,27 +101,32 @@ class OutputFolder(Results):
             log.warning("skipped: %s", error)
 
     def _translation(self, image: Visual, source: Path | None, target: Path) -> Image.Image | Deep:
-        """Return the image as it is written: of one channel or three, of 8 bits or more."""
-        wide = self.opt.aspect_ratio
-        kind = _deep_kind(source) if source and _format(target) in ENCODED else ""
-        if kind and isinstance(image, Tensor):
+        """Return the image as it is written: an array if its format or its pixels are no usual."""
+        wide, file_format = self.opt.aspect_ratio, _format(target)
+        kind = (_kind(source) if source and file_format in ENCODED else "") or BYTE
+        encoded = kind != BYTE or file_format == NPY or self.any_channels
+        if encoded and isinstance(image, Tensor):
             size = None if wide == 1 else stretched_size((image.shape[2], image.shape[1]), wide)
-            return to_deep(image, kind, self.opt.value_range, _format(target), size)
+            return to_deep(image, kind, self.opt.value_range, file_format, size)
         array = to_image_array(image)
         gray = isinstance(image, Tensor) and image.shape[0] == 1
         return stretched(Image.fromarray(array[..., 0] if gray else array), wide)
 
 
-def _deep_kind(source: Path) -> str:
+def _kind(source: Path) -> str:
+    """Return the kind of the pixels of an input, "" for 8 bits that Pillow reads."""
     try:
         with open_image(source) as image:
             return kind_of(image)
     except DAMAGE:  # a data set may read what Pillow does not
-        return ""
+        with suppress(*DAMAGE):
+            return kind_of_file(source) if may_be_array(source) else ""
+    return ""
 
 
-def _format(path: Path) -> str:
-    return Image.registered_extensions().get(path.suffix.lower(), "")
+def _format(path: PurePath) -> str:
+    is_npy = path.suffix.lower() == NPY_ENDING
+    return NPY if is_npy else Image.registered_extensions().get(path.suffix.lower(), "")
 
 
 def write_image(
@@ -119,14 +138,14 @@ def write_image(
 ) -> None:
     """Write an upright RGB or gray image, whole or not at all, with the metadata of `source`.
 
-    An array (H, W, 1 or 3) of more than 8 bits is for PNG and TIFF.
-    It is listed in `written`, if given. The extension of `path` decides the format; `quality` (1 to
-    100) is for JPEG and WebP. Metadata that the format cannot hold are left out, with a warning.
-    Raises UserError where the format or the file cannot be written, EncodeError where the image
-    does not fit the format (JPEG and WebP have a maximum size).
+    An array (H, W, C) is for PNG (16 bits, C 1 or 3), TIFF and NPY. The file is listed in
+    `written`, if given. The extension of `path` decides the format; `quality` (1 to 100) is for
+    JPEG and WebP. Metadata that the format cannot hold are left out, with a warning. Raises
+    UserError where the format or the file cannot be written, EncodeError where the image does not
+    fit the format (JPEG and WebP have a maximum size).
     """
     file_format = _format(path)
-    if file_format not in Image.SAVE:
+    if file_format not in Image.SAVE and file_format != NPY:
         raise UserError(
             f"{path}: images of the format {path.suffix or '(none)'} cannot be written; "
             "choose another with --format"
@@ -137,8 +156,8 @@ def write_image(
     elif file_format == "PNG":
         encoding["compress_level"] = PNG_LEVEL
     try:  # encoded first: a failure leaves no file behind
-        colours = "GRAY" if _is_gray(image) else "RGB "
-        content = _encoded(image, **encoding, **(metadata_of(source, colours) if source else {}))
+        metadata = metadata_of(source, _colours(image)) if source and file_format != NPY else {}
+        content = _encoded(image, **encoding, **metadata)
     except Exception as error:  # whatever a field of a wrong type leads to within Pillow
         try:
             content = _encoded(image, **encoding)
@@ -151,8 +170,10 @@ def write_image(
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
-def _is_gray(image: Image.Image | Deep) -> bool:
-    return image.mode == "L" if isinstance(image, Image.Image) else image.shape[2] == 1
+def _colours(image: Image.Image | Deep) -> str:
+    """Return what profiles call the colours of an image, "" where none is for it."""
+    channels = len(image.getbands()) if isinstance(image, Image.Image) else image.shape[2]
+    return {1: "GRAY", 3: "RGB "}.get(channels, "")
 
 
 def _encoded(image: Image.Image | Deep, **encoding: Any) -> io.BytesIO:
@@ -171,7 +192,13 @@ def metadata_of(source: Path, colours: str = "RGB ") -> dict[str, Any]:
     orientation, since the translation is upright, and tags that describe the file, not the image.
     """
     metadata: dict[str, Any] = {}
-    with open_image(source) as image:
+    try:
+        opened = open_image(source)
+    except UnidentifiedImageError:
+        if may_be_array(source):
+            return metadata
+        raise
+    with opened as image:
         profile = image.info.get("icc_profile")
         if profile and profile[16:20] == colours.encode():
             metadata["icc_profile"] = profile

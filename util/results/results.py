@@ -10,6 +10,7 @@ from types import TracebackType
 
 from PIL import Image
 
+from ..array_files import NPY_ENDING
 from ..files import clipped
 from ..images import Visual
 from ..threads import Threads, cpu_cores
@@ -149,7 +150,7 @@ def shortened(stem: str) -> str:
 @lru_cache(maxsize=4)
 def _stems(folder: str) -> dict[str, str]:
     """Return file name -> a stem that no other file has, for the images of a folder."""
-    extensions = set(Image.registered_extensions())
+    extensions = {*Image.registered_extensions(), NPY_ENDING}
     names = sorted(name for name in os.listdir(folder) if Path(name).suffix.lower() in extensions)  # noqa: PTH208
     stems: dict[str, str] = {}
     taken: set[str] = set()
