@@ -63,7 +63,11 @@ def seeds() -> list[tuple[str, bytes]]:
         ("tiff", Image.fromarray(levels[..., 0].astype(np.float32)), {}),
         ("tiff", numbers, {}),
     ]
-    files = [("png", encode(deep, "PNG")), ("tiff", encode(deep, "TIFF"))]
+    rgb_float = (levels[..., :3] / 255).astype(np.float32)
+    files = [
+        *(("png", encode(deep, "PNG")), ("tiff", encode(deep, "TIFF"))),
+        *(("npy", encode(deep, "NPY")), ("tiff", encode(rgb_float, "TIFF"))),
+    ]
     for ending, image, options in images:
         file = io.BytesIO()
         image.save(file, format="JPEG" if ending == "jpg" else ending.upper(), **options)

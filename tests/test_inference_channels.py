@@ -75,12 +75,13 @@ def test_tiff_of_any_channels_is_read_as_it_is_written(
     values = stored(dtype, channels)
     (tmp_path / "own.tif").write_bytes(encode(values, "TIFF"))
     shape = values[..., 0] if channels == 1 else values
-    tifffile.imwrite(tmp_path / "whole.tif", shape, photometric="rgb" if channels == 3 else None)
+    how = {"photometric": "rgb" if channels == 3 else "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "whole.tif", shape, **(how if channels > 1 else {}))
     assert np.array_equal(tifffile.imread(tmp_path / "own.tif"), shape)
     if channels not in (1, 3):  # a page for each channel, as tifffile writes (C, H, W)
-        tifffile.imwrite(tmp_path / "pages.tif", values.transpose(2, 0, 1))
-        rest = {"photometric": "minisblack", "planarconfig": "separate"}
-        tifffile.imwrite(tmp_path / "planes.tif", values.transpose(2, 0, 1), **rest)
+        planes, gray = values.transpose(2, 0, 1), {"photometric": "minisblack"}
+        tifffile.imwrite(tmp_path / "pages.tif", planes, **gray)
+        tifffile.imwrite(tmp_path / "planes.tif", planes, **gray, planarconfig="separate")
     for path in find_images(tmp_path):
         seen = levels(Path(path), channels)
         assert np.abs(seen - values / WHITE[dtype]).max() < 1e-6, path
@@ -198,6 +199,25 @@ def test_results_have_the_channels_and_the_type_of_their_inputs(same: Path) -> N
             assert np.allclose(result, stored(dtype), atol=1e-6, rtol=0)
     infer(same.parent, "--input", same, "--output", same.parent / "npy", "--format", "npy")
     assert np.array_equal(np.load(same.parent / "npy/uint16_tif.npy"), stored("uint16"))
+
+
+def test_a_png_becomes_a_tiff_of_other_channels(same: Path, monkeypatch) -> None:
+    optional_package("tifffile")
+    save_weights(
+        define_G(3, 5, 4, "resnet_6blocks", "instance"),
+        same.parent / "checkpoints/run/latest_net_G.pth",
+    )
+
+    def more(self: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([images, images[:, :2]], dim=1)
+
+    monkeypatch.setattr("models.parts.resnet_generator.ResnetGenerator.forward", more)
+    image = picture(0, 8, 6)
+    image.save(same / "x.png")
+    out = same.parent / "out"
+    assert infer(same.parent, "--input", same, "--output", out) == 0
+    result = read_array(out / "x.png.tif").values
+    assert np.array_equal(result, np.asarray(image)[..., [0, 1, 2, 0, 1]])
 
 
 def test_what_other_channels_do_not_go_with(same: Path, capsys) -> None:

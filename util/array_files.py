@@ -7,7 +7,8 @@ each channel. They are read by tifffile, an optional package.
 import io
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,8 @@ from .memory import available_bytes
 
 NPY_ENDING = ".npy"
 TIFF = (".tif", ".tiff")
+ORIENTATION = 0x0112
+"""The TIFF tag that tells how the camera was held."""
 MOST_PAGES = 256
 """Pages of a TIFF file that are read as channels."""
 ALPHA = (1, 2)
@@ -74,7 +77,8 @@ def read_array(path: str | Path, content: Callable[[], bytes] | None = None) -> 
         refuse_irregular(path)
         content = Path(path).read_bytes
     file = io.BytesIO(content())
-    return _read_npy(file) if is_array_file(path) else _read_tiff(file)
+    with _refusing_damage():
+        return _read_npy(file) if is_array_file(path) else _read_tiff(file)
 
 
 def describe(path: str | Path) -> tuple[int, int, int, str]:
@@ -83,10 +87,10 @@ def describe(path: str | Path) -> tuple[int, int, int, str]:
     Raises as `read_array` does.
     """
     refuse_irregular(path)
-    with Path(path).open("rb") as file:
+    with Path(path).open("rb") as file, _refusing_damage():
         if not is_array_file(path):
-            import_tifffile()
-            return _with_tiff(file, lambda tiff: _size_of(_pages(tiff)))
+            with import_tifffile().TiffFile(file) as tiff:
+                return _size_of(_pages(tiff))
         dtype, shape, _ = _npy_header(file)
     height, width, channels = _channels_last(np.broadcast_to(np.zeros((), dtype), shape)).shape
     return width, height, channels, dtype.name
@@ -150,28 +154,25 @@ def _read_npy(file: io.BytesIO) -> ArrayImage:
 
 
 def _read_tiff(file: io.BytesIO) -> ArrayImage:
-    import_tifffile()
-
-    def read(tiff: Any) -> ArrayImage:
+    with import_tifffile().TiffFile(file) as tiff:
         pages = _pages(tiff)
         width, height, channels, dtype = _size_of(pages)
         _refuse_too_many(width * height * channels)
         values = np.concatenate([_channels_of(page) for page in pages], axis=2)
         page = pages[0]
         has_alpha = len(page.extrasamples) == 1 and page.extrasamples[0] in ALPHA
-        turned = page.tags.valueof(274, 1)
-        return ArrayImage(values, _kind(np.dtype(dtype)), has_alpha, turned)
-
-    return _with_tiff(file, read)
+        turned = page.tags.valueof(ORIENTATION, 1)
+    return ArrayImage(values, _kind(np.dtype(dtype)), has_alpha, turned)
 
 
-def _with_tiff(file: BinaryIO, read: Callable[[Any], Any]) -> Any:
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Raise ValueError for whatever damage leads to within the packages, such as TokenError."""
     try:
-        with import_tifffile().TiffFile(file) as tiff:
-            return read(tiff)
-    except MemoryError:
+        yield
+    except (OSError, MemoryError):
         raise
-    except Exception as error:  # whatever a field of a wrong type leads to within tifffile
+    except Exception as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 

@@ -28,7 +28,7 @@ FORMATS = ("same", "png", "jpg", "tiff", "webp", "npy")
 RGB_OR_GRAY = (1, 3)
 """The numbers of channels that every format holds; others are in TIFF and NPY alone."""
 OTHERWISE = ".tif"
-"""The extension of images of other channels whose input has a format that cannot hold them."""
+"""What is appended to the name of an input whose format cannot hold other channels."""
 
 LOSSY = {"JPEG", "WEBP"}
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
@@ -81,11 +81,11 @@ class OutputFolder(Results):
 
     def target(self, path: str) -> Path:
         """Return the file for the translation of `path`."""
-        relative, ending = relative_to_input(path, self.opt), f".{self.opt.format}"
-        if self.opt.format == "same" and self.any_channels:
-            ending = relative.suffix if _format(relative) in OF_ANY_CHANNELS else OTHERWISE
-        if ending != ".same":
-            relative = relative.with_name(f"{unique_stem(path, self.opt)}{ending}")
+        relative, image_format = relative_to_input(path, self.opt), self.opt.format
+        if image_format != "same":
+            relative = relative.with_name(f"{unique_stem(path, self.opt)}.{image_format}")
+        elif self.any_channels and _format(relative) not in OF_ANY_CHANNELS:
+            relative = relative.with_name(f"{relative.name}{OTHERWISE}")
         return Path(self.opt.output) / relative
 
     def _save(self, image: Visual, path: str) -> None:
