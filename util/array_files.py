@@ -195,8 +195,11 @@ def _size_of(pages: list[Any]) -> tuple[int, int, int, str]:
     page = pages[0]
     if page.imagedepth != 1 or page.dtype is None:
         raise ValueError("its pixels have an unknown type, or it holds volumes")
+    size = page.imagewidth, page.imagelength, page.samplesperpixel * len(pages)
+    if min(size) < 1:
+        raise ValueError("it has no pixels")
     _kind(page.dtype)
-    return page.imagewidth, page.imagelength, page.samplesperpixel * len(pages), page.dtype.name
+    return *size, page.dtype.name
 
 
 def _channels_of(page: Any) -> npt.NDArray[Any]:
