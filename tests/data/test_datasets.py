@@ -14,7 +14,7 @@ from data.image_folder import find_images, make_dataset, read_image
 from data.single_dataset import SingleDataset
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
-from util.errors import DataError, UsageError, UserError
+from util.errors import DataError, UnreadableImageError, UsageError, UserError
 from util.images import save_image, tensor2im
 from util.options import Options
 
@@ -117,7 +117,9 @@ def test_channels_that_files_do_not_have_are_named(
     opt = train_opt("--dataset_mode", mode, "--model", "template")
     phase = "trainA" if mode == "aligned" else "train"
     dataset = find_dataset_using_name(mode)(opt.replace(phase=phase, **{flag: channels}))
-    with pytest.raises(DataError, match=rf"it has 3 channels, not {channels} as --input_nc"):
+    with pytest.raises(
+        (DataError, UnreadableImageError), match=rf"it has 3 channels, not {channels} as --input_nc"
+    ):
         dataset[0]
 
 
