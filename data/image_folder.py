@@ -177,17 +177,14 @@ def read_image(
 
 
 def read_deep(
-    path: str,
-    before: Callable[[Image.Image], object] | None,
-    pixels: Pixels,
-    all_channels: bool = False,
+    path: str, before: Callable[[Image.Image], object] | None, pixels: Pixels
 ) -> Image.Image | Levels:
     """Read an image file as `read_image` does, but one that is not 8-bit RGB as upright levels.
 
     These are float32 (H, W, C) from 0 to 255, C 1, 3 or that of an array file
-    (util.array_files); with `all_channels` as many as any file has, transparency is one. Raises
-    UnreadableImageError.
+    (util.array_files); without a background as many as any file has. Raises UnreadableImageError.
     """
+    all_channels = pixels.background is None
     try:
         if all_channels and is_tiff(path):
             raise UnidentifiedImageError  # Pillow reads the first page alone
@@ -196,25 +193,21 @@ def read_deep(
                 return _decoded(image, before, pixels)
             refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
             if kind_of(image):
-                background = None if all_channels else pixels.background
                 content = _content_of(path) or Path(path).read_bytes
-                levels = read_levels(image, content, pixels.value_range, background)
+                levels = read_levels(image, content, pixels.value_range, pixels.background)
             else:
                 levels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
             return TURNED.get(orientation(image), lambda upright: upright)(levels)
     except (UnreadableImageError, UnidentifiedImageError) as error:
-        return _array_instead(path, error, pixels, all_channels)
+        return _array_instead(path, error, pixels)
 
 
-def _array_instead(
-    path: str, error: Exception, pixels: Pixels, all_channels: bool = False
-) -> Levels:
+def _array_instead(path: str, error: Exception, pixels: Pixels) -> Levels:
     """Return the levels of a file that Pillow does not know, or raise the `error` of another."""
     if not may_be_array(path) or not isinstance(error.__cause__ or error, UnidentifiedImageError):
         raise error
     try:
-        array = read_array(path, _content_of(path))
-        return array.levels(pixels.value_range, None if all_channels else pixels.background)
+        return read_array(path, _content_of(path)).levels(pixels.value_range, pixels.background)
     except DAMAGE as reason:
         raise UnreadableImageError(str(path), reason_of(reason)) from reason
 

@@ -47,10 +47,13 @@ PNG_LEVEL = 4
 
 @dataclass(frozen=True)
 class Pixels:
-    """How files whose pixels are not RGB of 8 bits are read, by the flags of the same names."""
+    """How files whose pixels are not RGB of 8 bits are read, by the flags of the same names.
+
+    Without a background all channels of a file are read as they are, transparency too.
+    """
 
     value_range: str = ""
-    background: str = "black"
+    background: str | None = "black"
 
     @staticmethod
     def of(options: Mapping[str, Any]) -> "Pixels":

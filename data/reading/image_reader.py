@@ -10,6 +10,7 @@ import os
 from argparse import Namespace
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -129,9 +130,9 @@ class ImageReader:
     def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
         draft = JpegDraft(lambda size: size_after_resize(size, self.opt), parts)
-        all_channels = any(number not in CHANNELS for number in channels)
-        prepare = draft.prepare if self.use_draft else None
-        image = read_image(path, prepare, self.pixels, all_channels)
+        usual = all(number in CHANNELS for number in channels)
+        pixels = self.pixels if usual else replace(self.pixels, background=None)
+        image = read_image(path, draft.prepare if self.use_draft else None, pixels)
         if not isinstance(image, Image.Image) and image.shape[2] == sum(channels):
             return self._resized_levels(image)
         whole = image.width if isinstance(image, Image.Image) else image.shape[1]
