@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import PATIENCE, ROOT
 
 COUNT = 2000
 
 
+@pytest.mark.slow
 def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/fuzz_images.py"), str(tmp_path), "1", str(COUNT)],
