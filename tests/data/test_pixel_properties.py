@@ -1,6 +1,7 @@
 """What holds for images of any size, mode, values and preprocessing."""
 
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from options.test_options import TestOptions
 from util.deep_images import RANGES, encode, kind_of, to_deep, to_levels
 from util.errors import printable, printable_lines
 from util.images import Pixels, to_float_tensor, upright_rgb
+from util.options import Options
 from util.results.results import LONGEST_STEM, shortened
 
 hypothesis = optional_package("hypothesis")
@@ -24,6 +26,12 @@ few = hypothesis.settings(deadline=None, derandomize=True, max_examples=40, data
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"]
 sides = some.integers(1, 40)
+
+
+@lru_cache
+def parsed(path: str) -> Options:
+    """Return the options of an image; parsing takes longer than reading it."""
+    return TestOptions().parse(["--input", path, "--dataset_mode", "single"])
 
 
 def image_of(mode: str, width: int, height: int, seed: int) -> Image.Image:
@@ -62,10 +70,8 @@ def test_every_image_gives_values_of_the_expected_size(
 ) -> None:
     crop_size = min(crop_size, load_size, *((width, height) if preprocess == "crop" else ()))
     image_of(mode, width, height, 0).save(folder / "x.tiff")
-    words = ["--input", str(folder / "x.tiff"), "--dataset_mode", "single"]
-    words += ["--preprocess", preprocess, "--input_nc", str(input_nc)]
-    words += ["--load_size", str(load_size), "--crop_size", str(crop_size)]
-    opt = TestOptions().parse(words)
+    sizes = {"load_size": load_size, "crop_size": crop_size}
+    opt = parsed(str(folder / "x.tiff")).replace(preprocess=preprocess, input_nc=input_nc, **sizes)
     seen = SingleDataset(opt)[0]["A"]
     size = (crop_size, crop_size) if has_crop(opt) else size_after_resize((width, height), opt)
     assert seen.shape == (input_nc, size[1], size[0])
