@@ -109,6 +109,7 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
         names.append("crop_size")
     if opt.model != "test":
         names.append("direction")
+    names += ["value_range", "background"]
     adopted = {name: saved[name] for name in names if name in saved and name not in opt.given}
     if "load_size" not in opt.given and "crop_size" in adopted:
         adopted["load_size"] = adopted["crop_size"]

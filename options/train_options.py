@@ -11,7 +11,7 @@ from util.options import Options
 from .base_options import BaseOptions, Parser, known_flags
 from .reading_flags import add_augmentation_flags, add_reading_flags
 from .recipes import RECIPES, log_recipe, recipes_text, with_recipe
-from .training_run import complete_training
+from .training_run import complete_training, without_password
 
 CONTINUE_HELP = (
     "resume the run exactly where training stopped; flags not given are those of the run"
@@ -69,6 +69,7 @@ class TrainOptions(BaseOptions):
         """Return the options with the folder of the cache and visdom's environment filled in.
 
         Also with those of a recipe; where training starts from a run or weights, these decide.
+        A password in the address of the dashboard is left out, so that nothing can store it.
         """
         opt = super().follow(opt)
         if not vars(opt).get("resume"):
@@ -76,7 +77,8 @@ class TrainOptions(BaseOptions):
         own = opt.cache_dir if "cache_dir" in opt.given else None
         env = opt.display_env if "display_env" in opt.given else opt.name
         cache_dir = own or str(Path(opt.checkpoints_dir) / "cache")
-        return opt.replace(cache_dir=cache_dir, display_env=env)
+        server = without_password(opt.display_server)
+        return opt.replace(cache_dir=cache_dir, display_env=env, display_server=server)
 
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run that training resumes or starts from."""

@@ -1,6 +1,7 @@
 """Complete the options of a training that resumes, or that fine-tunes from existing weights."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def _adopt_run(opt: Options) -> Options:
         raise UserError(f"--continue_train: there is no run {folder}; {runs}")
     saved = read_training_options(folder)
     _refuse_other_recipe(opt, saved)
+    if "display_server" in saved:  # stored by an older version
+        saved["display_server"] = without_password(saved["display_server"])
     if opt.resume == "state":
         opt = _with_precision_of_run(opt, saved)
         _refuse_breaking(opt, saved)
@@ -86,6 +89,11 @@ def _adopt_run(opt: Options) -> Options:
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
     return opt
+
+
+def without_password(address: str) -> str:
+    """Return `http://host` for `http://user:password@host`."""
+    return re.sub(r"^(\w+://)?[^/]*@", r"\1", str(address))
 
 
 def _with_precision_of_run(opt: Options, saved: dict[str, Any]) -> Options:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .. import ranks
 from ..devices import choose_device
-from ..errors import UsageError, UserError
+from ..errors import UsageError, UserError, printable_lines
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..options import Options
 from ..random_streams import draw_seed
@@ -70,7 +70,7 @@ def run_program(main: Callable[[], int]) -> int:
         together = error.everywhere
         if ranks.is_main() or not error.everywhere:
             name = f"process {ranks.rank()}: " if ranks.world() > 1 and not together else ""
-            sys.stderr.write(f"error: {name}{error}\n")
+            sys.stderr.write(f"error: {name}{printable_lines(error)}\n")
             sys.stderr.flush()
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
@@ -109,5 +109,5 @@ class _Console(logging.Handler):
             if not mark:
                 return
             mark = f"process {ranks.rank()}: {mark}"
-        tqdm.write(mark + self.format(record), file=sys.stdout)
+        tqdm.write(mark + printable_lines(self.format(record)), file=sys.stdout)
         sys.stdout.flush()
