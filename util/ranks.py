@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import Store
 
-from .errors import DataError, UserError
+from .errors import DataError, TransientDataError, UserError
 from .launcher import PATIENCE, TIMEOUT, fresh_store, launched, patience, timeout
 from .launcher import job as job
 from .launcher import restarted as restarted
@@ -242,21 +242,21 @@ def agreed_stop() -> int | None:
     return _here.agreed or None
 
 
-def agree(error: DataError | None) -> None:
-    """Agree before a step: raise DataError on all processes where one of them has one.
+def agree(error: DataError | None) -> bool:
+    """Agree before a step: raise the DataError of any process on all; share stop requests.
 
-    Stop requests of any process become those of all.
+    Returns True, on all of them, where one has a TransientDataError.
     """
-    if _here.world == 1:
-        if error is not None:
+    severity = 0 if error is None else 1 if isinstance(error, TransientDataError) else 2
+    if _here.world > 1:
+        _here.agreed, severity = all_reduce(torch.tensor([_here.wish, severity]), "max").tolist()
+    if severity == 2:
+        if _here.world == 1 and error is not None:
             raise error
-        return
-    state = all_reduce(torch.tensor([_here.wish, int(error is not None)]), "max")
-    _here.agreed, failed = state.tolist()
-    if failed:
         texts = gather_objects(None if error is None else str(error))
         number, text = next((n, text) for n, text in enumerate(texts) if text is not None)
         raise everywhere(DataError(f"process {number}: {text}")) from error
+    return severity == 1
 
 
 def _group_machines() -> None:

@@ -74,26 +74,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {_without_prefixes(key): value for key, value in content.items()}
 
 
-def load_plain(path: Path, mmap: bool = False) -> Any:
+def load_plain(path: Path, mmap: bool = False, remedy: str = "copy or download it again") -> Any:
     """Load a file of torch.save onto the CPU; it holds tensors and plain containers alone.
 
-    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does.
+    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does,
+    which names the `remedy`.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty: copy or download it again")
+        raise UserError(f"{path} is empty: {remedy}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about file versions; a failure is raised below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
+    except Exception as error:  # of any kind, by what is damaged
         reason = str(error).split("\n")[0].split(". This")[0]
         raise UserError(
-            f"{path} cannot be read, perhaps truncated or damaged ({reason}): "
-            "copy or download it again"
+            f"{path} cannot be read, perhaps truncated or damaged ({reason}): {remedy}"
         ) from error
 
 

@@ -149,8 +149,8 @@ class Gallery(Sink):
 
     def _update(self) -> None:
         if len(self.rows) > 2 * ROWS_PER_PAGE:
-            self.pages += 1
-            self._write(_page_name(self.pages), self.rows[:ROWS_PER_PAGE], older=self.pages - 1)
+            self._write(_page_name(self.pages + 1), self.rows[:ROWS_PER_PAGE], older=self.pages)
+            self.pages += 1  # once the page is there: a full disk may refuse it
             self.rows = self.rows[ROWS_PER_PAGE:]
         self._write("index.html", self.rows, older=self.pages)
         state = {"rows": [asdict(row) for row in self.rows], "pages": self.pages}
