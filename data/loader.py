@@ -15,7 +15,7 @@ from util.errors import DataError, TransientDataError, UnreadableImageError, Use
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.options import script_of
 from util.random_streams import permutation
-from util.run.dead_workers import DeadWorkerError, fetching
+from util.run.dead_workers import DeadWorkerError, end_workers, fetching
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
@@ -134,9 +134,7 @@ class CustomDatasetDataLoader:
             if not self._may_restart:
                 raise
             self._may_restart, before = False, self._loader.num_workers
-            rest: Any = self._loader._iterator
-            if rest is not None:
-                rest._shutdown_workers()  # now, as the memory may be short
+            end_workers(self._loader)
             self._loader = self._with_workers(before // 2)
             change = f"going on with --num_threads {before // 2} instead of {before}"
             how = f"a process that loads images {error.how}"

@@ -48,13 +48,22 @@ def write_atomically(
         if durable:
             _flush_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save raises the latter for the former
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise UserError(
-            f"cannot write {path}: {reason}; a file of that name is untouched"
+            f"cannot write {path}: {_reason(error)}; a file of that name is untouched"
         ) from error
     finally:
         with suppress(OSError):  # a read-only disk, say, which is the reason of the first error
             temporary.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system says of an error, also where torch.save raises its own after it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__context__
+    return str(error).split("\n")[0]
 
 
 class LineFile:

@@ -247,16 +247,17 @@ def agree(error: DataError | None) -> bool:
 
     Returns True, on all of them, where one has a TransientDataError.
     """
-    severity = 0 if error is None else 1 if isinstance(error, TransientDataError) else 2
-    if _here.world > 1:
-        _here.agreed, severity = all_reduce(torch.tensor([_here.wish, severity]), "max").tolist()
-    if severity == 2:
-        if _here.world == 1 and error is not None:
+    own = 0 if error is None else 1 if isinstance(error, TransientDataError) else 2
+    if _here.world == 1:
+        if own == 2 and error is not None:
             raise error
-        texts = gather_objects(None if error is None else str(error))
+        return own == 1
+    _here.agreed, worst = all_reduce(torch.tensor([_here.wish, own]), "max").tolist()
+    if worst == 2:
+        texts = gather_objects(str(error) if own == 2 else None)
         number, text = next((n, text) for n, text in enumerate(texts) if text is not None)
         raise everywhere(DataError(f"process {number}: {text}")) from error
-    return severity == 1
+    return worst == 1
 
 
 def _group_machines() -> None:

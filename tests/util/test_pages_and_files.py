@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from util import files
 from util.errors import UserError
@@ -127,6 +128,20 @@ def test_the_first_error_is_raised_and_not_that_of_the_cleanup(
         write_atomically(tmp_path / "x", fail)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "x", lambda file: (_ for _ in ()).throw(KeyboardInterrupt))
+
+
+def test_a_full_disk_is_named_where_torch_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises an error of its own after that of the disk."""
+
+    class Full(io.BytesIO):
+        def write(self, content: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with pytest.raises(UserError, match=r"cannot write .*x: No space left on device; "):
+        write_atomically(tmp_path / "x", lambda file: torch.save({"x": torch.zeros(9)}, file))
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, files.MAX_LINE])

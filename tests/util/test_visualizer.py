@@ -162,7 +162,7 @@ def test_without_its_package_a_sink_logs_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     sinks = make_sinks(options(tmp_path, no_html=True, use_tensorboard=True, use_wandb=True))
-    one = [s for s in sinks if isinstance(s, Background) and type(s.inner).__name__ == sink]
+    one = [s for s in sinks if isinstance(s, Background) and s.kind.__name__ == sink]
     with caplog.at_level(logging.INFO):
         visualizer = Visualizer(Namespace(), list(one))
         for step in (1, 2, 3):

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import torch.utils.data
+
 from ..errors import DataError
 from ..memory import SHARED_MEMORY_IS_FULL
 
@@ -82,6 +84,14 @@ def fetching() -> Iterator[None]:
         raise _described(match["signal"]) from error
     finally:
         _handler.fetching = False
+
+
+def end_workers(loader: "torch.utils.data.DataLoader[Any]") -> None:
+    """End the workers that a loader has left at once, as the memory may be short."""
+    iterator: Any = loader._iterator
+    if iterator is not None:
+        iterator._shutdown_workers()
+    _handler.death = None  # of another one of them
 
 
 def _described(signal_name: str | None) -> DeadWorkerError:

@@ -65,7 +65,8 @@ class StopRequest:
         if ranks.world() == 1:
             self._end_at_the_next()
         name = signal.Signals(number).name
-        log.info("%s: finishing this step, then saving (again to stop at once)", name)
+        again = "" if name == LOST_TERMINAL else " (again to stop at once)"
+        log.info("%s: finishing this step, then saving%s", name, again)
 
     def _is_first(self, number: int) -> bool:
         """Note the first signal; a later one that was not just forwarded ends the process."""

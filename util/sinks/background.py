@@ -34,7 +34,7 @@ class Background(Deliveries):
     @property
     def kind(self) -> type[Sink]:
         """The class of the sink."""
-        return type(self.inner)
+        return self.inner.kind if isinstance(self.inner, Deliveries) else type(self.inner)
 
     def open(self) -> None:
         """Start the thread, which opens the sink."""
@@ -59,7 +59,7 @@ class Background(Deliveries):
 
     def _start(self) -> None:
         if self._thread is None:
-            name = f"sink-{type(self.inner).__name__}"
+            name = f"sink-{self.kind.__name__}"
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
 

@@ -101,7 +101,8 @@ class Gallery(Sink):
 
     def samples(self, record: SampleRecord) -> None:
         """Save the fixed images: the first of the run, and those of records to store."""
-        if not record.store and not self.is_empty:
+        sent_again = self.rows and self.rows[-1].total_iters == record.total_iters
+        if not (record.store or self.is_empty or sent_again):  # again: its page was not written
             return
         save_image(sample_grid(record.rows), self._images() / _file_name(record.epoch, "samples"))
         for number, images in enumerate(record.rows, start=1):

@@ -38,6 +38,11 @@ class Retrying(Deliveries):
         """The class of the sink."""
         return self._kind
 
+    def open(self) -> None:
+        """Open the sink; its constructor must not fail then. An error of any kind is raised."""
+        if self.inner is not None:
+            self.inner.open()
+
     def saved(self) -> None:
         """Pass on the notice of a save, which is no record with images."""
         if self._uses("saved"):

@@ -14,6 +14,7 @@ from conftest import TINY, wait_for
 
 from util.checkpoints.training_state import read_state
 from util.errors import DataError
+from util.run import dead_workers
 from util.run.dead_workers import DeadWorkerError, fetching
 from util.run.health import Health
 from util.run.session import run_program
@@ -77,7 +78,7 @@ def test_a_death_between_two_batches_is_raised_when_the_next_one_is_fetched() ->
     assert signal.getsignal(signal.SIGCHLD) != handled or handled != signal.SIG_DFL
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, signal.SIGKILL)
-    wait_for(lambda: not worker.is_alive())  # torch's own handler would raise here
+    wait_for(lambda: dead_workers._handler.death is not None)  # that of torch would raise here
     with pytest.raises(DeadWorkerError, match="signal: Killed"), fetching():
         pytest.fail("the death was known before")
     with fetching():  # told once
@@ -99,7 +100,7 @@ def kill_workers_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 assert workers
                 for worker in workers:
                     os.kill(worker.pid, signal.SIGKILL)
-                wait_for(lambda: not any(worker.is_alive() for worker in workers))
+                wait_for(lambda: dead_workers._handler.death is not None)
 
         monkeypatch.setattr(Health, "watch", watch_and_kill)
 

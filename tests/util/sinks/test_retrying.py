@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from util.errors import UserError
+from util.html import HTML
 from util.sinks import retrying
 from util.sinks.deliveries import MAX_FRAMES, MAX_RECORDS
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.loss_log import LogFiles
 from util.sinks.retrying import Retrying
 from util.sinks.sink import Sink
+from util.sinks.tensorboard_sink import TensorBoard
 from util.visualizer import Visualizer
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -112,6 +114,64 @@ def test_the_gallery_has_every_page_and_every_epoch_that_fits_into_the_queue(
     shown = [re.findall(r"<h3>epoch (\d+)</h3>", page.read_text()) for page in pages]
     assert [int(n) for page in shown for n in page] == list(range(last, 0, -1))
     assert len(list((tmp_path / "web" / "images").glob("*_real_A.png"))) == last
+
+
+def test_the_first_fixed_images_are_shown_once_the_disk_allows_it(
+    tmp_path: Path, sample: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
+    sink, save, fails = Retrying(Gallery, tmp_path, "exp", 64), HTML.save, [FULL]
+
+    def fail_once(page: HTML) -> None:
+        if fails:
+            raise fails.pop()
+        save(page)
+
+    monkeypatch.setattr(HTML, "save", fail_once)
+    sink.samples(sample(1, store=False))
+    sink.saved()
+    sink.close()
+    assert not fails and "epoch001" in (tmp_path / "web" / "index.html").read_text()
+
+
+def test_tensorboard_goes_on_in_a_new_file(
+    tmp_path: Path, point: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
+    files: list[Any] = []
+    full = [False]
+
+    class Writer:
+        """As that of TensorBoard: once a write has failed, so do all later ones."""
+
+        def __init__(self, folder: str, purge_step: int | None) -> None:
+            self.purge_step, self.failed = purge_step, False
+            self.queue: list[int] = []
+            self.steps: list[int] = []
+            files.append(self)
+
+        def add_scalar(self, tag: str, value: float, step: int) -> None:
+            self.queue.append(step)
+
+        def flush(self) -> None:
+            self.failed = self.failed or full[0]
+            if self.failed:
+                raise FULL
+            self.steps += sorted(set(self.queue))
+            self.queue = []
+
+        def close(self) -> None:
+            self.flush()
+
+    sink = Retrying(TensorBoard, tmp_path)
+    assert isinstance(sink.inner, TensorBoard)
+    sink.inner._make = Writer
+    for step in range(1, 7):
+        full[0] = step == 3
+        sink.losses(point(step))
+    sink.close()
+    assert [(file.purge_step, file.steps) for file in files] == [(1, [1, 2]), (None, [3, 4, 5, 6])]
+    assert list((tmp_path / "tensorboard").iterdir()) == []
 
 
 def test_what_waits_is_bounded_and_what_was_dropped_is_told(
