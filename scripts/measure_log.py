@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -35,9 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         (Path(folder) / "run").mkdir()
         write_logs(Path(folder) / "run", args.records)
-        opt = Namespace(checkpoints_dir=folder, name="run", continue_train=True, no_html=False)
-        opt.display_winsize, opt.display_id, opt.batch_size, opt.num_threads = 256, 0, 1, 4
-        opt.use_tensorboard = opt.use_wandb = False
+        where: dict[str, Any] = {"checkpoints_dir": folder, "name": "run", "continue_train": True}
+        off = {"display_id": 0, "use_tensorboard": False, "use_wandb": False}
+        more = {"no_html": False, "display_winsize": 256, "batch_size": 1, "num_threads": 4}
+        opt = Namespace(**where, **off, **more)
         before, began = peak_bytes(torch.device("cpu")), time.perf_counter()
         visualizer = Visualizer(opt)
         position = args.records - LOST

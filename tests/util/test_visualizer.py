@@ -324,7 +324,7 @@ def test_a_sink_that_cannot_be_made_is_left_out_with_one_warning(
     (failing,) = [sink for sink in every if kind(sink).__name__ == name]
     monkeypatch.setattr(kind(failing), "__init__", fail)
     sinks = make_sinks(opt)
-    if isinstance(failing, Retrying):
+    if isinstance(failing, Retrying) or name == "TensorBoard":
         waits = f"{name} waits until it can write (read-only folder); the training goes on"
         assert warnings_in(caplog) == [waits]
         assert [kind(sink) for sink in sinks] == [kind(s) for s in every]

@@ -29,6 +29,7 @@ class Retrying(Deliveries):
         super().__init__()
         self._kind, self._arguments = kind, arguments
         self.inner: Sink | None = None
+        self._opens = False
         self._failing_since: float | None = None
         self._next_attempt = 0.0
         self._attempt()
@@ -39,7 +40,8 @@ class Retrying(Deliveries):
         return self._kind
 
     def open(self) -> None:
-        """Open the sink; its constructor must not fail then. An error of any kind is raised."""
+        """Open the sink, or do so once it is made. Raises what that raises."""
+        self._opens = True
         if self.inner is not None:
             self.inner.open()
 
@@ -68,7 +70,10 @@ class Retrying(Deliveries):
         """Make the sink, where it is not made yet, and the calls that wait."""
         try:
             if self.inner is None:
-                self.inner = self._kind(*self._arguments)
+                made = self._kind(*self._arguments)
+                if self._opens:
+                    made.open()
+                self.inner = made
             while self._waiting:
                 self._waiting[0][1](self.inner)
                 self._waiting.popleft()
