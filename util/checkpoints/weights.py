@@ -60,7 +60,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the state dict in a file, on the CPU, without the prefixes of wrappers.
 
     Raises UserError naming the file and the reason where it is missing, empty, truncated, not a
-    state dict, or holds anything but tensors and plain containers.
+    state dict, has values that are not finite, or holds anything but tensors and plain containers.
     """
     content = load_plain(path)
     if not isinstance(content, Mapping) or not content:
@@ -70,6 +70,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path} is not a bare state dict: {others[0]!r} is "
             f"{_describe(content[others[0]])}; save net.state_dict() alone"
+        )
+    if spoilt := next((key for key, value in content.items() if not value.isfinite().all()), None):
+        raise UserError(
+            f"{path} has values in {spoilt!r} that are not finite, as a training that diverged "
+            "leaves them: take the weights of an earlier epoch"
         )
     return {_without_prefixes(key): value for key, value in content.items()}
 
