@@ -15,8 +15,8 @@ import pytest
 
 from util.errors import UserError
 from util.html import HTML
-from util.sinks import retrying
-from util.sinks.deliveries import MAX_FRAMES, MAX_RECORDS
+from util.sinks import deliveries, retrying
+from util.sinks.deliveries import MAX_FRAMES
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
 from util.sinks.loss_log import LogFiles
 from util.sinks.retrying import Retrying
@@ -178,6 +178,7 @@ def test_what_waits_is_bounded_and_what_was_dropped_is_told(
     point: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(retrying, "PAUSE", 0.0)
+    monkeypatch.setattr(deliveries, "MAX_RECORDS", 50)
     seen: list[int] = []
 
     class Counts(Sink):
@@ -190,11 +191,11 @@ def test_what_waits_is_bounded_and_what_was_dropped_is_told(
 
     caplog.set_level(logging.INFO)
     sink = Retrying(Counts)
-    for step in range(MAX_RECORDS + 5):
+    for step in range(55):
         sink.losses(point(step))
     Counts.fails = False
-    sink.losses(point(MAX_RECORDS + 5))
-    assert seen == list(range(6, MAX_RECORDS + 6))
+    sink.losses(point(55))
+    assert seen == list(range(6, 56))
     assert caplog.messages[-1] == "Counts writes again; 6 older record(s) were dropped meanwhile"
     assert len(caplog.messages) == 2
 
