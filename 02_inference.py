@@ -15,7 +15,7 @@ from models import BaseModel, create_model
 from models.inference.translator import draws, make_translators
 from options.base_options import option_defaults
 from options.test_options import TestOptions
-from util.checkpoints.run_folder import run_folder, store_options
+from util.checkpoints.run_folder import run_folder, store_options_if_possible
 from util.options import Options
 from util.random_streams import own_random_streams
 from util.results import make_results
@@ -34,10 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     opt = begin(options.parse(sys.argv[1:] if argv is None else argv), options.complete)
     images = on_all(lambda: create_inference_images(opt))
     model = on_all(lambda: load_model(opt))
-    on_main(lambda: store_options(run_folder(opt), opt, option_defaults(options, opt)))
+    on_main(lambda: store_options_if_possible(run_folder(opt), opt, option_defaults(options, opt)))
     if draws(model):  # what it draws must not depend on the other images of a batch
         images.batch_size = 1
     results = on_all(lambda: make_results(opt, model.visual_names))
+    on_main(lambda: images.refuse_overwriting(results))
     remaining = images.left(results)
 
     with EndTogether(results, images) as end, results:

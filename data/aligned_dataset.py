@@ -18,7 +18,6 @@ class AlignedDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.check_channels("input_nc", "output_nc")
         self.dir_AB = str(Path(opt.dataroot) / opt.phase)
         self.AB_paths = make_dataset(self.dir_AB, opt.max_dataset_size)
         # of A and of B, whichever of them is translated

@@ -1,9 +1,9 @@
 """Random changes of training images beside crop and flip: rotation, parts of random size, colours.
 
-Legend: images are uint8 (C, H, W), after the resize and before the crop. A pair, or more images
-side by side, is stacked along C: all parts are changed alike. The functions are those of
-torchvision.transforms.v2; the random numbers are those of the item, so that they depend on
-(seed, epoch, index) alone.
+Legend: images are (C, H, W), uint8 or float32 from 0 to 255, after the resize and before the crop.
+A pair, or more images side by side, is stacked along C: all parts are changed alike. The functions
+are those of torchvision.transforms.v2; the random numbers are those of the item, so that they
+depend on (seed, epoch, index) alone.
 """
 
 import math
@@ -54,8 +54,8 @@ class Augmentation:
     ) -> tuple[Uint8Image, CropFlip]:
         """Return the changed image and the crop and flip that then apply to it.
 
-        `parts` are the channels of the images that are stacked; colours of gray ones (1 channel)
-        keep their saturation and hue. A part of random size is resized to --crop_size.
+        `parts` are the channels of the images that are stacked; those that are not RGB keep their
+        saturation and hue. A part of random size is resized to --crop_size.
         """
         if self.degrees:
             pixels = _rotated(image, rng.uniform(-self.degrees, self.degrees))
@@ -66,7 +66,12 @@ class Augmentation:
             crop_flip = CropFlip(flip=crop_flip.flip)
         if any(self.jitter):
             changes = _draw_changes(self.jitter, rng)
-            pixels = torch.cat([_recoloured(part, changes) for part in pixels.split(tuple(parts))])
+            # in torchvision white is 255 in uint8, and 1 in floating point
+            white = 255.0 if pixels.is_floating_point() else 1
+            split = (pixels / white if white != 1 else pixels).split(tuple(parts))
+            pixels = torch.cat([_recoloured(part, changes) for part in split]) * white
+        if pixels.is_floating_point():
+            pixels = pixels.clamp(0, 255)  # a bicubic resize goes beyond
         return pixels.numpy(), crop_flip
 
 
@@ -160,8 +165,10 @@ def _draw_changes(jitter: Sequence[float], rng: Random) -> list[tuple[str, float
 def _recoloured(image: Tensor, changes: Sequence[tuple[str, float]]) -> Tensor:
     from torchvision.transforms.v2 import functional
 
-    gray = image.shape[0] == 1
+    is_rgb = image.shape[0] == 3
+    if not is_rgb:  # as so many gray images
+        image = image[:, None]
     for name, value in changes:
-        if not (gray and name in ("saturation", "hue")):
+        if is_rgb or name not in ("saturation", "hue"):
             image = getattr(functional, f"adjust_{name}")(image, value)
-    return image
+    return image if is_rgb else image[:, 0]

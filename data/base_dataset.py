@@ -83,7 +83,10 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         return parser
 
     def check_channels(self, *flags: str) -> None:
-        """Raise UsageError naming the first of `flags` whose number of channels cannot be read."""
+        """Raise UsageError naming the first of `flags` with other channels than 1 and 3.
+
+        It is for a data set that reads images itself; `read` takes files of any number.
+        """
         check_channels(self.opt, *flags)
 
     def random(self, index: int) -> Random:
@@ -98,8 +101,9 @@ class BaseDataset(torch.utils.data.Dataset[dict[str, Any]], ABC):
         --random_resized_crop say.
 
         With more than one number of channels the file holds that many images of equal width side by
-        side, which share all random choices. A single channel is luma. Raises UserError naming
-        the file where it cannot be read or is too small to crop.
+        side, which share all random choices, or stacked along its channels. A single channel is
+        luma; other numbers than 1 and 3 have to be those of the file. Raises UserError naming the
+        file where it cannot be read or is too small to crop.
         """
         return self._crop_and_flip(
             path, self._image_reader.read_uint8(path, *channels), rng, channels

@@ -2,37 +2,36 @@
 
 import heapq
 import io
+import logging
 import os
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util import sharing
-from util.errors import UnreadableImageError, UserError
-from util.images import upright_rgb
+from util.array_files import is_tiff, may_be_array, read_array
+from util.deep_images import TURNED, Levels, kind_of, read_levels
+from util.errors import UnreadableImageError, UserError, printable
+from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, refuse_too_large
+from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
-# scans are larger than Pillow's guard against decompression bombs expects; the user owns the files
-Image.MAX_IMAGE_PIXELS = None
+log = logging.getLogger(__name__)
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 IMG_EXTENSIONS = [*_ENDINGS, *(ending.upper() for ending in _ENDINGS)]
 """Endings of image files, in both cases and in a list: data sets compare with it and extend it."""
+NOT_OF_THE_USER = ("__MACOSX",)
+"""Folders that programs add to archives: their images are resource forks of others."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
 
 _together = False
-
-DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
-    *(RuntimeError, OverflowError, MemoryError),  # a damaged header may claim any size
-)
-"""The exceptions that Pillow raises for damaged files."""
 
 
 class StoredImage(str):
@@ -52,20 +51,68 @@ def is_image_file(name: str) -> bool:
     return name.lower().endswith(tuple(IMG_EXTENSIONS))
 
 
-def find_images(folder: str | Path, max_count: float = float("inf")) -> list[str]:
+def find_images(
+    folder: str | Path,
+    max_count: float = float("inf"),
+    left_out: Callable[[str], object] = lambda name: None,
+) -> list[str]:
     """Return the paths of the image files in a folder and below it, sorted.
 
-    Links are followed, hidden files are left out. At most the first `max_count` are returned.
+    Links are followed, but each folder is read once, and hidden files and folders are left out. So
+    are, with a warning, folders that cannot be read and what is no regular file, which could block.
+    At most the first `max_count` are returned. `left_out` is called with the name of each file that
+    is not hidden and no image.
     """
-    paths = (
-        os.path.join(parent, name)  # noqa: PTH118 - a million Path objects are slow
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if is_image_file(name) and not name.startswith(".")
-    )
+    paths = _image_files(str(folder), left_out)
     if max_count <= HEAP_LIMIT:
         return heapq.nsmallest(int(max_count), paths)  # without a list of all
     return sorted(paths)[: int(min(max_count, sys.maxsize))]
+
+
+def _image_files(folder: str, left_out: Callable[[str], object]) -> Iterator[str]:
+    seen: dict[tuple[int, int], str] = {}
+    folders, links = [folder], list[str]()
+    while folders or links:
+        # links last, so that a folder has its own path
+        path = folders.pop() if folders else heapq.heappop(links)
+        try:
+            found = os.stat(path)  # noqa: PTH116
+            first = seen.setdefault((found.st_dev, found.st_ino), path)
+            if first != path:
+                log.warning("%s is left out: it is the folder %s again", path, first)
+                continue
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    kind = _kind(entry)
+                    if kind == "folder" and entry.is_symlink():
+                        heapq.heappush(links, entry.path)
+                    elif kind == "folder":
+                        folders.append(entry.path)
+                    elif kind == "image":
+                        yield entry.path
+                    elif kind == "other":
+                        left_out(entry.name)
+        except OSError as error:
+            log.warning("the folder %s is left out: %s", path, error.strerror)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return "folder", "image", "other" for what is neither and, for what is hidden, ""."""
+    if entry.name.startswith(".") or entry.name in NOT_OF_THE_USER:
+        return ""
+    try:
+        if entry.is_dir():
+            return "folder"
+        if not is_image_file(entry.name):
+            return "other"
+        # a link to nothing is found where it is read, and named there
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):  # noqa: PTH110
+            return "image"
+    except OSError as error:  # a link to itself
+        log.warning("%s is left out: %s", entry.path, error.strerror)
+        return "other"
+    log.warning("%s is left out: it is no regular file", entry.path)
+    return "other"
 
 
 def make_dataset(folder: str | Path, max_dataset_size: float = float("inf")) -> list[str]:
@@ -98,7 +145,9 @@ def listing_together() -> Iterator[None]:
 
 
 def _listed(folder: Path, max_dataset_size: float) -> list[str]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - False where a folder above cannot be read
+        if os.path.exists(folder):  # noqa: PTH110
+            raise UserError(f"--dataroot: {folder} is neither an image file nor a folder")
         raise UserError(f"--dataroot: there is no folder {folder}{_neighbours(folder)}")
     paths = find_images(folder, max_dataset_size)
     if not paths:
@@ -107,21 +156,85 @@ def _listed(folder: Path, max_dataset_size: float) -> list[str]:
     return paths
 
 
-def read_image(path: str, before: Callable[[Image.Image], object] | None = None) -> Image.Image:
+def read_image(
+    path: str,
+    before: Callable[[Image.Image], object] | None = None,
+    pixels: Pixels = BY_TYPE,
+) -> Image.Image:
     """Read an image file as an upright 8-bit RGB image (see util.images.upright_rgb).
 
     `before` is called with the opened file, whose size is known and whose pixels are not decoded
-    yet. Raises UnreadableImageError where the file cannot be read.
+    yet. Of other numbers of channels than 1 and 3 the first is shown as gray. Raises
+    UnreadableImageError where the file cannot be read.
     """
+    try:
+        with _opened(path) as image:
+            return _decoded(image, before, pixels)
+    except UnreadableImageError as error:
+        levels = _array_instead(path, error, pixels)
+    shown = levels if levels.shape[2] == 3 else np.repeat(levels[..., :1], 3, axis=2)
+    return Image.fromarray(shown.round().astype(np.uint8))
+
+
+def read_deep(
+    path: str, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image | Levels:
+    """Read an image file as `read_image` does, but one that is not 8-bit RGB as upright levels.
+
+    These are float32 (H, W, C) from 0 to 255, C 1, 3 or that of an array file
+    (util.array_files); without a background as many as any file has. Raises UnreadableImageError.
+    """
+    all_channels = pixels.background is None
+    try:
+        if all_channels and is_tiff(path):
+            raise UnidentifiedImageError  # Pillow reads the first page alone
+        with _opened(path) as image:
+            if not kind_of(image) and not all_channels:
+                return _decoded(image, before, pixels)
+            refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
+            if kind_of(image):
+                content = _content_of(path) or Path(path).read_bytes
+                levels = read_levels(image, content, pixels.value_range, pixels.background)
+            else:
+                levels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
+            return TURNED.get(orientation(image), lambda upright: upright)(levels)
+    except (UnreadableImageError, UnidentifiedImageError) as error:
+        return _array_instead(path, error, pixels)
+
+
+def _array_instead(path: str, error: Exception, pixels: Pixels) -> Levels:
+    """Return the levels of a file that Pillow does not know, or raise the `error` of another."""
+    if not may_be_array(path) or not isinstance(error.__cause__ or error, UnidentifiedImageError):
+        raise error
+    try:
+        return read_array(path, _content_of(path)).levels(pixels.value_range, pixels.background)
+    except DAMAGE as reason:
+        raise UnreadableImageError(str(path), reason_of(reason)) from reason
+
+
+def _content_of(path: str) -> Callable[[], bytes] | None:
+    return path.content if isinstance(path, StoredImage) else None
+
+
+def _decoded(
+    image: Image.Image, before: Callable[[Image.Image], object] | None, pixels: Pixels
+) -> Image.Image:
+    if before is not None:
+        before(image)
+    refuse_too_large(image)
+    image.load()
+    return upright_rgb(image, pixels)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
     file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
-        with Image.open(file) as image:
-            if before is not None:
-                before(image)
-            image.load()
-            return upright_rgb(image)
+        # a data set may have added extensions
+        with open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
+            yield image
     except DAMAGE as error:
-        raise UnreadableImageError(str(path), _reason(error)) from error
+        raise UnreadableImageError(str(path), reason_of(error)) from error
 
 
 def default_loader(path: str) -> Image.Image:
@@ -160,18 +273,20 @@ class ImageFolder(torch.utils.data.Dataset[Any]):
         return (image, path) if self.return_paths else image
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why an image file cannot be read, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, MemoryError):
-        return "its pixels do not fit into the memory"
+        return str(error) or "its pixels do not fit into the memory"
     # strerror alone, since str(error) repeats the path
     text = isinstance(error, OSError) and error.strerror
     return " ".join(str(text or error).split()) or type(error).__name__
 
 
 def _neighbours(folder: Path) -> str:
-    if not folder.parent.is_dir():
+    try:
+        folders = sorted(printable(p.name) for p in folder.parent.iterdir() if p.is_dir())
+    except OSError:
         return f" (nor {folder.parent})"
-    folders = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
     return f"; {folder.parent} holds the folders: {', '.join(folders[:12]) or 'none'}"

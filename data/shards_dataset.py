@@ -53,7 +53,6 @@ class ShardsDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.check_channels("input_nc", "output_nc")
         found = {side: find_shards(opt, side) for side in "AB"}
         count = min(opt.shard_streams, *map(len, found.values()))
         block = -(-opt.shard_shuffle // count)

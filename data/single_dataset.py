@@ -30,7 +30,6 @@ class SingleDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.check_channels("input_nc")
         root = opt.dataroot
         if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
             parent = Path(root).parent

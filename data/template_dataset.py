@@ -25,7 +25,6 @@ class TemplateDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.check_channels("input_nc")
         self.image_paths = make_dataset(opt.dataroot, opt.max_dataset_size)
 
     def __len__(self) -> int:

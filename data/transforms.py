@@ -36,7 +36,7 @@ SIZE_MULTIPLE = 4
 """Two stride-2 convolutions halve each side twice, so sides are rounded to multiples of 4."""
 
 CHANNELS = (1, 3)
-"""How many channels an image can be read with: gray or RGB."""
+"""How many channels every image can be read with: gray or RGB."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class CropFlip:
 
 
 def check_channels(opt: Namespace, *flags: str) -> None:
-    """Raise UsageError naming the first of `flags` whose number of channels cannot be read."""
+    """Raise UsageError naming the first of `flags` with another number of channels than 1 and 3."""
     for flag in flags:
         channels = getattr(opt, flag)
         if channels not in CHANNELS:
             raise UsageError(
-                f"--{flag} {channels}: image files are read with 1 channel (gray) or 3 (RGB); for "
-                "any other number write a data set of your own (see data/template_dataset.py)"
+                f"--{flag} {channels}: these images are read with 1 channel (gray) or 3 (RGB); NPY "
+                "and TIFF files may have any number (see docs/datasets.md)"
             )
 
 

@@ -21,7 +21,6 @@ class UnalignedDataset(BaseDataset):
 
     def __init__(self, opt: Namespace) -> None:
         super().__init__(opt)
-        self.check_channels("input_nc", "output_nc")
         self.dir_A, self.dir_B = (str(Path(opt.dataroot) / f"{opt.phase}{side}") for side in "AB")
         self.A_paths = make_dataset(self.dir_A, opt.max_dataset_size)
         self.B_paths = make_dataset(self.dir_B, opt.max_dataset_size)

@@ -283,9 +283,11 @@ class BaseModel(StoredNetworks, ABC):
         """Return the float32 output of `net` for each batch (N, C, H, W), see `ForwardPass`."""
         return self.forward_pass.apply(net, *batches)
 
-    def minimize(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+    def minimize(
+        self, optimizer: Optimizer, losses: Mapping[str, Tensor], due: bool = True
+    ) -> Tensor:
         """Step an optimizer to lower the sum of the losses, see `Optimization`; return the sum."""
-        return self.optimization.minimize(optimizer, losses)
+        return self.optimization.minimize(optimizer, losses, due)
 
     def store_results(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
         """Store the results of a step as attributes `self.<image>` and `self.loss_<name>`."""

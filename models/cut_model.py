@@ -16,6 +16,7 @@ from util.random_streams import stream
 
 from . import networks
 from .base_model import BaseModel
+from .parts.gan_losses import add_gan_flags
 from .parts.patch_nce import (
     PatchSampler,
     generator_layers,
@@ -100,17 +101,20 @@ class CUTModel(BaseModel):
         self.store_results(dict(zip(("fake_B", "idt_B"), images, strict=False)), {})
 
     def optimize_parameters(self) -> None:
-        """Step the discriminator, then the generator and its patch sampler together."""
+        """Step the discriminator, and in every --d_steps-th step the generator and its sampler."""
+        due = self.optimization.is_due(self.optimizer_D, every=self.opt.d_steps)
         # FastCUT: mirrored images shall be translated to mirrored ones
         mirrored = self.opt.flip_equivariance and bool(torch.rand((), generator=self.draws) < 0.5)
-        made = self._translate(mirrored)
+        with torch.set_grad_enabled(due):
+            made = self._translate(mirrored)
         self.set_requires_grad(self.netD, True)
         loss_D = self.discriminator_terms(made[0])
         self.minimize(self.optimizer_D, {"D": loss_D.total})
         self.set_requires_grad(self.netD, False)
-        losses = self.generator_losses(made, mirrored)
+        with torch.set_grad_enabled(due):
+            losses = self.generator_losses(made, mirrored)
         nce = torch.stack([loss for name, loss in losses.items() if name != "G_GAN"]).mean()
-        objective = self.minimize(self.optimizer_G, {"G_GAN": losses["G_GAN"], "NCE": nce})
+        objective = self.minimize(self.optimizer_G, {"G_GAN": losses["G_GAN"], "NCE": nce}, due)
         of_D = {"D_real": loss_D.real, "D_fake": loss_D.fake}
         self._store_images(made, mirrored)
         self.store_results({}, losses | of_D | {"G": objective})
@@ -170,7 +174,9 @@ def _boolean(text: str) -> bool:
 
 
 def _add_flags(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("contrastive unpaired translation").add_argument
+    group = parser.add_argument_group("contrastive unpaired translation")
+    add_gan_flags(group)
+    add = group.add_argument
     boolean: dict[str, Any] = {"type": _boolean, "nargs": "?", "const": True, "default": False}
     add(
         "--CUT_mode",
@@ -180,7 +186,6 @@ def _add_flags(parser: ArgumentParser) -> None:
         help="decides the defaults of the flags below and of the schedule. FastCUT is faster and "
         "needs less memory; CUT is better at texture",
     )
-    add("--lambda_GAN", type=float, default=1.0, help="weight of the adversarial loss")
     add("--lambda_NCE", type=float, default=1.0, help="weight of the contrastive loss")
     add("--nce_idt", **boolean, help="contrastive loss of images of B and their translation too")
     add(

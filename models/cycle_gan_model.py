@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from util.errors import UsageError
@@ -17,6 +18,7 @@ from util.random_streams import stream
 from . import networks
 from .base_model import BaseModel
 from .compute.forward import processes_images_independently
+from .parts.gan_losses import add_gan_flags
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,7 @@ class CycleGANModel(BaseModel):
             parser.add_argument(
                 "--lambda_B", type=float, default=10.0, help="weight of the cycle B -> A -> B"
             )
-            parser.add_argument(
-                "--lambda_GAN", type=float, default=1.0, help="weight of the adversarial losses"
-            )
+            add_gan_flags(parser)
             parser.add_argument(
                 "--lambda_identity",
                 type=float,
@@ -178,11 +178,13 @@ class CycleGANModel(BaseModel):
         )
 
     def optimize_parameters(self) -> None:
-        """Step both generators, then both discriminators."""
-        images = self.translate(self.real_A, self.real_B)
+        """Step both generators, in every --d_steps-th step, then both discriminators."""
+        due = self.optimization.is_due(self.optimizer_D, every=self.opt.d_steps)
         self.set_requires_grad([self.netD_A, self.netD_B], False)
-        generator_losses = self.generator_losses(images)
-        objective = self.minimize(self.optimizer_G, generator_losses)
+        with torch.set_grad_enabled(due):
+            images = self.translate(self.real_A, self.real_B)
+            generator_losses = self.generator_losses(images)
+        objective = self.minimize(self.optimizer_G, generator_losses, due)
         self.set_requires_grad([self.netD_A, self.netD_B], True)
         discriminator_losses = self.discriminator_losses(images)
         self.minimize(self.optimizer_D, discriminator_losses)

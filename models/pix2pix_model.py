@@ -15,6 +15,7 @@ from util.random_streams import stream
 
 from . import networks
 from .base_model import BaseModel
+from .parts.gan_losses import add_gan_flags
 
 
 class Pix2PixModel(BaseModel):
@@ -32,9 +33,7 @@ class Pix2PixModel(BaseModel):
             parser.add_argument(
                 "--lambda_L1", type=float, default=100.0, help="weight of the L1 loss"
             )
-            parser.add_argument(
-                "--lambda_GAN", type=float, default=1.0, help="weight of the adversarial loss"
-            )
+            add_gan_flags(parser)
         return parser
 
     def __init__(self, opt: Namespace) -> None:
@@ -61,14 +60,17 @@ class Pix2PixModel(BaseModel):
         self.fake_B: Tensor = fake_B
 
     def optimize_parameters(self) -> None:
-        """Step the discriminator, then the generator."""
-        self.forward()
+        """Step the discriminator, then, in every --d_steps-th step, the generator."""
+        due = self.optimization.is_due(self.optimizer_D, every=self.opt.d_steps)
+        with torch.set_grad_enabled(due):
+            self.forward()
         self.set_requires_grad(self.netD, True)
         loss_D = self.discriminator_terms(self.fake_B)
         self.minimize(self.optimizer_D, {"D": loss_D.total})
         self.set_requires_grad(self.netD, False)
-        generator_losses = self.generator_losses(self.fake_B)
-        objective = self.minimize(self.optimizer_G, generator_losses)
+        with torch.set_grad_enabled(due):
+            generator_losses = self.generator_losses(self.fake_B)
+        objective = self.minimize(self.optimizer_G, generator_losses, due)
         discriminator_losses = {"D_real": loss_D.real, "D_fake": loss_D.fake}
         self.store_results({}, generator_losses | discriminator_losses)
         self.observe(objective)

@@ -24,6 +24,7 @@ from util.checkpoints.weights import (
     bare_state_dict,
     load_into,
     read_weights,
+    refuse_not_finite,
     weights_path,
     write_weights,
 )
@@ -148,7 +149,10 @@ class StoredNetworks:
 
     def _load_weights(self, paths: Mapping[str, Path]) -> None:
         for name, path in paths.items():
-            load_into(getattr(self, f"net{name}"), read_weights(path), path)
+            weights = read_weights(path)
+            if not self.opt.isTrain:
+                refuse_not_finite(weights, path)
+            load_into(getattr(self, f"net{name}"), weights, path)
 
     def _networks(self) -> "OrderedDict[str, nn.Module]":
         return declared(self, "model_names")

@@ -40,6 +40,7 @@ def adopt_from_run(opt: Options) -> Options:
         )
     saved = read_training_options(folder)
     if opt.model == "test":
+        _refuse_colours_alone(opt, saved)
         opt = _choose_generator(opt, folder, saved)
     opt = _adopt_saved(opt, saved)
     opt = _adopt_architecture(opt, folder)
@@ -47,6 +48,14 @@ def adopt_from_run(opt: Options) -> Options:
         opt = opt.replace(dataroot=str(_data_folder(opt, folder, saved)))
     validate(opt)
     return opt
+
+
+def _refuse_colours_alone(opt: Options, saved: dict[str, Any]) -> None:
+    if saved.get("model") == "colorization":
+        raise UsageError(
+            f"--model test --name {opt.name}: its generator makes the colours of an image without "
+            "its lightness; use --model colorization"
+        )
 
 
 def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Options:
@@ -100,6 +109,7 @@ def _adopt_saved(opt: Options, saved: dict[str, Any]) -> Options:
         names.append("crop_size")
     if opt.model != "test":
         names.append("direction")
+    names += ["value_range", "background"]
     adopted = {name: saved[name] for name in names if name in saved and name not in opt.given}
     if "load_size" not in opt.given and "crop_size" in adopted:
         adopted["load_size"] = adopted["crop_size"]

@@ -65,8 +65,9 @@ def add_run_flags(parser: argparse.ArgumentParser, training: bool) -> None:
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the architecture of networks."""
     add = parser.add_argument_group("networks").add_argument
-    add("--input_nc", type=int, default=3, help="channels of input images: 3 RGB, 1 gray")
-    add("--output_nc", type=int, default=3, help="channels of output images: 3 RGB, 1 gray")
+    channels = "3 RGB, 1 gray, others of NPY and TIFF files"
+    add("--input_nc", type=int, default=3, help=f"channels of input images: {channels}")
+    add("--output_nc", type=int, default=3, help=f"channels of output images: {channels}")
     add("--ngf", type=int, default=64, help="filters in the first layer of the generator")
     add("--ndf", type=int, default=64, help="filters in the first layer of the discriminator")
     add("--netD", type=str, default="basic", choices=DISCRIMINATORS, help="discriminator")
@@ -137,6 +138,15 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         help="resizing and cropping of images as they are loaded (keep: for inference only)",
     )
     add("--no_flip", action="store_true", help="do not flip images randomly")
+    add(
+        "--value_range",
+        type=str,
+        default="",
+        help="values of black and white in images of more than 8 bits: 0,65535 or the like, or "
+        "auto: the least and the greatest of each file; when not given, by the type of the pixels: "
+        "0,65535 for integers, 0,1 for floating point",
+    )
+    add("--background", type=str, default="black", help="colour behind transparent pixels")
 
 
 def add_speed_flags(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,7 @@ HELP = {
     "preprocess": "when not given, images keep their size, and pairs get --crop_size",
     "load_size": "when not given, --crop_size",
     "crop_size": "when not given, that of the run, at most --load_size",
+    **dict.fromkeys(("value_range", "background"), "that of the run"),
     "num_threads": f"threads in inference; when not given, {READERS}",
 }
 """Appended to the help of shared flags whose default is not what happens in inference."""
@@ -153,6 +154,11 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--format", default="same", choices=FORMATS, help="file format of the images in --output")
     add("--quality", type=int, default=95, help="quality of jpg and webp in --output, 1 to 100")
     add("--skip_existing", action="store_true", help="skip images that have a result")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace files in --output that are no results of earlier translations",
+    )
 
 
 def _add_size_flags(parser: argparse.ArgumentParser) -> None:

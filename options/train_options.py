@@ -10,7 +10,8 @@ from util.options import Options
 
 from .base_options import BaseOptions, Parser, known_flags
 from .reading_flags import add_augmentation_flags, add_reading_flags
-from .training_run import complete_training
+from .recipes import RECIPES, log_recipe, recipes_text, with_recipe
+from .training_run import complete_training, without_password
 
 CONTINUE_HELP = (
     "resume the run exactly where training stopped; flags not given are those of the run"
@@ -50,6 +51,10 @@ class TrainOptions(BaseOptions):
             parser.set_required("dataroot", False)
         return parser
 
+    def gather(self, argv: list[str]) -> Options:
+        """Return the options of the command line, with those of --recipe."""
+        return with_recipe(super().gather(argv))
+
     def finish(self, opt: Options) -> Options:
         """Return the options with `resume` and the folder of the cache filled in.
 
@@ -61,16 +66,25 @@ class TrainOptions(BaseOptions):
         return opt.replace(resume=_starts_from(opt))
 
     def follow(self, opt: Options) -> Options:
-        """Return the options with the folder of the cache and visdom's environment filled in."""
+        """Return the options with the folder of the cache and visdom's environment filled in.
+
+        Also with those of a recipe; where training starts from a run or weights, these decide.
+        A password in the address of the dashboard is left out, so that nothing can store it.
+        """
         opt = super().follow(opt)
+        if not vars(opt).get("resume"):
+            opt = with_recipe(opt)
         own = opt.cache_dir if "cache_dir" in opt.given else None
         env = opt.display_env if "display_env" in opt.given else opt.name
         cache_dir = own or str(Path(opt.checkpoints_dir) / "cache")
-        return opt.replace(cache_dir=cache_dir, display_env=env)
+        server = without_password(opt.display_server)
+        return opt.replace(cache_dir=cache_dir, display_env=env, display_server=server)
 
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run that training resumes or starts from."""
-        return complete_training(opt.replace(resume=_starts_from(opt)))
+        opt = complete_training(opt.replace(resume=_starts_from(opt)))
+        log_recipe(opt)
+        return opt
 
 
 def _starts_from(opt: Options) -> str:
@@ -113,6 +127,13 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
 
 def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("better results (see docs/training.md)").add_argument
+    add(
+        "--recipe",
+        type=str,
+        default="",
+        choices=tuple(RECIPES),
+        help=f"a set of flags, of which a typed one has precedence. {recipes_text()}",
+    )
     add(
         "--ema",
         type=float,

@@ -1,6 +1,7 @@
 """Complete the options of a training that resumes, or that fine-tunes from existing weights."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,9 @@ def _adopt_run(opt: Options) -> Options:
         runs = list_folder(folder.parent)
         raise UserError(f"--continue_train: there is no run {folder}; {runs}")
     saved = read_training_options(folder)
+    _refuse_other_recipe(opt, saved)
+    if "display_server" in saved:  # stored by an older version
+        saved["display_server"] = without_password(saved["display_server"])
     if opt.resume == "state":
         opt = _with_precision_of_run(opt, saved)
         _refuse_breaking(opt, saved)
@@ -97,6 +101,11 @@ def _refuse_damaged(opt: Options, saved: dict[str, Any], adopted: set[str], fold
                 f"{folder} stores --{name} {saved[name]!r}, which is no number: correct it in its "
                 f"train_opt.json or train_opt.txt, or give --{name}"
             )
+
+
+def without_password(address: str) -> str:
+    """Return `http://host` for `http://user:password@host`."""
+    return re.sub(r"^(\w+://)?[^/]*@", r"\1", str(address))
 
 
 def _with_precision_of_run(opt: Options, saved: dict[str, Any]) -> Options:
@@ -128,6 +137,17 @@ def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
         raise UsageError(
             f"--continue_train cannot change {was}: leave it out, or start a new run from these "
             f"weights: --name NEW --start_from {opt.name}"
+        )
+
+
+def _refuse_other_recipe(opt: Options, saved: dict[str, Any]) -> None:
+    was = saved.get("recipe", "")
+    if "recipe" in opt.given and opt.recipe != was:
+        began = f"began with --recipe {was}" if was else "began without"
+        raise UsageError(
+            f"--continue_train --recipe {opt.recipe}: the run {began} and keeps its flags; "
+            "give those to change by name, or start a new run from these weights: "
+            f"--name NEW --start_from {opt.name}"
         )
 
 

@@ -12,6 +12,7 @@ from models.compute.compilation import CUDA_GRAPH_MODES
 from models.parts.diffaugment import AUGMENTATIONS
 from models.parts.discriminators import patch_map_size, smallest_image
 from models.parts.resnet_generator import ResnetGenerator
+from util.deep_images import check_background, check_value_range
 from util.errors import UsageError
 from util.evaluation.figures import check_metrics
 from util.sinks.dashboard.client import server_address
@@ -21,7 +22,7 @@ POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
     *("batch_size", "load_size", "crop_size", "max_dataset_size", "display_winsize"),
     *("lr", "lr_G", "lr_D", "lr_decay_iters", "epoch_count", "num_test", "aspect_ratio"),
-    *("max_size", "quality", "together", "accumulate", "cache_gb"),
+    *("max_size", "quality", "together", "accumulate", "cache_gb", "d_steps"),
     *("print_freq", "display_freq", "update_html_freq", "save_latest_freq", "save_epoch_freq"),
     *("eval_max", "shard_images", "shard_streams", "shard_shuffle"),
 }
@@ -49,6 +50,8 @@ def validate(opt: Namespace) -> None:
     """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
     _check_ranges(opt)
     _check_places(opt)
+    check_value_range(opt.value_range)
+    check_background(opt.background)
     _check_dataset_mode(opt)
     if not opt.isTrain:
         _check_inference(opt)
@@ -156,6 +159,9 @@ def _check_inference(opt: Namespace) -> None:
     for name in ("format", "quality"):
         if name in opt.given and (opt.output is None or is_video(opt)):
             raise UsageError(f"--{name} is for images in --output DIR; the gallery is PNG")
+    if opt.overwrite and (opt.output is None or opt.skip_existing):
+        reason = "is for --output DIR" if opt.output is None else "contradicts --skip_existing"
+        raise UsageError(f"--overwrite {reason}: leave it out")
 
 
 def _check_shape(opt: Namespace) -> None:

@@ -122,12 +122,12 @@ def plain_loop(folder: Path, device: str) -> None:
     sys.path.insert(0, str(ROOT))
     import numpy as np
     import torch
-    from PIL import Image
 
     from models.networks import define_G
     from models.parts.architecture import read_generator
     from models.parts.layers import InstanceNorm2d, OutputConv2d
     from util.checkpoints.weights import load_into, read_weights
+    from util.image_files import open_image
     from util.images import save_image, tensor2im
 
     path = folder / "runs" / "run" / "latest_net_G.pth"
@@ -140,7 +140,7 @@ def plain_loop(folder: Path, device: str) -> None:
     net.to(device)
     (folder / "plain").mkdir(exist_ok=True)
     for source in sorted((folder / "in").iterdir()):
-        levels = np.asarray(Image.open(source).convert("RGB"), dtype=np.float32)
+        levels = np.asarray(open_image(source).convert("RGB"), dtype=np.float32)
         real = torch.from_numpy(levels).permute(2, 0, 1).unsqueeze(0) / 127.5 - 1
         with torch.no_grad():
             fake = net(real.to(device))

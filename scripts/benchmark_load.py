@@ -25,6 +25,7 @@ from PIL import Image
 
 from data import create_dataset
 from options.train_options import TrainOptions
+from util.image_files import open_image
 from util.memory import FOR_TRAINING, keep_freed_memory
 
 Row = dict[str, float | str]
@@ -110,7 +111,7 @@ class PlainPairs(torch.utils.data.Dataset[dict[str, Any]]):
 
 def plain_tensor(path: Path) -> torch.Tensor:
     """Read an image (3, 256, 256) in [-1, 1] as most programs do."""
-    image = Image.open(path).convert("RGB").resize((286, 286), Image.Resampling.BICUBIC)
+    image = open_image(path).convert("RGB").resize((286, 286), Image.Resampling.BICUBIC)
     x, y = random.randint(0, 30), random.randint(0, 30)
     image = image.crop((x, y, x + 256, y + 256))
     if random.random() < 0.5:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from util.checkpoints.run_folder import read_training_options
 from util.errors import UserError
+from util.image_files import open_image
 from util.images import ImageArray
 from util.sinks.image_grid import GAP, TEXT_HEIGHT
 
@@ -55,7 +55,7 @@ class StoredSamples:
 
     def __iter__(self) -> Iterator[tuple[str, Iterator[Cell]]]:
         for epoch in self.epochs:
-            with Image.open(self.images / f"epoch{int(epoch):03d}_samples.png") as sheet:
+            with open_image(self.images / f"epoch{int(epoch):03d}_samples.png") as sheet:
                 pixels = np.asarray(sheet.convert("RGB"))
             yield epoch, self._cells(pixels)
 

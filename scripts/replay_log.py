@@ -14,10 +14,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from PIL import Image
 
 from util.checkpoints.run_folder import read_training_options, run_folder
 from util.errors import UsageError
+from util.image_files import open_image
 from util.images import ImageArray
 from util.run.session import start_logging
 from util.sinks.curves import Curves
@@ -136,7 +136,7 @@ def add_images(dashboard: Dashboard, web: Path, total_iters: int) -> None:
 
 def read(web: Path, epoch: int, label: str) -> ImageArray:
     """Read an image of the gallery, (H, W, 3) uint8. Raises OSError where that fails."""
-    with Image.open(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
+    with open_image(web / "images" / f"epoch{epoch:03d}_{label}.png") as image:
         return np.asarray(image.convert("RGB"))
 
 

@@ -78,9 +78,12 @@ def directions(args: Namespace, folder: Path, suffixes: list[str]) -> list[Direc
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     kind = saved.get("dataset_mode", "unaligned")
     if kind not in ("unaligned", "aligned"):
+        flags = "--output DIR, then give --real and --fake DIR"
+        if kind == "colorization":  # its generator alone makes no RGB images
+            flags = "--model colorization, then give --real, --fake RESULTS --label fake_B_rgb"
         raise UserError(
             f"--name {args.name}: it was trained on {kind} data, which this program cannot pair; "
-            "translate with 02_inference.py --output DIR, then give --real and --fake"
+            f"translate with 02_inference.py {flags}"
         )
     options = {**saved, "dataroot": root}
     return held_out_directions(options, suffixes, args.phase, args.load_size, args.max, args.seed)

@@ -6,11 +6,14 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import torch
 from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
+from models import load_generator
 from options.test_options import TestOptions
+from util.errors import UserError
 from util.results.results import results_folder
 
 BOTH = ["--model", "cycle_gan"]
@@ -103,6 +106,50 @@ def test_metadata_that_the_format_cannot_hold_are_left_out(folder: Path, caplog)
     assert infer(folder.parent, "--input", folder, "--output", out, "--format", "jpg") == 0
     assert names(out) == ["0.jpg", "1.jpg", "2.jpg"]
     assert "0.jpg is written without metadata" in caplog.text
+
+
+def test_the_run_need_not_be_writable(folder: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    (folder.parent / "checkpoints/run/test_opt.txt").mkdir()  # nothing can be renamed to it
+    assert infer(folder.parent, "--input", folder, "--output", folder.parent / "out") == 0
+    assert "the options of this translation are not stored" in caplog.text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, folder: Path, capsys) -> None:
+    path = folder.parent / "checkpoints/run/latest_net_G.pth"
+    state = torch.load(path)
+    next(iter(state.values())).view(-1)[3] = value
+    torch.save(state, path)
+    assert infer(folder.parent, "--input", folder, "--output", folder.parent / "out") == 1
+    assert f"error: {path} holds weights that are not finite" in capsys.readouterr().err
+    with pytest.raises(UserError, match="not finite"):
+        load_generator(path)
+
+
+def test_long_names_get_a_hash(folder: Path) -> None:
+    stems = ["ä" * 120 + end for end in ("a" * 11, "b" * 11)]  # of 251 bytes
+    for number, stem in enumerate(stems):
+        (folder / f"{number}.png").rename(folder / f"{stem}.png")
+    assert infer(folder.parent, "--input", folder) == 0
+    shown = names(folder.parent / "results/run/test_latest/images")
+    assert len(shown) == 6
+    assert all(len(name.encode()) < 255 for name in shown)
+    for output, format_name in (("same", "same"), ("webp", "webp")):
+        words = ["--output", folder.parent / output, "--format", format_name]
+        assert infer(folder.parent, "--input", folder, *words) == 0
+    assert names(folder.parent / "same") == names(folder)
+    assert len(names(folder.parent / "webp")) == 3
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(folder: Path, capsys) -> None:
+    (folder / "\x1b]0;x\x07\nwarning: y.png").write_bytes(b"no image")
+    assert infer(folder.parent, "--input", folder, "--output", folder.parent / "out") == 1
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\nwarning: y.png" not in shown
+    assert r"\x1b]0;x\x07\nwarning: y.png (not an image)" in shown
 
 
 def test_names_that_differ_in_case_alone_stay_two(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_video_has_the_rate_times_size_and_sound_of_its_input(
     assert after == before
     assert len(after["times"]) == FRAMES
     assert len(after["sound"]) > 10
-    assert [path.name for path in out.iterdir()] == ["video.mp4"]
+    assert sorted(path.name for path in out.iterdir()) == [".translated", "video.mp4"]
     assert "translating 12 of 12 frames" in caplog.text
 
 

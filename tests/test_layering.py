@@ -46,7 +46,7 @@ LAYERS = {
         ["models.py"],
     ],
     "options": [
-        ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py"],
+        ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "recipes.py"],
         ["shared_flags.py", "reading_flags.py"],
         ["validation.py"],
         ["script_door.py"],

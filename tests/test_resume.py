@@ -39,12 +39,12 @@ VARIANTS = {
     "bf16": ["--precision", "bf16"],
     "fp16, gradients of two batches": ["--precision", "fp16", "--accumulate", "2"],
     "checkpointed, of three": ["--grad_checkpoint", "--accumulate", "3", "--norm", "batch"],
-    "patches, mirrored": ["--model", "cut", "--CUT_mode", "FastCUT"],
+    "patches, mirrored": ["--model", "cut", "--CUT_mode", "FastCUT", "--d_steps", "3"],
     "full pool, averages": ["--pool_size", "2", "--ema", "0.9"],
     "wgangp, plateau": ["--gan_mode", "wgangp", "--lr_policy", "plateau"],
     "hinge, normed, R1, augmented": [
         *("--gan_mode", "hinge", "--spectral_norm", "--lambda_r1", "0.1", "--lr_D", "0.0004"),
-        *("--diffaugment", "color,translation,cutout", "--accumulate", "2"),
+        *("--diffaugment", "color,translation,cutout", "--accumulate", "2", "--d_steps", "2"),
     ],
     "batch norm, batch 2": ["--norm", "batch", "--batch_size", "2", "--save_by_iter"],
 }

@@ -68,5 +68,6 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def names(where: Path) -> list[str]:
-    """Return the relative paths of the files below a folder, sorted."""
-    return sorted(path.relative_to(where).as_posix() for path in where.rglob("*.*"))
+    """Return the relative paths of the files below a folder, sorted, but that of `.translated`."""
+    files = (path for path in where.rglob("*.*") if path.name != ".translated")
+    return sorted(path.relative_to(where).as_posix() for path in files)

@@ -31,13 +31,28 @@ class UnreadableImageError(UserError):
 
     def __str__(self) -> str:
         return (
-            f"cannot read the image {self.path} ({self.reason}): repair it or remove it from the "
-            "folder"
+            f"cannot read the image {printable(self.path)} ({printable(self.reason)}): repair it "
+            "or remove it from the folder"
         )
 
 
 class UsageError(UserError):
     """A wrong command line, for which the entry scripts exit with 2."""
+
+
+def printable(text: object) -> str:
+    """Return a text, such as a file name, as one line without control characters.
+
+    They are shown as Python escapes (`\\x1b`), since a terminal would obey them.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+
+
+def printable_lines(text: object) -> str:
+    """Return a text of several lines as `printable` does, which leaves ends of lines and tabs."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in str(text).split("\n"))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

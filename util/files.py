@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import UserError
+from .errors import UserError, printable
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.6)
 """Seconds between attempts to rename a file: 2 in all, as scanners release a small file within some
@@ -31,7 +31,8 @@ def write_atomically(
     """
     # machines that share a folder may have equal numbers of processes
     writer = f"{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
-    temporary = path.with_name(f".{path.name}.{writer}.tmp")
+    # a thread writes one file at a time, so that a long name need not be whole
+    temporary = path.with_name(f".{clipped(path.name, 100)}.{writer}.tmp")
     try:
         file = temporary.open("wb")
         try:
@@ -133,6 +134,13 @@ def lines_from_end(path: Path) -> Iterator[tuple[int, bytes]]:
             yield behind, rest
 
 
+def clipped(text: str, max_bytes: int) -> str:
+    """Return the beginning of a file name, in at most so many bytes on disk."""
+    while len(os.fsencode(text)) > max_bytes:
+        text = text[:-1]
+    return text
+
+
 def replace_file(source: Path, target: Path) -> None:
     """Rename `source` to `target`, whose place it takes.
 
@@ -188,4 +196,4 @@ def list_folder(folder: Path, pattern: str = "*", max_names: int = 12) -> str:
     if not names:
         return f"{folder} holds no {pattern}" if pattern != "*" else f"{folder} is empty"
     more = f", ... ({len(names)} in all)" if len(names) > max_names else ""
-    return f"{folder} holds: {', '.join(names[:max_names])}{more}"
+    return f"{folder} holds: {', '.join(map(printable, names[:max_names]))}{more}"

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import dominate
 from dominate import tags
 from dominate.util import raw
-from PIL import Image
 
 from .files import write_text_atomically
+from .image_files import open_image
 
 ASSETS = Path(__file__).with_name("page_assets")
 GAP = 6
@@ -239,7 +239,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=4096)
 def _size_of(path: Path, _changed: int) -> tuple[int, int]:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return image.size
 
 

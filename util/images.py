@@ -1,17 +1,21 @@
 """Conversion between tensors in [-1, 1] and 8-bit images, and writing images to files."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from .deep_images import kind_of, to_levels
 from .errors import UserError
 from .files import write_atomically
+from .image_files import DAMAGE
 
 ImageArray = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
@@ -24,23 +28,84 @@ Uint8Image = npt.NDArray[np.uint8]
 
 ORIENTATION = 0x0112
 """The EXIF tag that tells how the camera was held."""
+ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+"""The modes of Pillow with transparency; others may have a transparent colour."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Its values, and what turns the image upright; 1 is upright."""
 
 PNG_LEVEL = 4
 """The level of compression, 0 to 9: Pillow's 6 takes up to twice as long for files 1 % smaller."""
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
+@dataclass(frozen=True)
+class Pixels:
+    """How files whose pixels are not RGB of 8 bits are read, by the flags of the same names.
+
+    Without a background all channels of a file are read as they are, transparency too.
+    """
+
+    value_range: str = ""
+    background: str | None = "black"
+
+    @staticmethod
+    def of(options: Mapping[str, Any]) -> "Pixels":
+        """Return those of the options of a run, which older versions may have stored."""
+        names = {"value_range", "background"} & options.keys()
+        return Pixels(**{name: options[name] for name in names})
+
+
+BY_TYPE = Pixels()
+"""The defaults: the range of a file follows from its type."""
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1, upright, where the file has none or a damaged one."""
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except DAMAGE:  # the pixels may be intact
+        return 1
+    return value if isinstance(value, int) and value in TURNS else 1
+
+
+def upright_rgb(image: Image.Image, pixels: Pixels = BY_TYPE) -> Image.Image:
     """Return an image of any mode as 8-bit RGB, turned upright by its EXIF orientation.
 
-    16-bit gray is scaled to 8 bits; transparency is dropped. An upright RGB image is returned
-    itself, not copied.
+    More bits are rounded to 8, as `pixels` says; transparent pixels show its background; CMYK is
+    converted by its colour profile, where it has one. An upright RGB image is returned itself, not
+    copied.
     """
-    turned = image.getexif().get(ORIENTATION, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image
-    if upright.mode.startswith("I;16"):
-        levels = np.asarray(upright).astype(np.uint16)
-        upright = Image.fromarray((levels // 257).astype(np.uint8))
+    turn = TURNS.get(orientation(image))
+    upright = image if turn is None else image.transpose(turn)
+    if len(upright.getbands()) == 1 and kind_of(upright):
+        levels = to_levels(np.asarray(upright), kind_of(upright), pixels.value_range)
+        upright = Image.fromarray(levels.round().astype(np.uint8))
+    if upright.mode in ALPHA or "transparency" in upright.info:
+        shown = Image.new("RGBA", upright.size, pixels.background)
+        return Image.alpha_composite(shown, upright.convert("RGBA")).convert("RGB")
+    if upright.mode == "CMYK" and upright.info.get("icc_profile"):
+        return _by_profile(upright)
     return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+def _by_profile(image: Image.Image) -> Image.Image:
+    """Return a CMYK image as sRGB, without its profile where that is damaged."""
+    try:
+        from PIL import ImageCms
+
+        source = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    except (ImportError, *DAMAGE):  # Pillow may be built without it
+        return image.convert("RGB")
+    return converted or image.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -53,11 +118,11 @@ def to_uint8(image: Image.Image) -> Uint8Image:
     return np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
 
 
-def to_float_tensor(levels: Uint8Image) -> Tensor:
+def to_float_tensor(levels: npt.NDArray[Any]) -> Tensor:
     """Return 8-bit levels as float32 of the same shape in [-1, 1]: 0 -> -1, 255 -> 1.
 
-    Computed in NumPy, since PyTorch would split so small a task among threads and wait for busy
-    cores.
+    Fractions of levels, in float32, are converted as they are. Computed in NumPy, since PyTorch
+    would split so small a task among threads and wait for busy cores.
     """
     values = levels.astype(np.float32, order="C")
     values /= 127.5  # equals (x / 255 - 0.5) / 0.5 to the last bit, in fewer passes
@@ -125,9 +190,12 @@ def stretched(image: Image.Image, aspect_ratio: float) -> Image.Image:
     """Resize an image whose pixels are `aspect_ratio` wide by 1 high to one of square pixels."""
     if aspect_ratio == 1:
         return image
-    width, height = image.size
+    return image.resize(stretched_size(image.size, aspect_ratio), Image.Resampling.BICUBIC)
+
+
+def stretched_size(size: tuple[int, int], aspect_ratio: float) -> tuple[int, int]:
+    """Return the (width, height) that `stretched` gives an image of `size`."""
+    width, height = size
     if aspect_ratio > 1:
-        width = round(width * aspect_ratio)
-    else:
-        height = round(height / aspect_ratio)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+        return round(width * aspect_ratio), height
+    return width, round(height / aspect_ratio)

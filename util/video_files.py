@@ -29,6 +29,8 @@ def import_av() -> ModuleType:
 def open_video(path: Path) -> Any:
     """Open the container of a video file. Raises UserError where it cannot be read."""
     av = import_av()
+    if path.exists() and not path.is_file():  # a pipe, for instance, could block
+        raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
         container = av.open(str(path))
     except (OSError, ValueError, av.error.FFmpegError) as error:

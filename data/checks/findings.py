@@ -46,8 +46,8 @@ def check(folders: Sequence[Folder], opt: Namespace) -> Findings:
         modes = {header.mode for header in folder.headers}
         if len(modes) > 1:
             findings.warnings.append(
-                f"{folder.name} mixes {', '.join(sorted(modes))}: all become RGB, or gray with "
-                "1 channel, and transparency is dropped"
+                f"{folder.name} mixes {', '.join(sorted(modes))}: with 3 channels all become "
+                "RGB, with 1 gray, and transparent pixels show --background"
             )
     _check_balance(folders, opt, findings)
     return findings

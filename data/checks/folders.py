@@ -1,6 +1,5 @@
 """The folders of a data set with the headers of all their images, read by threads."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from util.errors import UnreadableImageError, UserError
 from util.files import list_folder
 from util.threads import in_threads
 
-from ..image_folder import is_image_file, read_image
+from ..image_folder import find_images, read_image
 from .headers import Header, read_header
 
 PHASES = ("train", "val", "test")
@@ -28,7 +27,7 @@ class Folder:
     headers: list[Header] = field(default_factory=list)
     unreadable: list[UnreadableImageError] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """File ending, in lower case -> number of files that are no images."""
+    """File ending, in lower case -> number of files that are no images, or no regular files."""
 
     @property
     def phase(self) -> str:
@@ -65,16 +64,9 @@ def read_folders(root: Path, mode: str, threads: int, full: bool = False) -> lis
 
 def _read(path: Path, threads: int, full: bool) -> Folder:
     folder = Folder(path.name)
-    paths = []
-    for parent, _, names in os.walk(path, followlinks=True):
-        for name in names:
-            if name.startswith("."):
-                continue
-            if is_image_file(name):
-                paths.append(os.path.join(parent, name))  # noqa: PTH118 - a million are slow
-            else:
-                folder.left_out[Path(name).suffix.lower() or name] += 1
-    chunks = _chunks(sorted(paths))
+    others: list[str] = []
+    chunks = _chunks(find_images(path, left_out=others.append))
+    folder.left_out.update(Path(name).suffix.lower() or name for name in others)
     for found in in_threads(lambda chunk: _headers(chunk, full), chunks, lambda: 64, threads):
         for header in found:
             if isinstance(header, Header):

@@ -1,6 +1,7 @@
 """The size and mode of an image file, from its first bytes.
 
-PNG and JPEG files are read here, several times faster than by Pillow; all others by Pillow.
+PNG and JPEG files are read here, several times faster than by Pillow; all others by Pillow, or as
+arrays.
 """
 
 import hashlib
@@ -9,11 +10,13 @@ import struct
 from dataclasses import dataclass
 from io import FileIO
 
-from PIL import Image
+from PIL import UnidentifiedImageError
 
+from util.array_files import describe, may_be_array
 from util.errors import UnreadableImageError
+from util.image_files import DAMAGE, open_image, refuse_irregular
 
-from ..image_folder import DAMAGE, read_image
+from ..image_folder import read_image, reason_of
 
 HEAD = 4096
 """Bytes that are read at the beginning of each file."""
@@ -33,8 +36,8 @@ class Header:
     """What is known of an image file without its pixels.
 
     `length` is in bytes; `width` and `height` are those of the stored pixels; `mode` is that of
-    Pillow; `fingerprint` hashes the length and the first and last bytes: equal files have equal
-    ones.
+    Pillow, or for an array `5xuint16`; `fingerprint` hashes the length and the first and last
+    bytes: equal files have equal ones.
     """
 
     path: str
@@ -51,6 +54,7 @@ def read_header(path: str) -> Header:
     A PNG or JPEG file whose end is missing is decoded, which decides whether it can be read.
     """
     try:
+        refuse_irregular(path)
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path objects are slow
             size = os.fstat(file.fileno()).st_size
             head = file.read(HEAD)
@@ -61,17 +65,26 @@ def read_header(path: str) -> Header:
             known = _png(head) or _jpeg(head, file)
             whole = tail.endswith(PNG_END if head.startswith(PNG_START) else JPEG_END)
         if known is None:
-            with Image.open(path) as image:
-                known = (image.width, image.height, image.mode)
+            known = _by_package(path)
         elif not whole:
             read_image(path)
     except UnreadableImageError:
         raise
     except DAMAGE as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "not an image"
-        raise UnreadableImageError(path, reason) from error
+        raise UnreadableImageError(path, reason_of(error)) from error
     fingerprint = hashlib.blake2b(b"%d " % size + head + tail, digest_size=16).digest()
     return Header(path, size, *known, fingerprint)
+
+
+def _by_package(path: str) -> tuple[int, int, str]:
+    try:
+        with open_image(path) as image:
+            return image.width, image.height, image.mode
+    except UnidentifiedImageError:
+        if not may_be_array(path):
+            raise
+    width, height, channels, dtype = describe(path)
+    return width, height, f"{channels}x{dtype}"
 
 
 def _png(head: bytes) -> tuple[int, int, str] | None:

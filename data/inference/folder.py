@@ -3,7 +3,7 @@
 import logging
 import traceback
 from argparse import Namespace
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 PREFETCH_BYTES = 2**29
 """About so many bytes of images are prefetched at most, so that few huge ones wait in memory."""
+PATH_LISTS = ("image_paths", "A_paths", "AB_paths", "B_paths")
+"""Attributes of data sets; the first that one has names its items."""
 
 
 Group = list[tuple[int, Item]]
@@ -28,6 +30,7 @@ Group = list[tuple[int, Item]]
 class Results(Protocol):
     """The part of util.results.results.Results that prefetching asks for existing results."""
 
+    def refuse_overwriting(self, paths: Sequence[str], inputs: Iterable[str]) -> None: ...
     def has(self, path: str) -> bool: ...
     def add_existing(self, path: str, place: int) -> None: ...
 
@@ -63,6 +66,15 @@ class ImagePrefetcher:
         """Return the arguments of the progress bar."""
         hidden = None if ranks.is_main() else True  # None: where the output is no terminal
         return {"total": self.count, "unit": " images", "disable": hidden, "dynamic_ncols": True}
+
+    def refuse_overwriting(self, results: Results) -> None:
+        """Raise UsageError where a result would replace an input, or a file that is no result."""
+        if self.is_plugin:  # what it reads tells its items
+            return
+        paths = self._paths()
+        lists = (getattr(self.dataset, name, []) for name in PATH_LISTS)
+        inputs = (path for paths in lists for path in paths)
+        results.refuse_overwriting([paths[i % len(paths)] for i in range(self.count)], inputs)
 
     def left(self, results: Results) -> int:
         """Return how many images this process is to translate.
@@ -142,8 +154,7 @@ class ImagePrefetcher:
         return True
 
     def _paths(self) -> list[str]:
-        names = ("image_paths", "A_paths", "AB_paths")
-        return next(getattr(self.dataset, name) for name in names if hasattr(self.dataset, name))
+        return next(getattr(self.dataset, n) for n in PATH_LISTS if hasattr(self.dataset, n))
 
     def _prefetch_count(self) -> int:
         """Return how many images to prefetch: one, until the size of an image is known."""

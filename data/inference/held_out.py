@@ -10,8 +10,10 @@ from util.errors import UserError
 from util.evaluation.direction import Direction
 from util.evaluation.image_set import ImageSet, Read
 from util.files import list_folder
+from util.images import BY_TYPE, Pixels
 
 from ..image_folder import find_images, read_image
+from ..transforms import CHANNELS
 
 HELD_OUT = ("test", "val")
 """The phases that training does not see; the first whose folder exists is used."""
@@ -27,6 +29,7 @@ def held_out_sides(
     aligned: bool = False,
     size: int | None = None,
     gray: Sequence[bool] = (False, False),
+    pixels: Pixels = BY_TYPE,
 ) -> tuple[ImageSet, ImageSet]:
     """Return the images of `<root>/<phase>A` and `B`, or the halves of `<root>/<phase>`.
 
@@ -41,7 +44,7 @@ def held_out_sides(
     sides = []
     for place, side in enumerate("AB"):
         folder = root / (phase if aligned else f"{phase}{side}")
-        read, how = reader(size, gray[place], place if aligned else None)
+        read, how = reader(size, gray[place], place if aligned else None, pixels)
         sides.append(image_set(folder, "--dataroot", read, how))
     return sides[0], sides[1]
 
@@ -58,14 +61,21 @@ def held_out_directions(
 
     `size` resizes the images to a square (by default pairs have the crop size of the training,
     others their own size); at most `most` images of each side are drawn by `seed` and name. Raises
-    UserError where a folder is missing or empty.
+    UserError where a folder is missing or empty, or images are neither gray nor RGB.
     """
     forward = options.get("direction", "AtoB") == "AtoB"
     channels = ("input_nc", "output_nc") if forward else ("output_nc", "input_nc")
     gray = [options.get(name, 3) == 1 for name in channels]
+    for name in channels:
+        if options.get(name, 3) not in CHANNELS:
+            raise UserError(
+                f"--{name} {options[name]}: evaluation compares gray and RGB images, and those of "
+                "this run have other channels"
+            )
     aligned = options.get("dataset_mode", "unaligned") == "aligned"
     size = size or (options.get("crop_size", 256) if aligned else None)
-    sides = held_out_sides(options["dataroot"], phase, aligned, size, gray)
+    pixels = Pixels.of(options)
+    sides = held_out_sides(options["dataroot"], phase, aligned, size, gray, pixels)
     first, second = (side.limited(most, seed) for side in (sides if forward else sides[::-1]))
     directions = []
     for suffix in suffixes:
@@ -75,11 +85,13 @@ def held_out_directions(
     return directions
 
 
-def reader(size: int | None, gray: bool = False, half: int | None = None) -> tuple[Read, str]:
+def reader(
+    size: int | None, gray: bool = False, half: int | None = None, pixels: Pixels = BY_TYPE
+) -> tuple[Read, str]:
     """Return a function that reads an image file as 02_inference.py does, and its description."""
 
     def read(path: str) -> Image.Image:
-        image = read_image(path)
+        image = read_image(path, pixels=pixels)
         if half is not None:
             width = image.width // 2
             image = image.crop((half * width, 0, (half + 1) * width, image.height))
@@ -91,6 +103,7 @@ def reader(size: int | None, gray: bool = False, half: int | None = None) -> tup
     words = ["their own size" if size is None else f"{size}x{size} (bicubic)"]
     words += ["gray"] if gray else []
     words += [("left half", "right half")[half]] if half is not None else []
+    words += [str(pixels)] if pixels != BY_TYPE else []
     return read, ", ".join(words)
 
 

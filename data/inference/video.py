@@ -47,6 +47,10 @@ class VideoFrames:
         hidden = None if ranks.is_main() else True
         return {"total": total, "unit": " frames", "disable": hidden, "dynamic_ncols": True}
 
+    def refuse_overwriting(self, results: Results) -> None:
+        """Raise UsageError where the result would replace the input, or what is no result."""
+        results.refuse_overwriting([str(self.path)], [str(self.path)])
+
     def left(self, results: Results) -> int | None:
         """Return how many frames this process translates, or None where the file does not tell.
 

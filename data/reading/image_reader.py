@@ -10,18 +10,22 @@ import os
 from argparse import Namespace
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 import PIL
 import torch
+from PIL import Image
 from torch import Tensor
 
+from util.deep_images import Levels
 from util.errors import DataError, UnreadableImageError, UserError
-from util.images import Uint8Image, to_float_tensor, to_uint8
+from util.images import Pixels, Uint8Image, to_float_tensor, to_uint8
 
-from ..image_folder import StoredImage, read_image
-from ..transforms import CropFlip, has_crop, resize, size_after_resize
+from ..image_folder import StoredImage
+from ..image_folder import read_deep as read_image
+from ..transforms import CHANNELS, CropFlip, has_crop, resize, size_after_resize
 from .disk_cache import disk_cache
 from .jpeg_draft import LIMITS, QUICK_RESIZE, JpegDraft
 from .ram_cache import ram_cache
@@ -31,6 +35,8 @@ log = logging.getLogger(__name__)
 
 WARM = 0.95
 """Where the cache serves this share of reads, worker processes cost more time than they save."""
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Of red, green and blue in gray (ITU-R BT.601), as in Pillow."""
 
 
 class Cache(Protocol):
@@ -53,6 +59,7 @@ class ImageReader:
     def __init__(self, opt: Namespace) -> None:
         self.opt = opt
         self.use_draft = not opt.full_decode
+        self.pixels = Pixels.of(vars(opt))
         self.cache = _cache(opt)
         self.skipped: deque[UnreadableImageError] = deque()
         """The errors of `read_next_readable` that the loader has not collected yet."""
@@ -63,9 +70,11 @@ class ImageReader:
     def read_uint8(self, path: str, *channels: int) -> Uint8Image:
         """Return the resized image of a file -> uint8 (C, H, W); a single channel is luma.
 
-        With more than one number of channels the file holds that many images of equal width side by
-        side; they are stacked along the channels, (sum of channels, H, W). The array must not be
-        written to. Raises UnreadableImageError where the file cannot be read.
+        A file of more than 8 bits per channel, or of another number of channels than 1 and 3, gives
+        the same levels, 0 to 255, in float32. With more than one number of channels the file holds
+        that many images of equal width side by side; they are stacked along the channels,
+        (sum of channels, H, W). The array must not be written to. Raises UnreadableImageError where
+        the file cannot be read or has other channels.
         """
         key = self._key(path, channels) if self.cache is not None else None
         if self.cache is None or key is None:
@@ -74,7 +83,8 @@ class ImageReader:
         self._count(reads=1, served=image is not None)
         if image is None:
             image = np.ascontiguousarray(self._read(path, channels))
-            if not self.cache.put(key, image):
+            # a cache holds uint8, and images of more bits are few
+            if image.dtype == np.uint8 and not self.cache.put(key, image):
                 self._count(refused=1)
         return image
 
@@ -121,11 +131,21 @@ class ImageReader:
     def _read(self, path: str, channels: tuple[int, ...]) -> Uint8Image:
         parts = len(channels)
         draft = JpegDraft(lambda size: size_after_resize(size, self.opt), parts)
-        image = read_image(path, draft.prepare if self.use_draft else None)
-        if image.width < parts:
-            raise UserError(f"{path} is {image.width} pixel wide: it holds no A beside a B")
-        width, images = image.width // parts, []
+        usual = all(number in CHANNELS for number in channels)
+        pixels = self.pixels if usual else replace(self.pixels, background=None)
+        image = read_image(path, draft.prepare if self.use_draft else None, pixels)
+        if not isinstance(image, Image.Image) and image.shape[2] == sum(channels):
+            return self._resized_levels(image)
+        whole = image.width if isinstance(image, Image.Image) else image.shape[1]
+        if whole < parts:
+            raise UserError(f"{path} is {whole} pixel wide: it holds no A beside a B")
+        width = whole // parts
+        images = []
         for place, number in enumerate(channels):
+            if not isinstance(image, Image.Image):
+                levels = image[:, place * width : (place + 1) * width]
+                images.append(self._resized_levels(_with_channels(levels, number, path)))
+                continue
             box = (place * width, 0, (place + 1) * width, image.height)
             part = image if parts == 1 else image.crop(box)
             part = part.convert("L") if number == 1 else part
@@ -135,6 +155,13 @@ class ImageReader:
                 images.append(to_uint8(resize(part, self.opt)))
         return images[0] if parts == 1 else np.concatenate(images)
 
+    def _resized_levels(self, levels: Levels) -> Any:
+        """Return levels (H, W, C) resized -> (C, H, W)."""
+        planes = (
+            Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(levels, 2, 0)
+        )
+        return np.stack([np.asarray(resize(plane, self.opt)).clip(0, 255) for plane in planes])
+
     def _key(self, path: str, channels: tuple[int, ...]) -> bytes | None:
         """Return a hash of everything that decides the pixels; None where there is no such file."""
         file: object
@@ -143,10 +170,24 @@ class ImageReader:
         except OSError:
             return None
         opt = self.opt
-        resizing = (opt.preprocess, opt.load_size, opt.crop_size, channels, PIL.__version__)
+        size = (opt.preprocess, opt.load_size, opt.crop_size)
+        resizing = (*size, channels, self.pixels, PIL.__version__)
         draft = (torch.__version__, QUICK_RESIZE, LIMITS) if self.use_draft else None
         text = repr((file, resizing, draft))
         return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _with_channels(levels: Levels, number: int, path: str) -> Levels:
+    """Return levels (H, W, C) with that number of channels. Raises UnreadableImageError."""
+    stored = levels.shape[2]
+    if (stored, number) == (3, 1):
+        return levels @ LUMA[:, None]
+    if (stored, number) == (1, 3):
+        return np.repeat(levels, 3, axis=2)
+    if stored != number:
+        reason = f"it has {stored} channels, not {number} as --input_nc or --output_nc asks for"
+        raise UnreadableImageError(path, reason)
+    return levels
 
 
 def _identity(path: str) -> tuple[str | int, ...]:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from util.images import ORIENTATION, Uint8Image, to_uint8
+from util.images import Uint8Image, orientation, to_uint8
 
 Size = tuple[int, int]
 
@@ -90,9 +90,9 @@ class JpegDraft:
 
 
 def _is_rotated(image: Image.Image) -> bool:
-    return image.getexif().get(ORIENTATION, 1) != 1
+    return orientation(image) != 1
 
 
 def _upright_size(image: Image.Image) -> Size:
-    transposed = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    transposed = orientation(image) in (5, 6, 7, 8)
     return (image.height, image.width) if transposed else (image.width, image.height)

@@ -55,6 +55,7 @@ class Optimization:
         self._observed_steps = 0
         self._stepping = False
         self._pending: dict[Optimizer, int] = {}
+        self._updates: dict[Optimizer, int] = {}
         self._scalers: dict[Optimizer, torch.amp.GradScaler] = {}
         self._averaging = StepAveraging()
 
@@ -87,12 +88,20 @@ class Optimization:
         """The learning rate of the first optimizer."""
         return self.optimizers[0].param_groups[0]["lr"]
 
-    def minimize(self, optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Tensor:
+    def is_due(self, optimizer: Optimizer, every: int) -> bool:
+        """Return whether the update that an optimizer makes next is the last of each `every`."""
+        return (self._updates.get(optimizer, 0) + 1) % every == 0
+
+    def minimize(
+        self, optimizer: Optimizer, losses: Mapping[str, Tensor], due: bool = True
+    ) -> Tensor:
         """Add the gradients of the sum of the losses; every `accumulate`-th call steps.
 
-        Returns the sum.
+        Returns the sum; where it is not `due`, does no more than that.
         """
         total = torch.stack(list(losses.values())).sum()
+        if not due:
+            return total
         pending = self._pending.get(optimizer, 0)
         if pending == 0:
             optimizer.zero_grad()
@@ -195,6 +204,7 @@ class Optimization:
         self._averaging.finish(optimizer)
         optimizer.zero_grad()  # their memory is free for the next forward pass
         self._pending[optimizer] = 0
+        self._updates[optimizer] = self._updates.get(optimizer, 0) + 1
 
     def _scaler(self, optimizer: Optimizer) -> torch.amp.GradScaler:
         if optimizer not in self._scalers:
@@ -238,13 +248,14 @@ class Optimization:
         self.best_metric = state["best_metric"]
 
     def _pending_state(self) -> list[dict[str, Any]]:
-        """Return the loss scale and the pending gradients of each optimizer."""
+        """Return the loss scale, pending gradients and number of updates of each optimizer."""
         for optimizer, pending in self._pending.items():
             if pending:  # the mean again is the same, so that averaging them here changes no step
                 global_batch.average_gradients(weights_of(optimizer))
         return [
             {
                 "scaler": self._scaler(optimizer).state_dict(),
+                "updates": self._updates.get(optimizer, 0),
                 "window": self._window(),
                 "pending": self._pending.get(optimizer, 0),
                 "gradients": [w.grad for w in weights_of(optimizer)]
@@ -262,6 +273,7 @@ class Optimization:
         for optimizer, stored in zip(self.optimizers, state, strict=True):
             if self.scaled and stored["scaler"]:
                 self._scaler(optimizer).load_state_dict(stored["scaler"])
+            self._updates[optimizer] = stored.get("updates", 0)  # not in older states
             if stored.get("window") == self._window():
                 self._pending[optimizer] = stored["pending"]
                 for weight, gradient in zip(

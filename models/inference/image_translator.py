@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
-from util.checkpoints.weights import load_into, read_weights
+from util.checkpoints.weights import load_into, read_weights, refuse_not_finite
+from util.deep_images import TURNED, kind_of, to_deep, to_levels
 from util.devices import pick_device
-from util.images import to_image_array, to_tensor, upright_rgb
+from util.errors import UserError
+from util.images import orientation, to_float_tensor, to_image_array, to_tensor, upright_rgb
 
 from ..networks import define_G
 from ..parts.architecture import Generator, read_generator
@@ -24,7 +27,24 @@ class ImageTranslator:
         self.translator, self.input_nc = translator, input_nc
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Translate an image of any mode and size; the result is RGB, upright, of the same size."""
+        """Translate an image of any mode and size; the result is RGB, upright, of the same size.
+
+        More than 8 bits of gray are used as 02_inference.py uses them. Raises UserError where the
+        generator takes neither gray nor RGB images.
+        """
+        if self.input_nc not in (1, 3):
+            raise UserError(
+                f"this generator takes {self.input_nc} channels, unlike Pillow's images: use "
+                "02_inference.py with NPY or TIFF files"
+            )
+        if kind := kind_of(image) if len(image.getbands()) == 1 else "":
+            gray = TURNED.get(orientation(image), lambda upright: upright)(np.asarray(image))
+            levels = np.ascontiguousarray(to_levels(gray, kind, ""))
+            images = to_float_tensor(levels).expand(1, self.input_nc, *levels.shape)
+            # the upper 8 bits of the 16, which Pillow shows of the file that 02_inference.py writes
+            deep = to_deep(self.translator(images)[0], "uint16", "", "PNG")
+            array = (deep // 256).astype(np.uint8)
+            return Image.fromarray(np.broadcast_to(array, (*array.shape[:2], 3)).copy())
         image = upright_rgb(image)
         images = to_tensor(image.convert("L") if self.input_nc == 1 else image).unsqueeze(0)
         return Image.fromarray(to_image_array(self.translator(images)[0]))
@@ -60,6 +80,7 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     Raises UserError if the file cannot be read or holds no generator.
     """
     weights = read_weights(path)
+    refuse_not_finite(weights, path)
     a = read_generator(weights, path)
     no_dropout = a.no_dropout
     if no_dropout is None:

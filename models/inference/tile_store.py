@@ -3,8 +3,10 @@
 Legend: C channels, H W height and width of the whole activation, h w of a region.
 """
 
-import itertools
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,27 +89,34 @@ class Value:
 class Store:
     """Makes the canvases for one image of `height` rows, whose blocks have `tile` pixels a side.
 
-    Canvases are stored in host memory, or as files in `folder` if it is given.
+    Canvases are stored in host memory, or in files without a name in `folder` if it is given: the
+    system frees these however the process ends.
     """
 
     def __init__(self, tile: int, height: int, folder: Path | None) -> None:
         self.tile, self.height, self.folder = tile, height, folder
-        self._numbers = itertools.count()
 
     def canvas(self, shape: tuple[int, int, int]) -> "Canvas":
-        """Make an empty canvas (C, H, W); at a lower resolution its blocks are smaller too."""
+        """Make an empty canvas (C, H, W); at a lower resolution its blocks are smaller too.
+
+        Raises UserError where no file can be made.
+        """
         side = max(SMALLEST_SIDE, -(-self.tile * shape[1] // self.height))
-        prefix = self.folder / str(next(self._numbers)) if self.folder else None
-        return Canvas(shape, side, prefix)
+        return Canvas(shape, side, self.folder)
 
 
 class Canvas:
     """A stored activation, (C, H, W) float32 in square blocks, deleted with this object."""
 
-    def __init__(self, shape: tuple[int, int, int], side: int, prefix: Path | None) -> None:
-        self.shape, self.side, self.prefix = shape, side, prefix
+    def __init__(self, shape: tuple[int, int, int], side: int, folder: Path | None) -> None:
+        self.shape, self.side, self.folder = shape, side, folder
         self.blocks: dict[tuple[int, int], Tensor] = {}
-        self.files: dict[tuple[int, int], Path] = {}
+        self.places: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {}
+        """The offset of each block in the file, and its shape."""
+        self.file: Any = None
+        if folder is not None:
+            with self._naming_the_folder():
+                self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
 
     def regions(self) -> Iterator[Region]:
         """Iterate over the regions of the blocks."""
@@ -120,18 +129,13 @@ class Canvas:
         """Store (1, C, h, w) as the block `region`. Raises UserError if the disk is full."""
         key = (region.top // self.side, region.left // self.side)
         block = tile[0].to("cpu", torch.float32).contiguous()
-        if self.prefix is None:
+        if self.file is None:
             self.blocks[key] = block.clone() if block.data_ptr() == tile.data_ptr() else block
             return
-        path = self.prefix.with_name(f"{self.prefix.name}_{key[0]}_{key[1]}.npy")
-        self.files[key] = path
-        try:
-            np.save(path, block.numpy())
-        except OSError as error:
-            raise UserError(
-                f"--tile: cannot write activations to {path.parent} ({error.strerror or error}); "
-                "point TMPDIR to a folder on a disk with more space"
-            ) from error
+        with self._naming_the_folder():
+            self.places[key] = self.file.seek(0, os.SEEK_END), tuple(block.shape)
+            self.file.write(block.numpy().data)
+            self.file.flush()
 
     def read(self, region: Region) -> Tensor:
         """Return the values of any region, a new tensor (1, C, h, w)."""
@@ -150,12 +154,23 @@ class Canvas:
         return gathered
 
     def _part(self, i: int, j: int, index: tuple[Any, slice, slice]) -> Tensor:
-        if self.prefix is None:
+        if self.file is None:
             return self.blocks[i, j][index]
+        offset, shape = self.places[i, j]
         # mapped only while it is read: mapped files count as resident memory
-        block = np.load(self.files[i, j], mmap_mode="r")
+        block = np.memmap(self.file, np.float32, "r", offset, shape)
         return torch.from_numpy(np.array(block[index]))
 
     def __del__(self) -> None:
-        for path in self.files.values():
-            path.unlink(missing_ok=True)
+        if self.file is not None:
+            self.file.close()
+
+    @contextmanager
+    def _naming_the_folder(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"--tile: cannot write activations to {self.folder} ({error.strerror or error}); "
+                "point TMPDIR to a folder on a disk with more space"
+            ) from error

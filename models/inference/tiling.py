@@ -3,8 +3,7 @@
 Every convolution reads a tile of its input with the border that it needs (the halo) and writes a
 tile of its output. Norm layers get the statistics of the whole image, accumulated while the
 convolution before them writes. Layers that act on single pixels (norm, ReLU, skip connections) are
-computed on tiles when these are read. Activations are stored in host memory, or in files of a
-temporary folder.
+computed on tiles when these are read. Activations are stored in host memory, or in temporary files.
 
 Legend: C channels, H W height and width of a whole activation, h w of a tile.
 """
@@ -63,21 +62,17 @@ def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device
     in_files = free is None or cost.peak_bytes > free / 2
     outputs = []
     for image in images:
-        with (
-            tempfile.TemporaryDirectory(
-                prefix="tiles-", dir=_disk_folder(), ignore_cleanup_errors=True
-            ) as folder,
-            _bar(cost.multiply_adds) as bar,
-        ):
-            store = Store(tile, image.shape[1], Path(folder) if in_files else None)
+        with _bar(cost.multiply_adds) as bar:
+            store = Store(tile, image.shape[1], _disk_folder() if in_files else None)
             outputs.append(_Runner(store, device, bar.update).run(net, image.cpu()))
     return torch.stack(outputs)
 
 
-def _disk_folder() -> str | None:
+def _disk_folder() -> Path:
     """Return a folder for large files; /tmp may be in memory, /var/tmp is not (FHS 3.0)."""
     chosen = any(name in os.environ for name in ("TMPDIR", "TEMP", "TMP"))
-    return None if chosen or not os.access("/var/tmp", os.W_OK) else "/var/tmp"
+    by_default = chosen or not os.access("/var/tmp", os.W_OK)
+    return Path(tempfile.gettempdir() if by_default else "/var/tmp")
 
 
 def _bar(multiply_adds: int) -> Any:

@@ -3,6 +3,7 @@
 Legend: N batch, C channels, H W height and width; scores are (N, 1, H', W').
 """
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,20 @@ LOSSES: dict[str, Callable[[], nn.Module | None]] = {
 GAN_MODES = tuple(LOSSES)
 PENALTIES = ("real", "fake", "mixed")
 """The images that `cal_gradient_penalty` takes the gradient at."""
+
+
+def add_gan_flags(parser: argparse._ActionsContainer) -> None:
+    """Add the flags of a model that trains generators against discriminators."""
+    parser.add_argument(
+        "--lambda_GAN", type=float, default=1.0, help="weight of the adversarial losses"
+    )
+    parser.add_argument(
+        "--d_steps",
+        type=int,
+        default=1,
+        help="updates of the discriminators for each update of the generators, of a batch each",
+        metavar="N",
+    )
 
 
 class GANLoss(nn.Module):

@@ -62,7 +62,9 @@ def sample_positions(
 class PatchSampler(nn.Module):
     """Takes the features at some positions, through an MLP of two layers for each feature map.
 
-    The results have unit length. `width` is that of the MLPs; 0: there are none.
+    The results have unit length. `width` is that of the MLPs; 0: there are none. They are computed
+    outside autocast: as initialised they return tiny vectors, and the gradient of the length of
+    these overflows in float16.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -73,10 +75,12 @@ class PatchSampler(nn.Module):
     def forward(self, features: list[Tensor], positions: list[Tensor]) -> list[Tensor]:
         """[(N, C, H, W), ...] and [(P,), ...] -> [(N, P, K), ...] float32."""
         sampled = []
-        for mlp, maps, where in zip(self.children(), features, positions, strict=True):
-            width = maps.shape[3]
-            patches = maps[:, :, where // width, where % width].transpose(1, 2)
-            sampled.append(F.normalize(to_float32(mlp(patches)), dim=2, eps=SMALLEST_NORM))
+        with torch.autocast(features[0].device.type, enabled=False):
+            for mlp, maps, where in zip(self.children(), features, positions, strict=True):
+                width = maps.shape[3]
+                patches = maps[:, :, where // width, where % width].transpose(1, 2)
+                vectors = mlp(to_float32(patches))
+                sampled.append(F.normalize(vectors, dim=2, eps=SMALLEST_NORM))
         return sampled
 
 

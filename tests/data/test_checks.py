@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
@@ -20,6 +22,7 @@ from data.checks.duplicates import exact_duplicates, near_duplicates
 from data.checks.findings import check, size_problems, table
 from data.checks.folders import dataset_mode, read_folders
 from data.checks.headers import HEAD, read_header
+from data.image_folder import find_images
 from util.errors import UnreadableImageError, UserError
 from util.options import Options
 
@@ -135,6 +138,23 @@ def test_everything_that_is_wrong(pictures: Path) -> None:
     assert len(findings.warnings) == 2
     assert "1x.gif 1x.txt" in table(folders)
     assert check(folders[1:], OPT).errors[-1] == "there is no folder trainA"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_what_is_checked_is_what_a_training_lists(pictures: Path) -> None:
+    folder = pictures / "trainA"
+    for name in ("__MACOSX/a.png", ".git/b.png", "deeper/._c.png", "notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"no image")
+    (folder / "loop").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    np.save(folder / "x.npy", np.zeros((48, 40, 5), np.uint16))
+    checked = read_folders(pictures, "unaligned", threads=1)[0]
+    assert [header.path for header in checked.headers] == find_images(folder)
+    assert (len(checked.headers), checked.unreadable) == (6, [])
+    assert checked.left_out == {".txt": 1, ".png": 1}
+    with pytest.raises(UnreadableImageError, match="not a regular file"):
+        read_header(str(folder / "pipe.png"))
 
 
 def test_full_finds_what_headers_do_not(pictures: Path) -> None:

@@ -14,7 +14,7 @@ from data.image_folder import find_images, make_dataset, read_image
 from data.single_dataset import SingleDataset
 from data.unaligned_dataset import UnalignedDataset
 from options.test_options import TestOptions
-from util.errors import UsageError, UserError
+from util.errors import DataError, UnreadableImageError, UsageError, UserError
 from util.images import save_image, tensor2im
 from util.options import Options
 
@@ -108,17 +108,25 @@ def test_channels_follow_the_domains_also_when_they_are_swapped(train_opt: Make)
     [
         *(("aligned", flag, 2) for flag in ("input_nc", "output_nc")),
         *(("unaligned", flag, 4) for flag in ("input_nc", "output_nc")),
-        *(("template", "input_nc", 2), ("single", "input_nc", 4)),
     ],
 )
-def test_channels_that_cannot_be_read_are_refused_before_anything_is_read(
-    mode: str, flag: str, channels: int, train_opt: Make, monkeypatch
+def test_channels_that_files_do_not_have_are_named(
+    mode: str, flag: str, channels: int, train_opt: Make
 ) -> None:
     """Four channels of A and two of B would share the six of a pair, and two be read as three."""
-    monkeypatch.setattr("data.image_folder.find_images", None)
     opt = train_opt("--dataset_mode", mode, "--model", "template")
-    with pytest.raises(UsageError, match=rf"^--{flag} {channels}: .* 1 channel .* or 3 "):
-        find_dataset_using_name(mode)(opt.replace(**{flag: channels}))
+    phase = "trainA" if mode == "aligned" else "train"
+    dataset = find_dataset_using_name(mode)(opt.replace(phase=phase, **{flag: channels}))
+    with pytest.raises(
+        (DataError, UnreadableImageError), match=rf"it has 3 channels, not {channels} as --input_nc"
+    ):
+        dataset[0]
+
+
+def test_a_data_set_that_reads_images_itself_may_refuse_channels(train_opt: Make) -> None:
+    dataset = UnalignedDataset(train_opt().replace(input_nc=4))
+    with pytest.raises(UsageError, match=r"^--input_nc 4: .* 1 channel .* or 3 "):
+        dataset.check_channels("output_nc", "input_nc")
 
 
 def test_a_image_too_small_for_the_crop_is_an_error_with_a_remedy(train_opt: Make) -> None:

@@ -22,7 +22,7 @@ PIX2PIX = ["--model", "pix2pix", "--dataset_mode", "unaligned", "--netG", "resne
 PIX2PIX += ["--norm", "instance", "--no_dropout", "--gan_mode", "lsgan"]
 CUT = ["--model", "cut", "--flip_equivariance", "--nce_includes_all_negatives_from_minibatch"]
 CUT += ["--ema", "0.9", "--diffaugment", "color,translation,cutout", "--spectral_norm"]
-CUT += ["--lambda_r1", "0.1"]
+CUT += ["--lambda_r1", "0.1", "--d_steps", "2"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Options for better results: hinge, spectral norm, R1, DiffAugment, rates of learning."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from golden_figures import image
+from rounding import assert_near, tolerance
 from torch import nn
 
 from models import create_model, networks
@@ -31,10 +33,14 @@ def trained(opt: Options, steps: int = 2) -> Any:
     model = create_model(opt)
     model.setup(opt)
     for step in range(steps):
-        images = {"A": image(2 * step, 1, 3, 32), "B": image(2 * step + 1, 1, 3, 32)}
-        model.set_input({**images, "A_paths": ["a.png"], "B_paths": ["b.png"]})
-        model.optimize_parameters()
+        train_step(model, step)
     return model
+
+
+def train_step(model: Any, step: int) -> None:
+    images = {"A": image(2 * step, 1, 3, 32), "B": image(2 * step + 1, 1, 3, 32)}
+    model.set_input({**images, "A_paths": ["a.png"], "B_paths": ["b.png"]})
+    model.optimize_parameters()
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
@@ -103,10 +109,72 @@ def test_estimates_change_with_steps_and_not_with_passes(train_opt: Make) -> Non
     u = first.u.clone()
     model.netD_A(image(0, 1, 3, 32))
     assert torch.equal(first.u, u)
-    images = {"A": image(5, 1, 3, 32), "B": image(6, 1, 3, 32)}
-    model.set_input({**images, "A_paths": ["a.png"], "B_paths": ["b.png"]})
-    model.optimize_parameters()
+    train_step(model, 1)
     assert not torch.equal(first.u, u)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_a_compiled_discriminator_sees_its_estimates_of_now(
+    train_opt: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced with its gradients as --compile traces it, without the C++ compiler."""
+
+    def trace(net: nn.Module, mode: str, _fixed: bool) -> None:
+        if mode != "off" and has_spectral_norm(net):
+            net.compile(backend="aot_eager", dynamic=False)
+
+    monkeypatch.setattr("models.compute.forward.compile_network", trace)
+    words = (*PIX2PIX, "--no_dropout", "--spectral_norm", "--lambda_r1", "1")
+    plain, compiled = (trained(train_opt(*words, *more), 1) for more in ((), ("--compile",)))
+    expected = plain.get_current_losses()
+    assert compiled.get_current_losses() == pytest.approx(expected, rel=tolerance())
+    net, images = compiled.netD, image(9, 2, 6, 32)
+    before = net(images)
+    for layer in net.modules():
+        if isinstance(layer, SpectralNorm):
+            layer.u.copy_(layer.u.roll(1))
+    assert_near(net(images), net.forward(images))
+    assert float((net(images) - before).abs().max()) > 1e-2
+
+
+def updates(opt: Options, steps: int) -> str:
+    """Train an epoch; return which networks each step updates, in this order, and its end."""
+    model, order = trained(opt, steps=0), []
+    for name, optimizer in {"G": model.optimizer_G, "D": model.optimizer_D}.items():
+        optimizer.register_step_post_hook(lambda *_, name=name: order.append(name))
+    for step in range(steps):
+        train_step(model, step)
+        model.check_declared_names()
+        assert all(torch.tensor(x).isfinite() for x in model.get_current_losses().values())
+        order.append(" ")
+    model.update_learning_rate()
+    return "".join(order)
+
+
+@pytest.mark.parametrize("words", MODELS, ids=str)
+def test_generators_take_one_of_d_steps_updates(words: tuple[str, ...], train_opt: Make) -> None:
+    both = "GD" if words == MODELS[0] else "DG"
+    assert updates(train_opt(*words), 2) == f"{both} {both} "
+    assert updates(train_opt(*words, "--d_steps", "3"), 7) == f"D D {both} D D {both} D "
+    accumulates = train_opt(*words, "--d_steps", "2", "--accumulate", "2")
+    assert updates(accumulates, 5) == f" D  {both}  D"
+    assert updates(accumulates, 7) == f" D  {both}  D  DG"  # gradients of the last image
+
+
+@pytest.mark.parametrize("words", MODELS, ids=str)
+def test_a_run_resumes_between_two_updates_of_the_generators(
+    words: tuple[str, ...], train_opt: Make
+) -> None:
+    opt = train_opt(*words, "--d_steps", "3", "--no_dropout")  # which draws from a global stream
+    whole = trained(opt, steps=4)
+    resumed = trained(opt, steps=0)
+    resumed.load_training_state(copy.deepcopy(whole.training_state()))
+    for step in (4, 5):
+        train_step(whole, step)
+        train_step(resumed, step)
+        assert whole.get_current_losses() == resumed.get_current_losses()
+    for mine, yours in zip(whole.weights(), resumed.weights(), strict=True):
+        assert torch.equal(mine, yours)
 
 
 def test_color_changes_brightness_saturation_and_contrast() -> None:
@@ -165,6 +233,8 @@ def test_pairs_are_augmented_alike_and_gradients_pass() -> None:
         ),
         (("--lambda_r1", "-1"), "--lambda_r1 -1.0: must not be negative"),
         (("--lr_D", "0"), "--lr_D 0.0: must be above 0"),
+        (("--d_steps", "0"), "--d_steps 0: must be above 0"),
+        (("--model", "template", "--d_steps", "2"), "--d_steps is a flag of --model "),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

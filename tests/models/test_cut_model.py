@@ -153,6 +153,19 @@ def test_half_precision_is_close_and_losses_stay_float32(train_opt: Make) -> Non
     assert losses[1] == pytest.approx(losses[0], rel=half)
 
 
+@pytest.mark.parametrize("words", [CUT, FAST], ids=["CUT", "FastCUT"])
+def test_gradients_in_float16_become_finite_as_their_scale_falls(
+    words: tuple[str, ...], train_opt: Make
+) -> None:
+    model = made(train_opt(*words, "--precision", "fp16"))
+    for _ in range(16):
+        model.optimize_parameters()
+    for optimizer in model.optimizers:  # steps with other gradients are left out
+        taken = [float(state["step"]) for state in optimizer.state.values()]
+        assert taken
+        assert min(taken) >= 6
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -17,6 +17,7 @@ from tiny_runs import make_run
 
 from data import create_dataset
 from models import create_model
+from options.recipes import RECIPES
 from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from util.errors import UsageError, UserError
@@ -113,6 +114,17 @@ def test_assigned_options_are_checked(script: Any) -> None:
     opt.crop_size = 33
     with pytest.raises(UsageError, match="--crop_size 33"):
         create_dataset(opt)
+
+
+def test_an_assigned_recipe_sets_its_options(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "better", {"upsample": "resize", "ema": 0.9})
+    opt = script("--ema", "0.5")
+    opt.recipe = "better"
+    create_model(opt)
+    assert (opt.upsample, opt.ema) == ("resize", 0.5)
+    opt.recipe = "best"
+    with pytest.raises(UsageError, match="--recipe best: choose from better"):
+        create_model(opt)
 
 
 def test_an_assigned_name_completes_the_options_from_that_run(

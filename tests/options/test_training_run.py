@@ -117,3 +117,29 @@ def test_a_run_resumes_in_the_precision_that_it_began_in_on_every_machine(
     # weights alone may be trained with whatever is fast here
     opt = choose_device(complete_training(train_opt(*words, "--epoch", "latest")))
     assert opt.precision == other
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("http://me:secret@host:1/x", "http://host:1/x"),
+        ("https://me:s@cret@host", "https://host"),
+        ("me:secret@host", "host"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_a_password_of_the_dashboard_is_stored_nowhere(
+    typed: str, kept: str, train_opt: Make, caplog
+) -> None:
+    caplog.set_level("INFO")
+    opt = train_opt("--display_server", typed)
+    save_run(opt, with_state=True)
+    assert opt.display_server == kept
+    stored = run_folder(opt) / "train_opt.json"
+    stored.write_text(json.dumps({**json.loads(stored.read_text()), "display_server": typed}))
+    again = complete_training(train_opt("--continue_train", "--display_server", typed))
+    assert again.display_server == kept
+    assert complete_training(train_opt("--continue_train")).display_server == kept
+    for file in (run_folder(opt) / "train_opt.txt", state_path(run_folder(opt))):
+        assert b"cret@" not in file.read_bytes()
+    assert "cret@" not in caplog.text

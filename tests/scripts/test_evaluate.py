@@ -326,7 +326,9 @@ def test_data_that_cannot_be_paired(run: Path, capsys) -> None:
     file = run / "checkpoints" / "run" / "train_opt.json"
     file.write_text(json.dumps({"dataroot": "data", "dataset_mode": "colorization"}))
     assert run_of(run, "--metrics", "l1") == 1
-    assert "trained on colorization data" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "trained on colorization data" in error
+    assert "02_inference.py --model colorization, then give --real, --fake RESULTS --label" in error
     file.unlink()
     assert run_of(run, "--metrics", "l1") == 1
     assert "give --dataroot" in capsys.readouterr().err

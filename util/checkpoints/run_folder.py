@@ -124,6 +124,14 @@ def store_options(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> No
     write_text_atomically(folder / f"{kind}_opt.json", values + "\n")
 
 
+def store_options_if_possible(folder: Path, opt: Options, defaults: Mapping[str, Any]) -> None:
+    """Store the options, or log why not: to translate, a run may be in a read-only folder."""
+    try:
+        store_options(folder, opt, defaults)
+    except UserError as error:
+        log.info("the options of this translation are not stored (%s)", error)
+
+
 def options_text(opt: Options, defaults: Mapping[str, Any]) -> str:
     """Return the flags, sorted, one a line, with the default where a value differs from it."""
     values = {**_flags(opt, defaults), "gpu_ids": ",".join(map(str, opt.gpu_ids)) or "-1"}

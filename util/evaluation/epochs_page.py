@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from ..files import make_folder, write_atomically, write_text_atomically
 from ..html import page_asset
+from ..image_files import open_image
 from ..images import ImageArray, save_image
 from .figures import Figure, best
 from .report import number
@@ -153,7 +154,7 @@ class EpochsPage:
         return part
 
     def _thumbnail(self, side: Side, column: str, place: int) -> Image.Image:
-        with Image.open(self._path(side, column, place)) as image:
+        with open_image(self._path(side, column, place)) as image:
             height = max(1, round(image.height * SHEET_WIDTH / image.width))
             return image.resize((SHEET_WIDTH, height), Image.Resampling.LANCZOS)
 

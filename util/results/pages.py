@@ -37,9 +37,13 @@ class ResultPages(Results):
         self.img_dir = self.folder / "images"
         make_folder(self.img_dir)
 
+    def targets(self, path: str) -> list[Path]:
+        """Return the files of the images of all labels."""
+        return [self.img_dir / name for name in self._files(path).values()]
+
     def has(self, path: str) -> bool:
         """Return whether the images of all labels exist."""
-        return all((self.img_dir / name).is_file() for name in self._files(path).values())
+        return all(target.is_file() for target in self.targets(path))
 
     def add(
         self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None

@@ -1,16 +1,20 @@
 """Where translated images go, and under which names: what pages, folder and video share."""
 
+import hashlib
 import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from PIL import Image
 
+from ..array_files import NPY_ENDING
+from ..files import clipped
 from ..images import Visual
 from ..threads import Threads, cpu_cores
+from .written_files import refuse_inputs
 
 MAX_WRITERS = 8
 """Threads; more only compete with the network for the cores."""
@@ -18,6 +22,8 @@ TRANSLATION = "fake"
 """The label that `--model test` gives to its output."""
 DEFAULT_SUFFIX = "_A"
 """The generator that a run of cycle_gan translates with by default."""
+LONGEST_STEM = 225
+"""Bytes; file systems take 255, of which a label and an ending take some."""
 
 Visuals = Mapping[str, Visual]
 Row = tuple[int, str]
@@ -55,6 +61,14 @@ class Results:
         """The inputs whose results a page shows."""
         self.complete = 0
         """How many of the rows, from the first, have all their files."""
+
+    def targets(self, path: str) -> list[Path]:
+        """Return the files of the results of the input `path`."""
+        raise NotImplementedError
+
+    def refuse_overwriting(self, paths: Sequence[str], inputs: Iterable[str]) -> None:
+        """Raise UsageError where the results of `paths` would replace one of the `inputs`."""
+        refuse_inputs((file for path in paths for file in self.targets(path)), inputs)
 
     def has(self, path: str) -> bool:
         """Return whether the results of the input `path` exist already."""
@@ -114,17 +128,29 @@ def relative_to_input(path: str, opt: Namespace) -> PurePosixPath:
 
 
 def unique_stem(path: str, opt: Namespace) -> str:
-    """Return the stem of an image file, with its extension where a.png is beside a.jpg."""
+    """Return the stem of an image file, with its extension where a.png is beside a.jpg.
+
+    One of more than LONGEST_STEM bytes is cut, and ends with a hash of the whole.
+    """
     image = Path(path)
     if image == Path(opt.dataroot) or not image.is_file():  # a plug-in may name what is no file
-        return image.stem
-    return _stems(str(image.parent)).get(image.name, image.stem)
+        return shortened(image.stem)
+    return shortened(_stems(str(image.parent)).get(image.name, image.stem))
+
+
+def shortened(stem: str) -> str:
+    """Return a stem of at most LONGEST_STEM bytes, with a hash in the place of what exceeds it."""
+    content = os.fsencode(stem)
+    if len(content) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+    return f"{clipped(stem, LONGEST_STEM - len(digest) - 1)}~{digest}"
 
 
 @lru_cache(maxsize=4)
 def _stems(folder: str) -> dict[str, str]:
     """Return file name -> a stem that no other file has, for the images of a folder."""
-    extensions = set(Image.registered_extensions())
+    extensions = {*Image.registered_extensions(), NPY_ENDING}
     names = sorted(name for name in os.listdir(folder) if Path(name).suffix.lower() in extensions)  # noqa: PTH208
     stems: dict[str, str] = {}
     taken: set[str] = set()

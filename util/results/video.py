@@ -2,7 +2,7 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 from PIL import Image
 
 from ..errors import UserError
-from ..files import make_folder, replace_file
+from ..files import clipped, make_folder, replace_file
 from ..images import Visual, images_of, stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
-from .results import TRANSLATION, Results, Visuals
+from .results import TRANSLATION, Results, Visuals, shortened
 from .source import own_folder
+from .written_files import WrittenFiles, sha256_of
 
 CODECS = {".webm": "libvpx-vp9"}
 DEFAULT_CODEC = "libx264"
@@ -36,11 +37,25 @@ class VideoResult(Results):
         super().__init__(opt)
         self.threads = Threads(threads=1)  # one, so that frames stay in order
         source = Path(opt.dataroot)
+        self.written: WrittenFiles | None = None
         if opt.output is None:
-            self.path = own_folder(opt) / f"{source.stem}_{TRANSLATION}{source.suffix}"
+            name = f"{shortened(source.stem)}_{TRANSLATION}{source.suffix}"
+            self.path = own_folder(opt) / name
         else:
             self.path = Path(opt.output) / source.name
-        self.writer = VideoWriter(source, self.path, whole="num_test" not in opt.given)
+            self.written = WrittenFiles(Path(opt.output), opt.overwrite)
+        whole = "num_test" not in opt.given
+        self.writer = VideoWriter(source, self.path, whole, self.written)
+
+    def targets(self, path: str) -> list[Path]:
+        """Return the translated video."""
+        return [self.path]
+
+    def refuse_overwriting(self, paths: Sequence[str], inputs: Iterable[str]) -> None:
+        """Raise UsageError where the video would replace its input or one that is no result."""
+        super().refuse_overwriting(paths, inputs)
+        if self.written is not None and not self.opt.skip_existing:
+            self.written.refuse_foreign([self.path])
 
     def has(self, path: str) -> bool:
         """Return whether the translated video exists."""
@@ -75,13 +90,17 @@ class VideoResult(Results):
 class VideoWriter:
     """Writes frames with the times, the frame rate and the sound of `source` to `path`.
 
-    The file gets its name in `close`. `whole`: all frames are written, and the sound after the last
-    one too.
+    The file gets its name in `close`, and is listed in `written` then, if given. `whole`: all
+    frames are written, and the sound after the last one too.
     """
 
-    def __init__(self, source: Path, path: Path, whole: bool = True) -> None:
-        self.source, self.path, self.whole = source, path, whole
-        self.unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    def __init__(
+        self, source: Path, path: Path, whole: bool = True, written: WrittenFiles | None = None
+    ) -> None:
+        self.source, self.path, self.whole, self.written = source, path, whole, written
+        self.unfinished = path.with_name(
+            f".{clipped(path.stem, 200)}.{os.getpid()}.tmp{path.suffix}"
+        )
         self._output: Any = None
 
     def add(self, image: Image.Image, time: int) -> None:
@@ -108,6 +127,8 @@ class VideoWriter:
                 self._copy_sound(until=float("inf"))
             self._output.close()
             self._input.close()
+            if self.written is not None:
+                self.written.add(self.path, sha256_of(self.unfinished))
             replace_file(self.unfinished, self.path)
 
     def discard(self) -> None:

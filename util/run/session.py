@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .. import ranks
 from ..devices import choose_device
-from ..errors import UsageError, UserError
+from ..errors import UsageError, UserError, printable_lines
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..options import Options
 from ..random_streams import draw_seed
@@ -85,7 +85,7 @@ def run_program(main: Callable[[], int]) -> int:
 def tell(text: str) -> None:
     """Write a line to stderr, where that is possible."""
     with suppress(OSError, ValueError):  # ValueError: it is closed
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable_lines(text)}\n")
         sys.stderr.flush()
 
 
@@ -121,7 +121,7 @@ class _Console(logging.Handler):
             mark = f"process {ranks.rank()}: {mark}"
         # of streams that are not ours; RuntimeError: a signal came while the stream was written
         with suppress(OSError, ValueError, RuntimeError):
-            tqdm.write(mark + self.format(record), file=sys.stdout)
+            tqdm.write(mark + printable_lines(self.format(record)), file=sys.stdout)
             sys.stdout.flush()
 
 

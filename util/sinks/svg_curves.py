@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_markup
 from pathlib import Path
 
+from ..errors import printable
 from ..files import write_text_atomically
 from .curves import Curves, MetricCurves, Point, loss_groups
 from .sink import LossRecord, MetricsRecord, Sink
@@ -83,6 +84,11 @@ def _sheet(charts: Sequence[str], name: str) -> str:
         y = TITLE_HEIGHT + number // columns * (HEIGHT + GAP)
         lines.append(f'<g transform="translate({x} {y})">{chart}</g>')
     return "\n".join([*lines, "</svg>\n"])
+
+
+def escape(text: str) -> str:
+    """Return a text for SVG, without control characters, which XML cannot hold."""
+    return escape_markup(printable(text))
 
 
 def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:

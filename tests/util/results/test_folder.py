@@ -1,13 +1,16 @@
 """Translated images have the metadata of their inputs."""
 
+import itertools
+import struct
 from pathlib import Path
 
 import pytest
 from conftest import picture
 from PIL import Image, ImageCms
 
+from data.image_folder import read_image
 from util.errors import UserError
-from util.results.folder import write_image
+from util.results.folder import CAMERA_TAGS, write_image
 
 ORIENTATION, MAKE, EXPOSURE, GPS, EXIF, LATITUDE = 0x0112, 0x010F, 0x829A, 0x8825, 0x8769, 1
 
@@ -43,6 +46,26 @@ def test_a_profile_for_other_colours_is_dropped(tmp_path: Path) -> None:
     write_image(picture(1, 8, 8), tmp_path / "out.png", 90, source(tmp_path / "a.png", profile))
     with Image.open(tmp_path / "out.png") as image:
         assert "icc_profile" not in image.info
+
+
+def exif_with(tag: int, kind: int, count: int, value: bytes) -> bytes:
+    """Return EXIF data with one field; the value follows it where it has more than four bytes."""
+    place = value if len(value) <= 4 else struct.pack("<I", 26)
+    field = struct.pack("<HHI4s", tag, kind, count, place)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + field + bytes(4) + value
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # by which Pillow tells of damage
+@pytest.mark.parametrize("ending", ["jpg", "tiff"])
+def test_no_exif_field_of_a_wrong_type_harms_the_image(ending: str, tmp_path: Path) -> None:
+    fields = itertools.product([*sorted(CAMERA_TAGS), EXIF, GPS, ORIENTATION], range(14), (0, 1, 3))
+    for number, (tag, kind, count) in enumerate(fields):
+        source = tmp_path / f"{number}.jpg"
+        value = bytes([0xFF, 0, 0x41, 0x80] * 6)[: 8 * count]
+        picture(0, 9, 8).save(source, exif=exif_with(tag, kind, count, value))
+        write_image(read_image(str(source)), tmp_path / f"out/{number}.{ending}", 90, source)
+        with Image.open(tmp_path / f"out/{number}.{ending}") as image:
+            assert sorted(image.size) == [8, 9]
 
 
 def test_quality_changes_the_size_of_the_file(tmp_path: Path) -> None:
