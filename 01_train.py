@@ -18,7 +18,7 @@ from util.run.announcements import log_end
 from util.run.evaluator import Evaluator
 from util.run.health import Health
 from util.run.lock import RunLock
-from util.run.out_of_memory import killed_worker_advice, out_of_memory_advice
+from util.run.out_of_memory import out_of_memory_advice
 from util.run.progress import Progress
 from util.run.resume import resume
 from util.run.saver import Saver
@@ -56,9 +56,9 @@ def train(
     opt = model.opt
     health = Health(opt)
     saver = Saver(opt, model, progress, health, evaluator, on_save=visualizer.saved)
-    with StopRequest() as stop, killed_worker_advice(), saver.finishing():
+    with StopRequest() as stop, saver.finishing():
         for epoch in progress.epochs():
-            for batch in progress.batches():
+            for batch in progress.batches(saver.save_before_retry):
                 with out_of_memory_advice(opt, model.device):
                     model.set_input(batch)
                     model.optimize_parameters()

@@ -4,17 +4,18 @@ import logging
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch.utils.data
 from torch import Tensor
 
 from util import global_batch, ranks
-from util.errors import DataError, UnreadableImageError, UserError
+from util.errors import DataError, TransientDataError, UnreadableImageError, UserError
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.options import script_of
 from util.random_streams import permutation
+from util.run.dead_workers import DeadWorkerError, end_workers, fetching
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 
 Key = tuple[int, int]
 """(epoch, index) of an item."""
-
 
 WARM_PREFETCH = 4
 """Batches that threads prefetch from a cache on disk."""
@@ -62,19 +62,8 @@ class CustomDatasetDataLoader:
         self.cache: str = opt.cache
         # threads would disturb what each other draws from the global random streams
         self._can_use_threads = not seeds_global_streams(dataset)
-        workers = _workers(opt)
-        self._loader = torch.utils.data.DataLoader(
-            _Keyed(dataset, opt),
-            batch_size=opt.batch_size,
-            sampler=self._order,
-            num_workers=workers,
-            collate_fn=_collate_packed if workers else _collate,
-            persistent_workers=workers > 0,
-            worker_init_fn=WorkerStops() if workers else None,
-            # its own stream: starting an epoch must not move the one that dropout draws from
-            generator=torch.Generator().manual_seed(opt.seed or 0),
-            pin_memory=bool(opt.gpu_ids) and torch.cuda.is_available(),
-        )
+        self._loader = self._with_workers(_workers(opt))
+        self._may_restart = True
         if script := script_of(opt):
             script.made_loader(self)
 
@@ -95,20 +84,37 @@ class CustomDatasetDataLoader:
         """Set the epoch, from 1, of the next iteration."""
         self.next_epoch = epoch
 
+    def _with_workers(self, workers: int) -> "torch.utils.data.DataLoader[Any]":
+        return torch.utils.data.DataLoader(
+            _Keyed(self.dataset, self.opt),
+            batch_size=self.batch_size,
+            sampler=self._order,
+            num_workers=workers,
+            collate_fn=_collate_packed if workers else _collate,
+            persistent_workers=workers > 0,
+            worker_init_fn=WorkerStops() if workers else None,
+            # its own stream: starting an epoch must not move the one that dropout draws from
+            generator=torch.Generator().manual_seed(self.opt.seed or 0),
+            pin_memory=bool(self.opt.gpu_ids) and torch.cuda.is_available(),
+        )
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the batches of an epoch (from 1) without its first `start` items.
 
         Items that are left out are not read. In training an image that cannot be read is replaced
         by the next one. Raises DataError where too many cannot be read, or where the data set fails
-        to return an item.
+        to return an item; where a worker process has died, for the first time TransientDataError,
+        after which there are half as many.
         """
         self.next_epoch = epoch + 1
         self._order.epoch, self._order.start = epoch, start
         reader = _reader_of(self.dataset)
         warm = reader and reader.warm() and (self._can_use_threads or self.cache == "ram")
-        batches = self._warm_batches() if warm else iter(self._loader)
+        with self._fetching():
+            batches = self._warm_batches() if warm else iter(self._loader)
         for own, total in self._order.batch_sizes():
-            loaded = next(batches)
+            with self._fetching():
+                loaded = next(batches)
             first = self._order.batch_size * ranks.rank()
             global_batch.announce_batch(own, total, first)
             self.unreadable.note(loaded.unreadable)
@@ -118,11 +124,26 @@ class CustomDatasetDataLoader:
                 reader.log_if_full()
             yield self._completed(unpack(loaded.content))
 
+    @contextmanager
+    def _fetching(self) -> Iterator[None]:
+        """Where a worker has died, in the block or before it, halve their number; but only once."""
+        try:
+            with fetching():
+                yield
+        except DeadWorkerError as error:
+            if not self._may_restart:
+                raise
+            self._may_restart, before = False, self._loader.num_workers
+            end_workers(self._loader)
+            self._loader = self._with_workers(before // 2)
+            change = f"going on with --num_threads {before // 2} instead of {before}"
+            how = f"a process that loads images {error.how}"
+            raise TransientDataError(f"{how}: {change}") from error
+
     def _completed(self, batch: dict[str, Any]) -> dict[str, Any]:
         completed = self.dataset.complete(batch)
-        return (
-            _pinned(completed) if self._loader.pin_memory and completed is not batch else completed
-        )
+        is_pinned = completed is batch or not self._loader.pin_memory
+        return completed if is_pinned else _pinned(completed)
 
     def report(self) -> None:
         """Log how many images were unreadable, at the end of training."""

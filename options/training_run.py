@@ -81,6 +81,7 @@ def _adopt_run(opt: Options) -> Options:
     _log_changes(opt, saved)
     # flags of a data set or model that the command line does not name are in `saved` alone
     adopted = saved.keys() - opt.given - OF_COMMAND
+    _refuse_damaged(opt, saved, adopted, folder)
     opt = opt.replace(**{name: saved[name] for name in adopted})
     if "dataroot" not in opt.given:
         opt = opt.replace(dataroot=_data_folder(opt, folder))
@@ -89,6 +90,17 @@ def _adopt_run(opt: Options) -> Options:
         last = opt.n_epochs + opt.n_epochs_decay
         opt = opt.replace(epoch_count=min(epoch, last))
     return opt
+
+
+def _refuse_damaged(opt: Options, saved: dict[str, Any], adopted: set[str], folder: Path) -> None:
+    """Raise UserError where a stored number is none, as an editor or a crash leaves it."""
+    for name in sorted(adopted & vars(opt).keys()):
+        is_number = isinstance(vars(opt)[name], int | float)  # bool too
+        if is_number and not isinstance(saved[name], int | float | None):
+            raise UserError(
+                f"{folder} stores --{name} {saved[name]!r}, which is no number: correct it in its "
+                f"train_opt.json or train_opt.txt, or give --{name}"
+            )
 
 
 def without_password(address: str) -> str:

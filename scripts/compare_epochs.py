@@ -25,9 +25,9 @@ from util.evaluation.epochs_page import EpochsPage, Side
 from util.evaluation.figures import check_metrics, in_order
 from util.evaluation.translated import Translated
 from util.run.session import run_program, start_logging
-from util.sinks.curves import Curves, MetricCurves
+from util.sinks.curves import MetricCurves
 from util.sinks.gallery import Gallery
-from util.sinks.loss_log import read_history
+from util.sinks.loss_log import read_curves
 from util.sinks.metrics_log import read_metrics
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def link_from_gallery(folder: Path, name: str) -> None:
     """Write the index of the gallery anew, which links to the page now that it exists."""
     if (folder / "web" / "gallery.json").is_file():
         width = int(read_training_options(folder).get("display_winsize", 256))
-        curves, metrics = Curves(read_history(folder)), MetricCurves(read_metrics(folder))
+        curves, metrics = read_curves(folder), MetricCurves(read_metrics(folder))
         Gallery(folder, name, width, curves, metrics).close()
 
 

@@ -24,7 +24,7 @@ from util.sinks.curves import Curves
 from util.sinks.dashboard.client import server_address
 from util.sinks.dashboard.sink import Dashboard, DashboardSettings
 from util.sinks.gallery import read_gallery_state
-from util.sinks.loss_log import read_history
+from util.sinks.loss_log import last_record, read_curves, read_history
 from util.sinks.metrics_log import read_metrics
 from util.sinks.sink import ImageRecord, LossRecord
 
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     start_logging()
     folder = run_folder(args)
-    found = records(folder)
-    if not found:
+    curves, last = past(folder)
+    if last is None:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)
         return 1
     stored = read_training_options(folder) if (folder / "train_opt.json").is_file() else {}
@@ -53,13 +53,12 @@ def main(argv: list[str] | None = None) -> int:
         columns=int(stored.get("display_ncols", 4)),
         width=int(stored.get("display_winsize", 256)),
     )
-    curves = Curves(found[:-1])
     dashboard = Dashboard(settings, folder, curves)
-    dashboard.losses(found[-1])
+    dashboard.losses(last)
     dashboard.open()
     for record in read_metrics(folder):
         dashboard.metrics(record)
-    add_images(dashboard, folder / "web", found[-1].total_iters)
+    add_images(dashboard, folder / "web", last.total_iters)
     dashboard.close()
     if dashboard.failures:
         print(f"error: no dashboard answers at {dashboard.client.address}", file=sys.stderr)
@@ -87,33 +86,39 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def records(folder: Path) -> list[LossRecord]:
-    """Return the records of a run, from `loss_log.jsonl` or else `loss_log.txt`.
+def past(folder: Path) -> tuple[Curves, LossRecord | None]:
+    """Return curves and last record of a run, from `loss_log.jsonl` or else `loss_log.txt`.
 
     Where a log does not say how many images an epoch has, the longest one in it does.
     """
     text = folder / "loss_log.txt"
-    in_full = (folder / "loss_log.jsonl").is_file() or not text.is_file()
-    found = list(read_history(folder) if in_full else text_records(text))
-    longest = max((record.iters for record in found), default=0)
-    found = [replace(record, epoch_images=record.epoch_images or longest) for record in found]
-    if in_full:
-        return found
-    return [replace(r, total_iters=(r.epoch - 1) * longest + r.iters) for r in found]
+    if (folder / "loss_log.jsonl").is_file() or not text.is_file():
+        last = last_record(folder)
+        if last is not None and not last.epoch_images:
+            longest = max(record.iters for record in read_history(folder))
+            last = replace(last, epoch_images=longest)
+        return read_curves(folder), last
+    longest = max((record.iters for record in text_records(text)), default=0)
+    found = [
+        replace(r, total_iters=(r.epoch - 1) * longest + r.iters, epoch_images=longest)
+        for r in text_records(text)
+    ]
+    return Curves(found), found[-1] if found else None
 
 
 def text_records(path: Path) -> Iterator[LossRecord]:
     """Yield the records of the lines of `loss_log.txt`; damaged lines are skipped."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not (match := LINE.match(line)):
-            continue
-        epoch, iters, seconds, data, values = match.groups()
-        try:
-            losses = {name: float(value) for name, value in VALUE.findall(values)}
-            times = float(seconds), float(data)
-            yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
-        except ValueError:  # a damaged line
-            continue
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not (match := LINE.match(line)):
+                continue
+            epoch, iters, seconds, data, values = match.groups()
+            try:
+                losses = {name: float(value) for name, value in VALUE.findall(values)}
+                times = float(seconds), float(data)
+                yield LossRecord(int(epoch), int(iters), 0, losses, 0.0, *times, 0.0)
+            except ValueError:  # a damaged line
+                continue
 
 
 def add_images(dashboard: Dashboard, web: Path, total_iters: int) -> None:

@@ -301,15 +301,6 @@ def test_options_that_break_a_run_are_listed_with_what_to_do(
     assert "--start_from run" in str(error.value)
 
 
-def test_another_number_of_images_is_an_error(pictures: Path) -> None:
-    from util.errors import UserError
-
-    assert train(words(pictures, "run", "--n_epochs_decay", "0", "--n_epochs", "1")) == 0
-    (pictures / "trainA" / "trainA_4.png").unlink()
-    with pytest.raises(UserError, match="an epoch had 5 images and has 4 now"):
-        train(words(pictures, "run", "--continue_train"))
-
-
 def test_an_earlier_epoch_count_overwrites_nothing(pictures: Path) -> None:
     argv = words(pictures, "run")
     assert train(argv) == 0

@@ -18,6 +18,10 @@ class DataError(UserError):
     """A mistake in the data, raised between two training steps, so that the state can be saved."""
 
 
+class TransientDataError(DataError):
+    """A batch that was not loaded and can be loaded again; the state is saved before."""
+
+
 class UnreadableImageError(UserError):
     """An image file that cannot be read: `path` is its path, `reason` the decoder's message."""
 

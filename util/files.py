@@ -1,10 +1,10 @@
-"""Writing files whole or not at all, making folders, and listing them for error messages."""
+"""Writing files and lines whole or not at all, making folders, listing them for messages."""
 
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,8 @@ from .errors import UserError, printable
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.6)
 """Seconds between attempts to rename a file: 2 in all, as scanners release a small file within some
 tenths and a file of weights within seconds."""
+MAX_LINE = 2**16
+"""Bytes of a line that are read at once: what a crash leaves need not have line feeds."""
 SCANNERS_LOCK_FILES = os.name == "nt"
 """Whether renaming a file may fail since another program reads it."""
 
@@ -32,22 +34,104 @@ def write_atomically(
     # a thread writes one file at a time, so that a long name need not be whole
     temporary = path.with_name(f".{clipped(path.name, 100)}.{writer}.tmp")
     try:
-        with temporary.open("wb") as file:
+        file = temporary.open("wb")
+        try:
             write(file)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):  # it tries to write the rest, and the first error matters
+                file.close()
+            raise
+        file.close()
         replace_file(temporary, path)
         if durable:
             _flush_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save raises the latter for the former
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise UserError(
-            f"cannot write {path}: {reason}; a file of that name is untouched"
+            f"cannot write {path}: {_reason(error)}; a file of that name is untouched"
         ) from error
     finally:
-        with suppress(OSError):  # which a read-only disk raises even where there is no such file
+        with suppress(OSError):  # a read-only disk, say, which is the reason of the first error
             temporary.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system says of an error, also where torch.save raises its own after it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__context__
+    return str(error).split("\n")[0]
+
+
+class LineFile:
+    """A text file (UTF-8) to whose end lines are appended, each whole or not at all.
+
+    A last line that a crash has left without its line feed gets one. Raises OSError where the file
+    cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last = ""
+        self._cut_at: int | None = None
+        """The size of the file before the line that could not be written, or only in part."""
+        if path.is_file() and path.stat().st_size > 0:
+            with path.open("rb+") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
+    def append(self, *lines: str) -> None:
+        """Append lines, all or none; after an OSError the same call may be made again.
+
+        The lines that were appended last are not appended again: a record that goes to two files
+        is sent again to both where one of them has failed.
+        """
+        text = "".join(f"{line}\n" for line in lines)
+        if text == self._last:
+            return
+        with self.path.open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            if self._cut_at is not None and size > self._cut_at:
+                file.truncate(self._cut_at)
+                size = self._cut_at
+            self._cut_at = size
+            left = memoryview(text.encode(errors="replace"))
+            while left:
+                left = left[file.write(left) :]
+        self._last, self._cut_at = text, None
+
+
+def lines_from_end(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file from the last to the first, each with the offset behind its end.
+
+    What follows the last line feed is left out. A line of more than 64 KB may lack its end. Raises
+    OSError where the file cannot be read.
+    """
+    with path.open("rb") as file:
+        begin = file.seek(0, os.SEEK_END)
+        rest, behind = b"", -1  # the line that begins in an earlier block; -1: it has no line feed
+        while begin > 0:
+            size = min(MAX_LINE, begin)
+            begin -= size
+            file.seek(begin)
+            *lines, last = file.read(size).split(b"\n")
+            if not lines:
+                rest = (last + rest)[:MAX_LINE]
+                continue
+            if behind >= 0:
+                yield behind, last + rest
+            behind = begin + size - len(last)
+            for line in reversed(lines[1:]):
+                yield behind, line
+                behind -= len(line) + 1
+            rest = lines[0]
+        if behind >= 0:
+            yield behind, rest
 
 
 def clipped(text: str, max_bytes: int) -> str:

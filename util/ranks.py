@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import Store
 
-from .errors import DataError, UserError
+from .errors import DataError, TransientDataError, UserError
 from .launcher import PATIENCE, TIMEOUT, fresh_store, launched, patience, timeout
 from .launcher import job as job
 from .launcher import restarted as restarted
@@ -242,21 +242,22 @@ def agreed_stop() -> int | None:
     return _here.agreed or None
 
 
-def agree(error: DataError | None) -> None:
-    """Agree before a step: raise DataError on all processes where one of them has one.
+def agree(error: DataError | None) -> bool:
+    """Agree before a step: raise the DataError of any process on all; share stop requests.
 
-    Stop requests of any process become those of all.
+    Returns True, on all of them, where one has a TransientDataError.
     """
+    own = 0 if error is None else 1 if isinstance(error, TransientDataError) else 2
     if _here.world == 1:
-        if error is not None:
+        if own == 2 and error is not None:
             raise error
-        return
-    state = all_reduce(torch.tensor([_here.wish, int(error is not None)]), "max")
-    _here.agreed, failed = state.tolist()
-    if failed:
-        texts = gather_objects(None if error is None else str(error))
+        return own == 1
+    _here.agreed, worst = all_reduce(torch.tensor([_here.wish, own]), "max").tolist()
+    if worst == 2:
+        texts = gather_objects(str(error) if own == 2 else None)
         number, text = next((n, text) for n, text in enumerate(texts) if text is not None)
         raise everywhere(DataError(f"process {number}: {text}")) from error
+    return worst == 1
 
 
 def _group_machines() -> None:

@@ -7,6 +7,7 @@ util/script_calls.py.
 import atexit
 import copy
 import logging
+import math
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,10 +20,12 @@ from .script_calls import ScriptCalls, save_images
 from .sinks.background import Background
 from .sinks.curves import Curves, MetricCurves
 from .sinks.dashboard.sink import Dashboard, DashboardSettings
+from .sinks.deliveries import Deliveries
 from .sinks.gallery import Gallery
 from .sinks.loading_hint import LoadingHint
-from .sinks.loss_log import Console, LogFiles, read_history, rewind_logs
-from .sinks.metrics_log import MetricsLog, read_metrics, rewind_metrics
+from .sinks.loss_log import Console, LogFiles, read_curves
+from .sinks.metrics_log import MetricsLog, read_metrics
+from .sinks.retrying import Retrying
 from .sinks.samples import translate_samples
 from .sinks.sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink, image_arrays_of
 from .sinks.svg_curves import CurvesFile
@@ -33,11 +36,15 @@ __all__ = ["Visualizer", "save_images"]
 
 log = logging.getLogger(__name__)
 
+Start = tuple[int, int, int] | None
+"""The position at which a run resumes, a util.run.progress.Position."""
+
 
 class Visualizer(ScriptCalls):
     """Gives every record to every sink; a sink that fails is named once and then left out.
 
-    No sink can end the training. `samples` are the batches of fixed images.
+    Those that write files are tried again instead where it is the disk that fails. No sink can end
+    the training. `samples` are the batches of fixed images.
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class Visualizer(ScriptCalls):
         self.fixed = list(samples)
         atexit.register(self.close)  # a run that crashes still shows its last points
 
-    def open(self, start: tuple[int, int, int] | None = None) -> None:
+    def open(self, start: Start = None) -> None:
         """Construct the sinks, and rewind the logs to `start`, a util.run.progress.Position.
 
         Nothing is written before. Where nobody calls it, the first record does. Logs where the
@@ -63,14 +70,8 @@ class Visualizer(ScriptCalls):
         self._is_open = True
         if script := script_of(self.opt):
             start = script.claim()
-        if start is not None:
-            try:
-                rewind_logs(run_folder(self.opt), *start)
-                rewind_metrics(run_folder(self.opt), start[0])
-            except Exception as error:  # of any kind: showing a run must never end it
-                log.warning("the logs still hold lines of lost steps (%s)", error)
         log_places(self.opt)
-        self.sinks = make_sinks(self.opt)
+        self.sinks = make_sinks(self.opt, start)
         self._call_sinks(lambda sink: sink.open())  # the dashboard says its address
 
     def losses(self, record: LossRecord) -> None:
@@ -134,9 +135,8 @@ class Visualizer(ScriptCalls):
                 method(sink)
             except Exception as error:  # of any kind: showing a run must never end it
                 self.sinks.remove(sink)
-                log.warning(
-                    "%s stopped (%s); the training is not affected", type(sink).__name__, error
-                )
+                name = _kind(sink).__name__
+                log.warning("%s stopped (%s); the training is not affected", name, error)
 
 
 def log_places(opt: Namespace) -> None:
@@ -149,13 +149,14 @@ def log_places(opt: Namespace) -> None:
         log.info("  TensorBoard: %s", f"tensorboard --logdir {opt.checkpoints_dir}")
 
 
-def make_sinks(opt: Namespace) -> list[Sink]:
+def make_sinks(opt: Namespace, start: Start = None) -> list[Sink]:
     """Return the sinks that the flags ask for, without those whose construction fails.
 
-    Sinks that wait for a server or a slow package run in a thread of their own.
+    Sinks that write files wait for the disk where it fails; those that wait for a server or a slow
+    package run in a thread of their own.
     """
     sinks = []
-    for name, make in _constructors(opt).items():
+    for name, make in _constructors(opt, start).items():
         try:
             sinks.append(make())
         except Exception as error:  # of any kind: showing a run must never end it
@@ -163,22 +164,23 @@ def make_sinks(opt: Namespace) -> list[Sink]:
     return sinks
 
 
-def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
+def _constructors(opt: Namespace, start: Start = None) -> dict[str, Callable[[], Sink]]:
     """Return the constructor of each sink that the flags ask for, by the name of its class."""
     folder = run_folder(opt)
-    past, metrics = _past_curves(opt), _past_metrics(opt)
+    past, metrics = _past_curves(opt, start), _past_metrics(opt, start)
     constructors: dict[str, Callable[[], Sink]] = {
         "Console": Console,
-        "LogFiles": lambda: LogFiles(folder),
-        "MetricsLog": lambda: MetricsLog(folder),
+        "LogFiles": lambda: Retrying(LogFiles, folder, start),
+        "MetricsLog": lambda: Retrying(MetricsLog, folder, start and start[0]),
         "LoadingHint": lambda: LoadingHint(opt),
     }
     if not opt.no_html:
-        constructors["Gallery"] = lambda: Gallery(
-            folder, opt.name, opt.display_winsize, copy.deepcopy(past), MetricCurves(metrics)
+        width = opt.display_winsize
+        constructors["Gallery"] = lambda: Retrying(
+            Gallery, folder, opt.name, width, copy.deepcopy(past), MetricCurves(metrics)
         )
-    constructors["CurvesFile"] = lambda: CurvesFile(
-        folder, opt.name, copy.deepcopy(past), MetricCurves(metrics)
+    constructors["CurvesFile"] = lambda: Retrying(
+        CurvesFile, folder, opt.name, copy.deepcopy(past), MetricCurves(metrics)
     )
     if opt.display_id > 0:
         constructors["Dashboard"] = lambda: Background(
@@ -190,7 +192,7 @@ def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
             )
         )
     if opt.use_tensorboard:
-        constructors["TensorBoard"] = lambda: Background(TensorBoard(folder))
+        constructors["TensorBoard"] = lambda: Background(Retrying(TensorBoard, folder))
     if opt.use_wandb:
         constructors["WeightsAndBiases"] = lambda: Background(
             WeightsAndBiases(opt, folder), patience=60
@@ -198,30 +200,40 @@ def _constructors(opt: Namespace) -> dict[str, Callable[[], Sink]]:
     return constructors
 
 
-def _past_curves(opt: Namespace) -> Curves:
-    """Return the curves of a resumed run, as far as its log can be read."""
+def _past_curves(opt: Namespace, start: Start) -> Curves:
+    """Return the curves of a resumed run up to `start`, as far as its log can be read."""
     if not opt.continue_train:
         return Curves()
     try:
-        return Curves(read_history(run_folder(opt)))
+        return read_curves(run_folder(opt), math.inf if start is None else start[2])
     except Exception as error:  # of any kind: showing a run must never end it
         log.warning("the curves start anew (%s)", error)
         return Curves()
 
 
-def _past_metrics(opt: Namespace) -> list[MetricsRecord]:
-    """Return the metrics of a resumed run, as far as their log can be read."""
+def _past_metrics(opt: Namespace, start: Start) -> list[MetricsRecord]:
+    """Return the metrics of a resumed run before `start`, as far as their log can be read."""
     if not opt.continue_train:
         return []
     try:
-        return list(read_metrics(run_folder(opt)))
+        end = math.inf if start is None else start[0]
+        return [record for record in read_metrics(run_folder(opt)) if record.epoch < end]
     except Exception as error:  # of any kind: showing a run must never end it
         log.warning("the curves of the metrics start anew (%s)", error)
         return []
 
 
 def _uses_samples(sink: Sink, store: bool) -> bool:
-    user = sink.inner if isinstance(sink, Background) else sink
-    if type(user).samples is Sink.samples:
+    user = sink.inner if isinstance(sink, Deliveries) else sink
+    if _kind(sink).samples is Sink.samples:
         return False
-    return store or not isinstance(user, Gallery) or user.is_empty
+    return store or not issubclass(_kind(sink), Gallery) or _is_empty(user)
+
+
+def _is_empty(gallery: Sink | None) -> bool:
+    return isinstance(gallery, Gallery) and gallery.is_empty
+
+
+def _kind(sink: Sink) -> type[Sink]:
+    """Return the class of a sink, or of the one that it hands its records on to."""
+    return sink.kind if isinstance(sink, Deliveries) else type(sink)

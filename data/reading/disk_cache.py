@@ -52,13 +52,19 @@ class DiskCache:
     """A Cache (see data.reading.image_reader) of at most `max_bytes`, of which `used` are taken."""
 
     def __init__(self, folder: str, max_bytes: int, used: int = 0) -> None:
-        self.full_message = (
-            f"--cache disk: {folder} takes no more than {max_bytes / GB:.2f} GB (images of other "
-            "settings may fill it: it can be deleted at any time)"
-        )
         self.folder, self.max_bytes = folder, max_bytes
         self.used = multiprocessing.Value("q", used)
         self._puts, self._disk_has_space = 0, True
+
+    @property
+    def full_message(self) -> str:
+        """What the log says once an image could not be stored."""
+        if not Path(self.folder).is_dir():
+            return f"--cache disk: {self.folder} is gone (it is used again once it is back)"
+        return (
+            f"--cache disk: {self.folder} takes no more than {self.max_bytes / GB:.2f} GB (images "
+            "of other settings may fill it: it can be deleted at any time)"
+        )
 
     def get(self, key: bytes) -> Uint8Image | None:
         """Return the image of that key, or None where it is absent or its file is damaged."""
@@ -80,7 +86,10 @@ class DiskCache:
     def put(self, key: bytes, image: Uint8Image) -> bool:
         """Store an image; return False where the cache or the disk is full or cannot be written."""
         if self._puts % CHECK_INTERVAL == 0:
-            self._disk_has_space = shutil.disk_usage(self.folder).free > RESERVED_BYTES
+            try:
+                self._disk_has_space = shutil.disk_usage(self.folder).free > RESERVED_BYTES
+            except OSError:  # the folder is gone: it is not made again, on a disk of another size
+                return False
         self._puts += 1
         if not self._disk_has_space:
             return False

@@ -42,8 +42,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class Cache(Protocol):
     """A store of uint8 images by keys of 16 bytes, shared by all processes of a run."""
 
-    full_message: str
-    """What the log says once the cache is full."""
+    @property
+    def full_message(self) -> str:
+        """What the log says once the cache is full, or cannot be written any more."""
 
     def get(self, key: bytes) -> Uint8Image | None:
         """Return the image of that key, which must not be written to, or None."""
@@ -120,7 +121,7 @@ class ImageReader:
         """Log once that the cache is full, when it is."""
         if self.cache is not None and not self._logged_full and self._counts.get_obj()[2]:
             self._logged_full = True
-            log.info("%s; further images are read from their files", self.cache.full_message)
+            log.warning("%s; further images are read from their files", self.cache.full_message)
 
     def _count(self, reads: int = 0, served: int = 0, refused: int = 0) -> None:
         with self._counts.get_lock():

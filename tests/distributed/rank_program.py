@@ -10,6 +10,7 @@ RANK_SCRIPT, a script to run instead.
 import atexit
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import sys
@@ -81,16 +82,22 @@ def record_listings() -> None:
 
 
 def act_after(rank: int, step: int, number: int) -> None:
-    """Send this process the signal `number` after a step, where it is that rank; -1: a NaN."""
+    """Send this process the signal `number` after a step, where it is that rank.
+
+    -1: give it a loss that is NaN; -2: kill the processes that load its images.
+    """
     watch = Health.watch
 
     def watched(self: Any, losses: Any, batch: Any, progress: Any) -> None:
         now = ranks.rank() == rank and progress.total_steps == step and not ranks.restarted()
-        if now and number < 0:
+        if now and number == -1:
             losses = {name: value * float("nan") for name, value in losses.items()}
         watch(self, losses, batch, progress)
-        if now:
+        if now and number > 0:
             os.kill(os.getpid(), number)
+        if now and number == -2:
+            for worker in multiprocessing.active_children():
+                worker.kill()
 
     Health.watch = watched
 

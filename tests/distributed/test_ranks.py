@@ -299,3 +299,17 @@ def test_a_loss_of_one_process_that_is_not_finite_ends_all_at_that_step(
     assert job.output().count("error: a loss is not finite at step 2") == 1, job.output()
     report = json.loads((job.where / "run" / "not_finite.json").read_text())
     assert len(report["files"]["A_paths"]) == 2  # those of both processes
+
+
+@pytest.mark.slow
+def test_all_go_on_after_a_worker_of_one_process_was_killed(pictures: Path, tmp_path: Path) -> None:
+    """Every image of each epoch is trained on once."""
+    job = Job(tmp_path / "job", pictures)
+    job.environment["RANK_DO"] = "1:2:-2"
+    job.run(2, *epochs(2), "--num_threads", "1")
+    assert job.output().count("going on with --num_threads 0 instead of 1") == 1, job.output()
+    assert "process 1: warning: a process that loads images" in job.output()
+    (first, second), steps = job.images().values(), job.losses()
+    assert set(first) == set(second) and len(first) == len(second) == len(set(first))
+    assert len(steps) == 2 * -(-len(first) // 2)
+    assert job.state()["progress"]["total_iters"] == 2 * len(first)

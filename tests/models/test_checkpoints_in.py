@@ -114,6 +114,14 @@ def test_a_broken_file_is_refused_with_its_name_and_the_reason(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_of_a_training_that_diverged_are_refused(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "9_net_G.pth"
+    torch.save({"good": torch.ones(2), "bad": torch.tensor([1.0, value])}, path)
+    with pytest.raises(UserError, match=r"9_net_G\.pth has values in 'bad' that are not finite"):
+        read_weights(path)
+
+
 def test_weights_that_do_not_fit_are_refused_naming_the_first_misfit(tmp_path: Path) -> None:
     small, large = (networks.define_G(3, 3, ngf, "resnet_6blocks") for ngf in (4, 8))
     path = tmp_path / "latest_net_G.pth"

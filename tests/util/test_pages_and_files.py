@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from util import files
 from util.errors import UserError
@@ -104,6 +105,59 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_the_first_error_is_raised_and_not_that_of_the_cleanup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    class Full(io.BytesIO):
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    def fail(file: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(UserError, match=r"cannot write .*x: Input/output error"):
+        write_atomically(tmp_path / "x", fail)
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with pytest.raises(UserError, match=r"cannot write .*x: Input/output error"):
+        write_atomically(tmp_path / "x", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "x", lambda file: (_ for _ in ()).throw(KeyboardInterrupt))
+
+
+def test_a_full_disk_is_named_where_torch_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises an error of its own after that of the disk."""
+
+    class Full(io.BytesIO):
+        def write(self, content: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with pytest.raises(UserError, match=r"cannot write .*x: No space left on device; "):
+        write_atomically(tmp_path / "x", lambda file: torch.save({"x": torch.zeros(9)}, file))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, files.MAX_LINE])
+def test_lines_are_read_from_the_end_in_blocks_of_any_size(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_LINE", size)
+    for content in (b"", b"\n", b"cut off", b"one\n", b"\n\none\ntwo\n\n", b"one\ntwo\ncut off"):
+        (tmp_path / "x").write_bytes(content)
+        lines = list(files.lines_from_end(tmp_path / "x"))
+        assert [content[:end].count(b"\n") for end, _ in lines] == list(range(len(lines), 0, -1))
+        assert all(content[end - 1 : end] == b"\n" for end, _ in lines)
+        expected = content.split(b"\n")[:-1]
+        assert [line[:1] for _, line in reversed(lines)] == [line[:1] for line in expected]
+        if size >= 7:
+            assert [line for _, line in reversed(lines)] == expected
 
 
 def test_machines_with_a_shared_folder_have_temporary_files_of_their_own(

@@ -158,12 +158,15 @@ def read_training_options(folder: Path) -> dict[str, Any]:
     stored = folder / "train_opt.json"
     if stored.is_file():
         try:
-            return json.loads(stored.read_text(encoding="utf-8"))
-        except ValueError as error:
+            options = json.loads(stored.read_text(encoding="utf-8"))
+            if not isinstance(options, dict):
+                raise ValueError(f"it holds a {type(options).__name__}")
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{stored} is damaged ({error}): delete it or correct it") from error
+        return options
     for name in OPTION_FILES[1:]:
         if (folder / name).is_file():
-            options = _parse_options_text((folder / name).read_text(encoding="utf-8"))
+            options = _parse_options_text((folder / name).read_text("utf-8", "replace"))
             of_training = name != "opt.txt" or options.get("isTrain", False)
             return with_current_names(options) if of_training else {}
     return {}

@@ -6,6 +6,7 @@
 import logging
 import platform
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,55 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
 def read_state(path: Path, mmap: bool = False) -> dict[str, Any]:
     """Return the content of a state file; with `mmap` tensors stay on disk until they are used.
 
-    Raises UserError where the file is damaged or of a newer format.
+    Every part of the file is compared with its checksum, with `mmap` all but the tensors. Raises
+    UserError, which names the weights to start from instead, where the file is damaged or of a
+    newer format.
     """
-    state = load_plain(path, mmap)
-    if not isinstance(state, dict) or "format" not in state:
-        raise UserError(f"{path} is no training state: delete it to start from the weights alone")
+    remedy = start_from_weights(path.parent)
+    _check_sums(path, remedy, but_tensors=mmap)
+    state = load_plain(path, mmap, remedy)
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise UserError(f"{path} is no training state: {remedy}")
     if state["format"] > FORMAT:
         raise UserError(
             f"{path} has format {state['format']}, this version reads up to {FORMAT}: "
-            "resume with the newer version, or delete the file to start from the weights alone"
+            f"resume with the newer version; {remedy}"
         )
+    progress = state.get("progress")
+    if not isinstance(progress, dict) or not isinstance(progress.get("epoch"), int):
+        raise UserError(f"{path} is damaged (it has no position): {remedy}")
     return state
+
+
+def start_from_weights(folder: Path) -> str:
+    """Say how to start from the weights beside a state that cannot be used."""
+    epochs = {path.name.split("_net_")[0] for path in folder.glob("*_net_*.pth")}
+    numbers = sorted(int(epoch) for epoch in epochs if epoch.isdecimal())
+    epoch = "latest" if "latest" in epochs else str(numbers[-1]) if numbers else ""
+    if not epoch:
+        return (
+            "no weights are beside it to start from, so begin a new run, without --continue_train"
+        )
+    return (
+        f"--continue_train --epoch {epoch} starts from the weights beside it, with new optimizers "
+        "(--epoch_count N: at epoch N)"
+    )
+
+
+def _check_sums(path: Path, remedy: str, but_tensors: bool) -> None:
+    """Raise UserError where a part of a file differs from its CRC-32, which torch.load ignores."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return  # which loading it says
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for part in archive.infolist():
+                if but_tensors and "/data/" in part.filename:
+                    continue
+                with archive.open(part) as file:
+                    while file.read(2**20):
+                        pass
+    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError) as error:
+        raise UserError(f"{path} cannot be read, it is damaged ({error}): {remedy}") from error
 
 
 def random_states() -> dict[str, Any]:

@@ -60,7 +60,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the state dict in a file, on the CPU, without the prefixes of wrappers.
 
     Raises UserError naming the file and the reason where it is missing, empty, truncated, not a
-    state dict, or holds anything but tensors and plain containers.
+    state dict, has values that are not finite, or holds anything but tensors and plain containers.
     """
     content = load_plain(path)
     if not isinstance(content, Mapping) or not content:
@@ -71,29 +71,34 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} is not a bare state dict: {others[0]!r} is "
             f"{_describe(content[others[0]])}; save net.state_dict() alone"
         )
+    if spoilt := next((key for key, value in content.items() if not value.isfinite().all()), None):
+        raise UserError(
+            f"{path} has values in {spoilt!r} that are not finite, as a training that diverged "
+            "leaves them: take the weights of an earlier epoch"
+        )
     return {_without_prefixes(key): value for key, value in content.items()}
 
 
-def load_plain(path: Path, mmap: bool = False) -> Any:
+def load_plain(path: Path, mmap: bool = False, remedy: str = "copy or download it again") -> Any:
     """Load a file of torch.save onto the CPU; it holds tensors and plain containers alone.
 
-    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does.
+    `mmap` leaves tensors on disk until they are used. Raises UserError as `read_weights` does,
+    which names the `remedy`.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty: copy or download it again")
+        raise UserError(f"{path} is empty: {remedy}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about file versions; a failure is raised below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is refused: {_unpickling_reason(error)}") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, OSError) as error:
+    except Exception as error:  # of any kind, by what is damaged
         reason = str(error).split("\n")[0].split(". This")[0]
         raise UserError(
-            f"{path} cannot be read, perhaps truncated or damaged ({reason}): "
-            "copy or download it again"
+            f"{path} cannot be read, perhaps truncated or damaged ({reason}): {remedy}"
         ) from error
 
 

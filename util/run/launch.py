@@ -32,6 +32,7 @@ BY_HAND = ("start_from", "epoch", "load_iter", "epoch_count")
 CODE = ("data", "models", "options", "util")
 SAME_IMAGES = "all machines need the same images under --dataroot"
 """What to do where `images_of` differ."""
+NAMES = "the list of their names (its hash)"
 SAVING_SECONDS = "600"
 """For the last save after a stop signal, instead of the launcher's 30."""
 
@@ -162,6 +163,11 @@ def images_of(dataset: Any) -> dict[str, Any]:
     return hash_of_names(len(dataset), names)
 
 
+def names_of_images(dataset: Any) -> str:
+    """Return a hash of the names of the files that a data set has."""
+    return images_of(dataset)[NAMES]
+
+
 def hash_of_names(number: int, names: Iterable[str]) -> dict[str, Any]:
     """Return, for `check_alike`, a number of images, and a hash of their names in their order."""
     digest = hashlib.blake2b(digest_size=8)
@@ -169,7 +175,7 @@ def hash_of_names(number: int, names: Iterable[str]) -> dict[str, Any]:
         digest.update(name.encode(errors="surrogateescape") + b"\0")
     return {
         "the number of images": number,
-        "the list of their names (its hash)": digest.hexdigest(),
+        NAMES: digest.hexdigest(),
     }
 
 

@@ -1,6 +1,5 @@
-"""What a user can do where the memory does not suffice, or where a worker process was killed."""
+"""What a user can do where the memory does not suffice."""
 
-import re
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ import torch
 
 from ..devices import lacks_bfloat16
 from ..errors import UserError
-from ..memory import SHARED_MEMORY_IS_FULL, peak_bytes
+from ..memory import peak_bytes
 
 MESSAGES = (
     *("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory"),
@@ -24,36 +23,6 @@ DISGUISES = (
 """What cuDNN and cuBLAS say where no memory is left for their workspace, and seldom otherwise."""
 ONEDNN_MESSAGES = ("could not create a primitive", "could not create a memory object")
 """The whole messages of the CPU's convolutions where they cannot allocate memory."""
-
-DEAD_WORKER = re.compile(
-    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) "
-    r"(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)"
-)
-"""How torch.utils.data says that a worker process is gone; the main process may be anywhere."""
-
-
-@contextmanager
-def killed_worker_advice() -> Iterator[None]:
-    """Raise UserError, naming --num_threads, where a process that loads images has died.
-
-    The step may be half done, so that nothing is saved.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        match = DEAD_WORKER.match(str(error))
-        if not match:
-            raise
-        how = f"was killed (signal: {match['signal']})" if match["signal"] else "ended unexpectedly"
-        if match["signal"] == "Bus error":  # it wrote to memory that the system did not have
-            raise UserError(
-                f"a process that loads images {how}: {SHARED_MEMORY_IS_FULL}. "
-                "What was saved is untouched"
-            ) from error
-        raise UserError(
-            f"a process that loads images {how}, often because the memory of the machine ran out: "
-            "give a smaller --num_threads (0: no such processes). What was saved is untouched"
-        ) from error
 
 
 @contextmanager

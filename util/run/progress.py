@@ -4,6 +4,7 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from ..durations import duration
 from ..errors import DataError
 from ..random_streams import stream
 from ..sinks.sink import LossRecord
+from .launch import names_of_images
 from .speed import Speed
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 class Batches(Protocol):
     """What a data loader provides."""
+
+    dataset: Any
+    """The data set that it loads."""
 
     def __len__(self) -> int:
         """Return the number of images in an epoch."""
@@ -68,7 +73,7 @@ class Progress:
         self._epoch_start = time.perf_counter(), self.total_iters
         self._bar: tqdm[Any] | None = None
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         """Return the position, for the training state."""
         return {
             "epoch": self.epoch,
@@ -76,13 +81,31 @@ class Progress:
             "total_iters": self.total_iters,
             "total_steps": self.total_steps,
             "pictures_per_epoch": len(self.dataset),
+            "pictures": self._names,
         }
 
-    def resume(self, state: Mapping[str, int]) -> None:
-        """Take over a position that `state` returned."""
-        self.epoch, self.epoch_iters = state["epoch"], state["epoch_iters"]
-        self.total_iters, self.total_steps = state["total_iters"], state["total_steps"]
+    @cached_property
+    def _names(self) -> str:
+        return names_of_images(self.dataset.dataset)
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take over a position that `state` returned; say where the images have changed since.
+
+        The rest of the epoch has the order of the images of now then, from the same place on.
+        """
+        self.epoch, self.epoch_iters = int(state["epoch"]), int(state["epoch_iters"])
+        self.total_iters, self.total_steps = int(state["total_iters"]), int(state["total_steps"])
         self.start = self._start_here()
+        stored, now = int(state["pictures_per_epoch"]), len(self.dataset)
+        if stored != now or state.get("pictures", self._names) != self._names:
+            together = ranks.world() * self.opt.batch_size
+            last_batch = (now - 1) // together * together  # an epoch ends with a step
+            self.epoch_iters = min(self.epoch_iters, last_batch)
+            log.warning(
+                "the images have changed since the last save (an epoch had %d and has %d): the "
+                "order differs from image %d of epoch %d on; each later epoch has every image once",
+                *(stored, now, self.epoch_iters + 1, self.epoch),
+            )
 
     def _start_here(self) -> Position:
         """Return the current position, from which this process starts."""
@@ -120,16 +143,18 @@ class Progress:
         self.epoch, self.epoch_iters = epoch, 0
         self._before = self.total_iters = (epoch - 1) * len(self.dataset)
 
-    def batches(self) -> Iterator[dict[str, Any]]:
+    def batches(self, before_retry: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
         """Yield the remaining batches of the epoch.
 
         The time between two of them is data time, the time in the body of the loop computing time.
+        `before_retry` is called, on all processes, between two steps and before a batch that one of
+        them could not load is loaded again.
         """
         self._epoch_start = time.perf_counter(), self.total_iters
         bar = self._progress_bar()
         bar.set_description(f"epoch {self.epoch}/{self.last_epoch}")
         requested = time.perf_counter()
-        for batch in self._batches_in_step():
+        for batch in self._batches_in_step(before_retry):
             size = len(batch["A_paths"]) if ranks.world() == 1 else self._global_size()
             self._seed_step()
             self._before = self.total_iters
@@ -144,21 +169,32 @@ class Progress:
             requested = time.perf_counter()
             bar.update(size)
 
-    def _batches_in_step(self) -> Iterator[dict[str, Any]]:
+    def _batches_in_step(self, before_retry: Callable[[], None]) -> Iterator[dict[str, Any]]:
         """Yield the batches of the epoch, checked; all processes raise the DataError of any."""
         batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
         while True:
-            batch, error = None, None
-            try:
-                batch = next(batches, None)
-                if batch is not None:
-                    self.check(batch)
-            except DataError as raised:
-                error = raised
-            ranks.agree(error)
+            batch, error = self._next_of(batches)
+            while ranks.agree(error):
+                before_retry()
+                if error is not None:
+                    log.warning("%s", error)
+                    batches = self.dataset.batches(self.epoch, start=self.epoch_iters)
+                    batch, error = self._next_of(batches)
             if batch is None:
                 return
             yield batch
+
+    def _next_of(
+        self, batches: Iterator[dict[str, Any]]
+    ) -> tuple[dict[str, Any] | None, DataError | None]:
+        """Return the next batch, checked, None at the end of the epoch; or a DataError."""
+        try:
+            batch = next(batches, None)
+            if batch is not None:
+                self.check(batch)
+            return batch, None
+        except DataError as error:
+            return None, error
 
     def _global_size(self) -> int:
         """Return how many images the batches of all processes hold in this step."""

@@ -2,18 +2,22 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
-from .. import sharing
+from .. import ranks, sharing
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import (
     read_state,
     restore_random_states,
+    start_from_weights,
     state_path,
 )
 from ..errors import UserError
 from .launch import start_alike
+from .out_of_memory import is_out_of_memory
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -61,25 +65,21 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
 
     An --epoch_count given by hand takes precedence over the stored position. Returns whether the
     run can stay in its folder: a start from weights alone, or from an earlier --epoch_count, would
-    write over the snapshots in it. Raises UserError where the number of images has changed.
+    write over the snapshots in it. Raises UserError, with the remedy, where the state is damaged.
     """
     start_alike(opt, progress.dataset, model)
     if opt.resume != "state":
         return False
     path = state_path(run_folder(opt))
     state = sharing.on_main(lambda: read_state(path))
-    stored, now = state["progress"]["pictures_per_epoch"], len(progress.dataset)
-    if stored != now:
-        raise UserError(
-            f"--continue_train: an epoch had {stored} images and has {now} now; restore the data "
-            f"folder, or begin a new run with the old weights: --name NEW --start_from {opt.name}"
-        )
-    model.load_training_state(state["model"])
-    restore_random_states(state["random"])
-    if "epoch_count" not in opt.given:
-        progress.resume(state["progress"])
-    if progress.epoch >= state["progress"]["epoch"]:  # else the best weights stay with the old run
-        evaluator.load_state(state.get("evaluation", {}))
+    with _reporting_damage(path):
+        model.load_training_state(state["model"])
+        restore_random_states(state["random"])
+        if "epoch_count" not in opt.given:
+            progress.resume(state["progress"])
+        # else the best weights stay with the old run
+        if progress.epoch >= state["progress"]["epoch"]:
+            evaluator.load_state(state.get("evaluation", {}))
     if _is_finished(progress, evaluator):
         return True
     log.info(
@@ -90,6 +90,24 @@ def resume(opt: Namespace, model: Resumable, progress: Progress, evaluator: Eval
         model.learning_rate,
     )
     return progress.epoch >= state["progress"]["epoch"]
+
+
+@contextmanager
+def _reporting_damage(path: Path) -> Iterator[None]:
+    """Raise UserError, with the remedy, where values of a state are missing, wrong or do not fit.
+
+    All processes of a training have the same state, and raise it together.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise ranks.everywhere(UserError(f"{error}; {start_from_weights(path.parent)}")) from error
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        damage = f"{path} is damaged ({reason}): {start_from_weights(path.parent)}"
+        raise ranks.everywhere(UserError(damage)) from error
 
 
 def _is_finished(progress: Progress, evaluator: Evaluation) -> bool:

@@ -4,7 +4,7 @@ import logging
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,6 +110,15 @@ class Saver:
         finally:
             self.finish()
 
+    def save_before_retry(self) -> None:
+        """Save to the end, before a batch that could not be loaded is tried again.
+
+        That starts processes, for which the memory may not suffice.
+        """
+        if self.progress.trained:
+            self.save_latest()
+            self.finish()
+
     def finish(self) -> None:
         """Wait until the save that a thread is writing is done."""
         self._thread.finish()
@@ -152,7 +161,7 @@ class Saver:
                 write_weights(name)
             # last: a run that is killed before it resumes from the older state and rewrites them
             write_state(self.state_path, state)
-        except UserError as error:
+        except (OSError, UserError) as error:
             self.failed = True
             log.warning("%s. %s", error, self._remedy() if last else "The next save tries again")
             return
@@ -196,4 +205,5 @@ class Saver:
                 snapshots.setdefault(int(match[1]), []).append(path)
         for epoch in sorted(snapshots)[: -self.opt.keep_last]:
             for path in snapshots[epoch]:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a read-only disk: the next snapshot deletes it
+                    path.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from .lock import RunLock
 from .progress import Position, Progress
 from .resume import resume
 from .saver import Saver
-from .session import begin, seed_random_streams
+from .session import begin, seed_random_streams, tell
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class ScriptRun:
         self._assigned: set[str] = set()
         self._lock: RunLock | None = None
         self._claimed = False
-        self._stored: dict[str, int] | None = None
+        self._stored: dict[str, Any] | None = None
         self._watched = 0
         self._batch: dict[str, Any] = {}
         self.resumes = False
@@ -267,7 +267,7 @@ def print_user_errors_in_one_line() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, UserError):
             if ranks.is_main() or not error.everywhere:
-                sys.stderr.write(f"error: {error}\n")
+                tell(f"error: {error}")
         else:
             before(kind, error, trace)
 

@@ -6,6 +6,8 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +64,7 @@ def _with_seed(opt: Options) -> Options:
 def run_program(main: Callable[[], int]) -> int:
     """Call `main` and return its exit code; a UserError is one line on stderr, not a traceback."""
     together = False
+    outlast_console()
     try:
         code = main()
         together = True
@@ -70,18 +73,25 @@ def run_program(main: Callable[[], int]) -> int:
         together = error.everywhere
         if ranks.is_main() or not error.everywhere:
             name = f"process {ranks.rank()}: " if ranks.world() > 1 and not together else ""
-            sys.stderr.write(f"error: {name}{printable_lines(error)}\n")
-            sys.stderr.flush()
+            tell(f"error: {name}{error}")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
+        tell("stopped")
         return 130
     finally:
         ranks.leave(together)
 
 
+def tell(text: str) -> None:
+    """Write a line to stderr, where that is possible."""
+    with suppress(OSError, ValueError):  # ValueError: it is closed
+        sys.stderr.write(f"{printable_lines(text)}\n")
+        sys.stderr.flush()
+
+
 def start_logging() -> None:
     """Send messages from INFO upwards to the console; calling it again changes nothing."""
+    outlast_console()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may contain what its encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     root = logging.getLogger()
@@ -109,5 +119,47 @@ class _Console(logging.Handler):
             if not mark:
                 return
             mark = f"process {ranks.rank()}: {mark}"
-        tqdm.write(mark + printable_lines(self.format(record)), file=sys.stdout)
-        sys.stdout.flush()
+        # of streams that are not ours; RuntimeError: a signal came while the stream was written
+        with suppress(OSError, ValueError, RuntimeError):
+            tqdm.write(mark + printable_lines(self.format(record)), file=sys.stdout)
+            sys.stdout.flush()
+
+
+def outlast_console() -> None:
+    """Let stdout and stderr drop what they cannot write: a full disk, a pipe that was closed.
+
+    Otherwise such a write, or flushing at the end of the program or before a fork, would be an
+    error. Streams that something else has put in their place stay.
+    """
+    for name in ("stdout", "stderr"):
+        stream, original = getattr(sys, name), getattr(sys, f"__{name}__")
+        if stream is None:  # closed when the program was started, or pythonw.exe
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif stream is original and isinstance(stream, io.TextIOWrapper):
+            setattr(sys, name, _outlasting(stream))
+
+
+def _outlasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u: not buffered
+    if type(raw) is not io.FileIO:  # the console of Windows, which needs a class of its own
+        return stream
+    with suppress(OSError, ValueError):
+        stream.flush()
+    file = _OutlastingFile(raw.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(file),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _OutlastingFile(io.FileIO):
+    """An open file that drops what it cannot write."""
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return memoryview(content).nbytes

@@ -16,12 +16,15 @@ log = logging.getLogger(__name__)
 FORWARDED = 5.0
 """Seconds within which a second signal is the same one: a cluster signals each process of a job,
 and torchrun forwards what it gets."""
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 130}
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGBREAK": 130, "SIGHUP": 129}
+LOST_TERMINAL = "SIGHUP"
+"""The signal of a terminal that was closed: shell and system send it, so that it comes twice."""
 
 
 class StopRequest:
-    """Turns the first SIGINT, SIGTERM or Ctrl-Break into a request; a second ends the process.
+    """Turns the first SIGINT, SIGTERM, SIGHUP or Ctrl-Break into a request.
 
+    A second one ends the process, except SIGHUP. What was started by nohup goes on at SIGHUP.
     Processes that train together stop at the same step, with the code of the one that was asked.
     """
 
@@ -41,7 +44,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may handle signals
         for name in self.names:
-            if hasattr(signal, name):
+            if hasattr(signal, name) and not _started_by_nohup(name):
                 number = signal.Signals[name]
                 self._previous[number] = signal.signal(number, self._handle)
         return self
@@ -60,15 +63,16 @@ class StopRequest:
             return
         ranks.request_stop(EXIT_CODES[signal.Signals(number).name])
         if ranks.world() == 1:
-            for known in self._previous:
-                signal.signal(known, signal.SIG_DFL)
+            self._end_at_the_next()
         name = signal.Signals(number).name
-        log.info("%s: finishing this step, then saving (again to stop at once)", name)
+        again = "" if name == LOST_TERMINAL else " (again to stop at once)"
+        log.info("%s: finishing this step, then saving%s", name, again)
 
     def _is_first(self, number: int) -> bool:
         """Note the first signal; a later one that was not just forwarded ends the process."""
         if self._requested is not None:
-            if time.monotonic() - self._since > FORWARDED:
+            lost_terminal = signal.Signals(number).name == LOST_TERMINAL
+            if time.monotonic() - self._since > FORWARDED and not lost_terminal:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
             return False
@@ -76,18 +80,27 @@ class StopRequest:
         self._since = time.monotonic()
         return True
 
+    def _end_at_the_next(self) -> None:
+        """Let a further signal end the process at once, except SIGHUP."""
+        for known in self._previous:
+            ignored = known.name == LOST_TERMINAL
+            signal.signal(known, signal.SIG_IGN if ignored else signal.SIG_DFL)
+
+
+def _started_by_nohup(name: str) -> bool:
+    return name == LOST_TERMINAL and signal.getsignal(signal.Signals[name]) is signal.SIG_IGN
+
 
 class RaiseOnTerminate(StopRequest):
-    """Raises SystemExit at SIGTERM and Ctrl-Break, as Ctrl-C raises KeyboardInterrupt.
+    """Raises SystemExit at SIGTERM, SIGHUP and Ctrl-Break, as Ctrl-C raises KeyboardInterrupt.
 
     Open files are closed in order then. A second signal ends the process at once.
     """
 
-    names = ("SIGTERM", "SIGBREAK")
+    names = ("SIGTERM", "SIGBREAK", "SIGHUP")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        for known in self._previous:
-            signal.signal(known, signal.SIG_DFL)
+        self._end_at_the_next()
         name = signal.Signals(number).name
         log.info("%s: stopped", name)
         raise SystemExit(EXIT_CODES[name])

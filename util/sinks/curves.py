@@ -28,7 +28,8 @@ class Curves:
     """Up to `max_points` points; beyond that, neighbours are merged, and later records likewise.
 
     `generation` changes whenever points change other than by new ones at the end: earlier drawings
-    are then out of date.
+    are then out of date. `records` are those of a run so far, each `every`-th of them (a power of
+    two).
     """
 
     def __init__(
@@ -36,18 +37,22 @@ class Curves:
         records: Iterable[LossRecord] = (),
         max_points: int = MAX_POINTS,
         smoothing: float = SMOOTHING,
+        every: int = 1,
     ) -> None:
         self.points: list[Point] = []
         self.generation = 0
-        self._max_points, self._stride, self._smoothing = max_points, 1, smoothing
+        self._max_points, self._stride, self._smoothing = max_points, every, smoothing
         self._bucket: list[Point] = []
         self._sums: dict[str, tuple[float, float]] = {}
         self.names: list[str] = []
         for record in records:
-            self.add(record)
+            self.add(record, every)
 
-    def add(self, record: LossRecord) -> None:
-        """Add a record; drop those at or after its step, which a resumed run has lost."""
+    def add(self, record: LossRecord, stands_for: int = 1) -> None:
+        """Add a record; drop those at or after its step, which a resumed run has lost.
+
+        `stands_for`: how many records of the run it represents.
+        """
         self._cut(record.total_iters)
         if new := [name for name in record.losses if name not in self.names]:
             self.names += new
@@ -55,7 +60,7 @@ class Curves:
         smooth = {name: self._smoothed(name, value) for name, value in record.losses.items()}
         speeds = {name: getattr(record, name) for name in SPEEDS}
         self._bucket.append(Point(record.total_iters, dict(record.losses), smooth, speeds))
-        if len(self._bucket) == self._stride:
+        if len(self._bucket) * stands_for >= self._stride:
             self._close_bucket()
         if len(self.points) >= self._max_points:
             pairs = zip(self.points[::2], self.points[1::2], strict=True)

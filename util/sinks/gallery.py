@@ -101,7 +101,8 @@ class Gallery(Sink):
 
     def samples(self, record: SampleRecord) -> None:
         """Save the fixed images: the first of the run, and those of records to store."""
-        if not record.store and not self.is_empty:
+        sent_again = self.rows and self.rows[-1].total_iters == record.total_iters
+        if not (record.store or self.is_empty or sent_again):  # again: its page was not written
             return
         save_image(sample_grid(record.rows), self._images() / _file_name(record.epoch, "samples"))
         for number, images in enumerate(record.rows, start=1):
@@ -149,8 +150,8 @@ class Gallery(Sink):
 
     def _update(self) -> None:
         if len(self.rows) > 2 * ROWS_PER_PAGE:
-            self.pages += 1
-            self._write(_page_name(self.pages), self.rows[:ROWS_PER_PAGE], older=self.pages - 1)
+            self._write(_page_name(self.pages + 1), self.rows[:ROWS_PER_PAGE], older=self.pages)
+            self.pages += 1  # once the page is there: a full disk may refuse it
             self.rows = self.rows[ROWS_PER_PAGE:]
         self._write("index.html", self.rows, older=self.pages)
         state = {"rows": [asdict(row) for row in self.rows], "pages": self.pages}

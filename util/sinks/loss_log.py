@@ -5,20 +5,23 @@ Reads the records back, and removes those of lost steps when a run resumes.
 
 import json
 import logging
-import os
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from ..files import write_text_atomically
+from ..files import MAX_LINE, LineFile, lines_from_end
+from .curves import Curves
 from .sink import LossRecord, Sink
 
 log = logging.getLogger(__name__)
 
 LOSS_LINE = re.compile(r"\(epoch: (\d{1,15}), iters: (\d{1,15}), .*\) .*")
 HEADER = re.compile(r"=+ Training Loss \(.*\) =+")
+MAX_READ = 20_000
+"""Records of which curves are made, where a log has more."""
 
 
 def loss_line(record: LossRecord) -> str:
@@ -38,49 +41,65 @@ class Console(Sink):
 
 
 class LogFiles(Sink):
-    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits."""
+    """Writes `loss_log.txt`, which users' scripts read, and `loss_log.jsonl` in full digits.
 
-    def __init__(self, folder: Path) -> None:
+    `start` (epoch, images of the epoch, images in all) is the position to which the logs of a run
+    that resumes are cut back. Raises OSError or UserError where a file cannot be read or written;
+    the same record may then be sent again.
+    """
+
+    def __init__(self, folder: Path, start: tuple[int, int, int] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.text, self.lines = folder / "loss_log.txt", folder / "loss_log.jsonl"
-        for path in (self.text, self.lines):
-            _end_last_line(path)
-        now = time.strftime("%c")
-        self._append(self.text, f"================ Training Loss ({now}) ================")
+        if start is not None:
+            rewind_logs(folder, *start)
+        self.text = LineFile(folder / "loss_log.txt")
+        self.lines = LineFile(folder / "loss_log.jsonl")
+        self.text.append(f"================ Training Loss ({time.strftime('%c')}) ================")
 
     def losses(self, record: LossRecord) -> None:
         """Append a line to each file."""
-        self._append(self.text, loss_line(record))
         row = asdict(record)
         del row["seconds_left"]  # an estimate, of this moment alone
-        self._append(self.lines, json.dumps(row))
-
-    @staticmethod
-    def _append(path: Path, line: str) -> None:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(line + "\n")
+        self.text.append(loss_line(record))
+        self.lines.append(json.dumps(row))
 
 
-def _end_last_line(path: Path) -> None:
-    """Append the line feed that a crash in the middle of a line has left out."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return
-    with path.open("rb+") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-
-
-def read_history(folder: Path) -> Iterator[LossRecord]:
-    """Yield the records in `loss_log.jsonl` of a run; damaged lines are skipped."""
+def read_history(folder: Path, every: int = 1) -> Iterator[LossRecord]:
+    """Yield the records in `loss_log.jsonl`, of each `every`-th line; damaged ones are skipped."""
     path = folder / "loss_log.jsonl"
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            record = _parse_record(line)
-            if record is not None:
-                yield record
+    with path.open("rb") as file:
+        # not every line that a crash leaves has an end, and zeros can be gigabytes
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b"")):
+            if number % every == 0:
+                record = _parse_record(line.decode(errors="replace"))
+                if record is not None:
+                    yield record
+
+
+def last_record(folder: Path) -> LossRecord | None:
+    """Return the last record in `loss_log.jsonl` that is not damaged, or None."""
+    path = folder / "loss_log.jsonl"
+    lines = lines_from_end(path) if path.is_file() else ()
+    records = (_parse_record(line.decode(errors="replace")) for _, line in lines)
+    return next((record for record in records if record is not None), None)
+
+
+def read_curves(folder: Path, end: float = math.inf) -> Curves:
+    """Return the curves of a run up to `end` images, in a bounded time and memory.
+
+    Of a log of more than 20,000 lines each second, fourth, eighth, ... line is read.
+    """
+    path, every = folder / "loss_log.jsonl", 1
+    if path.is_file():
+        with path.open("rb") as file:
+            begin = file.read(MAX_LINE)
+        lines = path.stat().st_size * (begin.count(b"\n") + 1) / max(1, len(begin))
+        while lines > every * MAX_READ:
+            every *= 2
+    records = (record for record in read_history(folder, every) if record.total_iters <= end)
+    return Curves(records, every=every)
 
 
 def _parse_record(line: str) -> LossRecord | None:
@@ -102,29 +121,37 @@ def _parse_record(line: str) -> LossRecord | None:
 def rewind_logs(folder: Path, epoch: int, iters: int, total_iters: int) -> None:
     """Remove the lines of later steps from the logs of a run that resumes at this position.
 
-    Half-written lines of `loss_log.txt` and `loss_log.jsonl` are removed too. Raises UserError
-    where a file cannot be written.
+    What is not a line of a log is removed with them. Lines are in the order of the steps, so they
+    are read from the end. Raises OSError where a file cannot be read or written.
     """
 
     def earlier_line(line: str) -> bool:
         match = LOSS_LINE.fullmatch(line)
-        if match:
-            return (int(match[1]), int(match[2])) <= (epoch, iters)
-        return bool(HEADER.fullmatch(line))
+        return match is not None and (int(match[1]), int(match[2])) <= (epoch, iters)
 
     def earlier_record(line: str) -> bool:
         record = _parse_record(line)
         return record is not None and record.total_iters <= total_iters
 
-    _filter(folder / "loss_log.txt", earlier_line)
-    _filter(folder / "loss_log.jsonl", earlier_record)
+    _cut_behind(folder / "loss_log.txt", earlier_line)
+    _cut_behind(folder / "loss_log.jsonl", earlier_record)
 
 
-def _filter(path: Path, is_retained: Callable[[str], bool]) -> None:
+def _cut_behind(path: Path, is_earlier: Callable[[str], bool]) -> None:
+    """Cut a file off behind the last line that `is_earlier`; headers stay."""
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = text.split("\n")[:-1]  # what follows the last line end was cut off
-    retained = "".join(f"{line}\n" for line in lines if is_retained(line))
-    if retained != text:
-        write_text_atomically(path, retained)
+    cut, headers = 0, b""
+    for end, line in lines_from_end(path):
+        text = line.decode(errors="replace")
+        if is_earlier(text):
+            cut = end
+            break
+        if HEADER.fullmatch(text):
+            headers = line + b"\n" + headers
+    if path.stat().st_size == cut + len(headers):  # nothing else follows
+        return
+    with path.open("rb+") as file:
+        file.truncate(cut)
+        file.seek(cut)
+        file.write(headers)

@@ -3,13 +3,15 @@
 import json
 import logging
 import math
+import operator
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..evaluation.figures import Figure
 from ..evaluation.report import number, plain_figure
-from ..files import write_text_atomically
+from ..files import LineFile, write_text_atomically
 from .sink import MetricsRecord, Sink
 
 log = logging.getLogger(__name__)
@@ -18,16 +20,19 @@ FILE_NAME = "metrics.jsonl"
 
 
 class MetricsLog(Sink):
-    """A line for each epoch and direction."""
+    """A line for each epoch and direction.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    The lines of `start_epoch`, in which a run resumes, and of later epochs are dropped first.
+    """
+
+    def __init__(self, folder: Path, start_epoch: int | None = None) -> None:
+        if start_epoch is not None:
+            rewind_metrics(folder, start_epoch)
+        self.file = LineFile(folder / FILE_NAME)
 
     def metrics(self, record: MetricsRecord) -> None:
         """Append the lines to the file and log them."""
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            for row in _rows(record):
-                file.write(json.dumps(row) + "\n")
+        self.file.append(*(json.dumps(row) for row in _rows(record)))
         for line in metrics_lines(record):
             log.info("%s", line)
 
@@ -44,23 +49,32 @@ def metrics_lines(record: MetricsRecord) -> list[str]:
 
 def read_metrics(folder: Path) -> Iterator[MetricsRecord]:
     """Yield the records in `metrics.jsonl` of a run; half-written lines of a crash are skipped."""
-    epochs: dict[int, list[dict[str, Any]]] = {}
+    epochs: dict[int, list[MetricsRecord]] = {}
     for line in _lines(folder / FILE_NAME):
         try:
-            row = json.loads(line)
-            row["figures"] = {title: _figure(values) for title, values in row["figures"].items()}
-            epochs.setdefault(row["epoch"], []).append(row)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            row = _parse_row(line)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
-    for epoch, rows in epochs.items():
-        yield MetricsRecord(
-            epoch=epoch,
-            total_iters=rows[0]["total_iters"],
-            figures={row["network"]: row["figures"] for row in rows},
-            best={row["network"]: row["best_epoch"] for row in rows if row["best_epoch"]},
-            seconds=rows[0]["seconds"],
-            share=rows[0]["share"],
-        )
+        epochs.setdefault(row.epoch, []).append(row)
+    for rows in epochs.values():
+        figures = {network: figures for row in rows for network, figures in row.figures.items()}
+        best = {network: epoch for row in rows for network, epoch in row.best.items()}
+        yield replace(rows[0], figures=figures, best=best)
+
+
+def _parse_row(line: str) -> MetricsRecord:
+    """Return the figures of one direction. Raises ValueError, TypeError, ... for other lines."""
+    row = json.loads(line)
+    network, best = row["network"], row["best_epoch"]
+    figures = {title: _figure(values) for title, values in row["figures"].items()}
+    return MetricsRecord(
+        epoch=operator.index(row["epoch"]),
+        total_iters=operator.index(row["total_iters"]),
+        figures={network: figures},
+        best={network: best} if best else {},
+        seconds=float(row["seconds"]),
+        share=float(row["share"]),
+    )
 
 
 def rewind_metrics(folder: Path, epoch: int) -> None:
@@ -69,7 +83,7 @@ def rewind_metrics(folder: Path, epoch: int) -> None:
     def is_earlier(line: str) -> bool:
         try:
             return bool(json.loads(line)["epoch"] < epoch)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return False
 
     path = folder / FILE_NAME
@@ -95,7 +109,7 @@ def _rows(record: MetricsRecord) -> Iterator[dict[str, Any]]:
 def _figure(values: dict[str, Any]) -> Figure:
     """The inverse of `plain_figure`: a value that is None was the PSNR of equal images."""
     value = math.inf if values["value"] is None else values["value"]
-    return Figure(values["metric"], value, values["protocol"], values.get("spread"))
+    return Figure(values["metric"], float(value), values["protocol"], values.get("spread"))
 
 
 def _lines(path: Path) -> list[str]:

@@ -148,6 +148,21 @@ def test_a_full_cache_is_logged_once_and_the_rest_is_read(
     assert len(files) == (2 if kind == "disk" else 0)  # of 36 * 36 * 3 bytes
 
 
+def test_a_cache_folder_that_is_moved_away_costs_time_alone(
+    train_opt: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, moved = tmp_path / "cache", tmp_path / "moved"
+    expected = all_batches(train_opt("--num_threads", "0"))
+    loader = create_dataset(cached(train_opt, "disk", "--cache_dir", str(folder)))
+    batches = list(loader)
+    folder.rename(moved)
+    batches += [*loader, *loader]
+    assert not folder.exists()  # on whatever disk is there now
+    assert caplog.text.count(f"--cache disk: {folder} is gone (it is used again once it is") == 1
+    moved.rename(folder)
+    assert_equal([*batches, *loader], expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cache_stores_images_up_to_its_size_and_returns_them(kind: str, tmp_path: Path) -> None:
     cache = make(kind, tmp_path / "cache", 100_000)

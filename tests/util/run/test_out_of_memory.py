@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
 
 from util.errors import UserError
-from util.run.out_of_memory import killed_worker_advice, out_of_memory_advice
+from util.run.out_of_memory import out_of_memory_advice
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINING = {
@@ -26,20 +25,6 @@ train = importlib.import_module("01_train")
 torch.zeros(1).sum()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)
-sys.exit(run_program(lambda: train.main(sys.argv[1:])))
-"""
-
-KILL_WORKER = """
-import importlib, multiprocessing, os, signal, sys
-from util.run.health import Health
-from util.run.session import run_program
-train = importlib.import_module("01_train")
-watch = Health.watch
-def watch_and_kill(self, *step):
-    watch(self, *step)
-    for worker in multiprocessing.active_children():
-        os.kill(worker.pid, signal.SIGKILL)
-Health.watch = watch_and_kill
 sys.exit(run_program(lambda: train.main(sys.argv[1:])))
 """
 
@@ -131,54 +116,6 @@ def test_other_errors_pass() -> None:
     advice = out_of_memory_advice(Namespace(**TRAINING), torch.device("cpu"))
     with pytest.raises(RuntimeError, match="shapes"), advice:
         raise RuntimeError("shapes do not fit")
-
-
-@pytest.mark.parametrize(
-    ("message", "how"),
-    [
-        ("DataLoader worker (pid 12) is killed by signal: Killed. ", "was killed (signal: Killed)"),
-        ("DataLoader worker (pid(s) 12, 13) exited unexpectedly", "ended unexpectedly"),
-        (
-            "DataLoader worker (pid 12) exited unexpectedly with exit code 1. Details are lost",
-            "ended unexpectedly",
-        ),
-    ],
-)
-def test_a_dead_worker_is_one_line_with_the_remedy(message: str, how: str) -> None:
-    with pytest.raises(UserError) as caught, killed_worker_advice():
-        raise RuntimeError(message)
-    text = str(caught.value)
-    assert text.startswith(f"a process that loads images {how}, often because")
-    assert "--num_threads" in text
-
-
-def test_a_worker_that_died_of_a_full_shared_memory_names_it() -> None:
-    message = (
-        "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
-        "dataloader's workers are out of shared memory."
-    )
-    with pytest.raises(UserError) as caught, killed_worker_advice():
-        raise RuntimeError(message)
-    for words in ("signal: Bus error", "/dev/shm", "--shm-size 2g", "--num_threads 0"):
-        assert words in str(caught.value)
-
-
-def test_errors_of_other_origin_are_not_taken_for_a_dead_worker() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), killed_worker_advice():
-        raise RuntimeError("shapes do not fit")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_training_whose_worker_is_killed(pictures: Path) -> None:
-    words = ["--dataroot", str(pictures), "--checkpoints_dir", str(pictures.parent / "runs")]
-    words += [*TINY, "--num_threads", "1", "--n_epochs", "100", "--no_html"]
-    run = subprocess.run(
-        [sys.executable, "-c", KILL_WORKER, *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert run.returncode == 1, run.stderr
-    assert run.stderr.splitlines()[-1].startswith("error: a process that loads images ")
-    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.slow

@@ -20,6 +20,10 @@ IMAGES = 4
 class Data:
     """Four images in an epoch, in batches of one."""
 
+    @property
+    def dataset(self) -> Data:
+        return self
+
     def __len__(self) -> int:
         return IMAGES
 
@@ -121,8 +125,8 @@ def test_the_first_and_the_last_step_of_a_run_are_shown(frequency: int, shown: l
 
 def test_a_resumed_run_shows_no_step_that_the_whole_run_does_not_show() -> None:
     progress = make(epochs=2)
-    state = {"epoch": 1, "epoch_iters": 2, "total_iters": 2, "total_steps": 2}
-    progress.resume(state)
+    position = {"epoch": 1, "epoch_iters": 2, "total_iters": 2, "total_steps": 2}
+    progress.resume(progress.state() | position)
     assert [progress.shown(100) for _ in progress.batches()] == [False, False]
 
 

@@ -104,6 +104,32 @@ def test_a_failed_save_tells_what_follows(
     assert message.endswith(ending)
 
 
+def test_a_disk_that_fails_otherwise_ends_no_training(
+    saver: Saver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither where weights cannot be written nor where old snapshots cannot be deleted."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    saver.opt.keep_last, saver.opt.save_epoch_freq = 1, 1
+    saver.model.save_dir = saver.state_path.parent
+    for epoch in (1, 2):
+        (saver.model.save_dir / f"{epoch}_net_G.pth").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        saver.save_epoch(2)
+        saver.finish()
+    assert caplog.messages == [] and not saver.failed
+    saver.save_epoch(2)
+    saver.finish()
+    assert [path.name for path in saver.model.save_dir.glob("*.pth") if path.name[0] == "1"] == []
+    monkeypatch.setattr(saver.model, "write_weights", refused)
+    saver.save_epoch(2)
+    saver.finish()
+    assert saver.failed and "Read-only file system. The next save tries again" in caplog.text
+
+
 def test_without_an_earlier_save_nothing_is_promised(
     saver: Saver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,23 @@ def test_the_first_signal_is_a_request_and_the_handlers_come_back(number: int, c
     assert signal.getsignal(number) == before
 
 
+def test_a_lost_terminal_is_a_request_that_may_come_twice() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with StopRequest() as stop:
+            for _ in range(2):  # the shell and the system send it
+                os.kill(os.getpid(), signal.SIGHUP)
+                assert stop.exit_code == 129
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.exit_code is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_termination_is_an_exit_that_closes_what_is_open() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stop, RaiseOnTerminate():

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import PATIENCE
 
-from util.sinks.background import MAX_FRAMES, MAX_RECORDS, Background
+from util.sinks.background import Background
+from util.sinks.deliveries import MAX_FRAMES, MAX_RECORDS
 from util.sinks.sink import ImageRecord, LossRecord, Sink
 
 

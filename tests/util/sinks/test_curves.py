@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict
+import tracemalloc
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ import pytest
 
 from util.html import HTML
 from util.sinks.curves import Curves
-from util.sinks.loss_log import read_history
+from util.sinks.loss_log import loss_line, read_curves, read_history, rewind_logs
 from util.sinks.svg_curves import CurvesFile, curve_charts, tick_text, ticks
 
 
@@ -67,6 +68,65 @@ def test_history_survives_a_crash_in_the_middle_of_a_line(point: Any, tmp_path: 
     (tmp_path / "loss_log.jsonl").write_text(text)
     assert [record.total_iters for record in read_history(tmp_path)] == [1, 3]
     assert list(read_history(tmp_path / "nowhere")) == []
+
+
+@pytest.fixture
+def long_log(point: Any, tmp_path: Path) -> Path:
+    """The folder of a run with 40,000 records, 14 MB, of which 37 are behind the last save."""
+    one = json.dumps(asdict(point(12345))).split("12345")
+    text = loss_line(point(12345)).split("12345")
+    with (
+        (tmp_path / "loss_log.jsonl").open("w") as rows,
+        (tmp_path / "loss_log.txt").open("w") as t,
+    ):
+        t.write("================ Training Loss (now) ================\n")
+        for step in range(1, 40_001):
+            rows.write(str(step).join(one) + "\n")
+            t.write(str(step).join(text) + "\n")
+        rows.write('{"epoch": 1, "it')
+    return tmp_path
+
+
+def test_a_long_log_is_resumed_in_a_bounded_memory(
+    long_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its text nor its records are in memory at once."""
+    monkeypatch.setattr("util.sinks.loss_log.MAX_READ", 500)
+    rows, text = long_log / "loss_log.jsonl", long_log / "loss_log.txt"
+    sizes = rows.stat().st_size, text.stat().st_size
+    tracemalloc.start()
+    rewind_logs(long_log, 1, 39_963, 39_963)
+    curves = read_curves(long_log, 39_963)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < min(sizes) / 2
+    assert [rows.read_text().count("\n"), text.read_text().count("\n")] == [39_963, 39_964]
+    assert sum(1 for _ in read_history(long_log)) == 39_963
+    gaps = {b.x - a.x for a, b in zip(curves.points, curves.points[1:], strict=False)}
+    assert gaps == {128}  # each line that was read is a point
+    before = len(curves.points)
+    for step in range(39_964, 39_964 + 640):
+        curves.add(replace(next(read_history(long_log)), total_iters=step))
+    assert len(curves.points) == before + 5  # as dense as before
+
+
+def test_a_log_of_ordinary_length_is_read_whole(point: Any, tmp_path: Path) -> None:
+    records = [point(step) for step in range(1, 700)]
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+    (tmp_path / "loss_log.jsonl").write_text(lines)
+    assert read_curves(tmp_path).points == Curves(records).points
+    assert read_curves(tmp_path, 5).points == Curves(records[:5]).points
+
+
+def test_a_log_without_line_feeds_is_no_gigabyte_in_memory(tmp_path: Path) -> None:
+    for name in ("loss_log.jsonl", "loss_log.txt"):
+        (tmp_path / name).write_bytes(b"\0" * 4_000_000)
+    tracemalloc.start()
+    rewind_logs(tmp_path, 1, 1, 1)
+    assert list(read_history(tmp_path)) == []
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert (tmp_path / "loss_log.jsonl").stat().st_size == 0
 
 
 def test_charts_pair_the_losses_and_leave_gaps_for_nan(point: Any) -> None:

@@ -1,0 +1,96 @@
+"""A console that is gone or full ends no program, also at exit."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE
+
+from util.run.session import _outlasting
+
+ROOT = Path(__file__).parents[3]
+FULL = Path("/dev/full")
+PROGRAM = """
+import logging, multiprocessing, os, sys
+if sys.argv[1] == "pipe":
+    read, write = os.pipe()
+    os.close(read)
+else:
+    write = os.open(sys.argv[1], os.O_WRONLY)
+for number in (1, 2) if sys.argv[2] == "both" else (1,):
+    os.dup2(write, number)
+from util.errors import UserError
+from util.run.session import run_program, start_logging
+
+def main():
+    start_logging()
+    logging.info("x" * 10_000)
+    multiprocessing.util._flush_std_streams()  # as before each fork
+    raise UserError("told on stderr")
+
+sys.exit(run_program(main))
+"""
+CONSOLES = [
+    pytest.param("pipe", marks=pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")),
+    pytest.param(str(FULL), marks=pytest.mark.skipif(not FULL.exists(), reason="/dev/full")),
+]
+
+
+def stream_to(where: str) -> io.TextIOWrapper:
+    """Return a stream to a pipe that nobody reads, or to a full disk."""
+    if where != "pipe":
+        return Path(where).open("w", encoding="utf-8")
+    read, write = os.pipe()
+    os.close(read)
+    return os.fdopen(write, "w", encoding="utf-8")
+
+
+@pytest.mark.parametrize("where", CONSOLES)
+def test_what_a_stream_cannot_write_is_dropped(where: str) -> None:
+    with stream_to(where) as stream:
+        with pytest.raises(OSError):
+            os.write(stream.fileno(), b"x")
+        outlasting = _outlasting(stream)
+        outlasting.write(100_000 * "x")
+        outlasting.flush()
+        outlasting.close()
+
+
+def test_a_stream_that_can_be_written_is_written(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii", errors="backslashreplace") as stream:
+        stream.write("before ")
+        outlasting = _outlasting(stream)
+        outlasting.write("caf\u00e9\n")
+        outlasting.flush()
+        assert (outlasting.encoding, outlasting.isatty()) == ("ascii", False)
+    assert (tmp_path / "out").read_text() == "before caf\\xe9\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", CONSOLES)
+def test_a_program_keeps_its_exit_code(where: str) -> None:
+    which = "both" if where == "pipe" else "stdout"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, where, which],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert done.stderr == ("error: told on stderr\n" if which == "stdout" else "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="closes a descriptor")
+def test_a_program_without_console() -> None:
+    program = PROGRAM.replace("os.dup2(write, number)", "pass")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", program, os.devnull, "both"],
+        cwd=ROOT,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
