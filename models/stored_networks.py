@@ -24,7 +24,6 @@ from util.checkpoints.weights import (
     bare_state_dict,
     load_into,
     read_weights,
-    refuse_not_finite,
     weights_path,
     write_weights,
 )
@@ -149,10 +148,7 @@ class StoredNetworks:
 
     def _load_weights(self, paths: Mapping[str, Path]) -> None:
         for name, path in paths.items():
-            weights = read_weights(path)
-            if not self.opt.isTrain:
-                refuse_not_finite(weights, path)
-            load_into(getattr(self, f"net{name}"), weights, path)
+            load_into(getattr(self, f"net{name}"), read_weights(path), path)
 
     def _networks(self) -> "OrderedDict[str, nn.Module]":
         return declared(self, "model_names")

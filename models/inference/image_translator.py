@@ -9,7 +9,7 @@ from torch import nn
 
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
-from util.checkpoints.weights import load_into, read_weights, refuse_not_finite
+from util.checkpoints.weights import load_into, read_weights
 from util.deep_images import TURNED, kind_of, to_deep, to_levels
 from util.devices import pick_device
 from util.errors import UserError
@@ -80,7 +80,6 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     Raises UserError if the file cannot be read or holds no generator.
     """
     weights = read_weights(path)
-    refuse_not_finite(weights, path)
     a = read_generator(weights, path)
     no_dropout = a.no_dropout
     if no_dropout is None:

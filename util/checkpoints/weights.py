@@ -123,16 +123,6 @@ def _without_prefixes(key: str) -> str:
     return key
 
 
-def refuse_not_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise UserError where a weight is not a finite number: the results would be black."""
-    for key, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise UserError(
-                f"{path} holds weights that are not finite ({key}): the training has diverged, or "
-                "the file is damaged; choose an earlier --epoch"
-            )
-
-
 def load_into(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Load a state dict into a network; `path` is named in errors.
 

@@ -73,10 +73,11 @@ class Numbers(torch.utils.data.Dataset[int]):
 def test_a_death_between_two_batches_is_raised_when_the_next_one_is_fetched() -> None:
     """Not from the handler of a signal, in whichever line the training is then."""
     handled = signal.getsignal(signal.SIGCHLD)
+    before = multiprocessing.active_children()
     with fetching():
         batches: Iterator[Any] = iter(torch.utils.data.DataLoader(Numbers(), num_workers=1))
     assert signal.getsignal(signal.SIGCHLD) != handled or handled != signal.SIG_DFL
-    (worker,) = multiprocessing.active_children()
+    (worker,) = set(multiprocessing.active_children()) - set(before)
     os.kill(worker.pid, signal.SIGKILL)
     wait_for(lambda: dead_workers._handler.death is not None)  # that of torch would raise here
     with pytest.raises(DeadWorkerError, match="signal: Killed"), fetching():
