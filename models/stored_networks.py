@@ -21,6 +21,7 @@ from util.checkpoints.find_weights import (
 )
 from util.checkpoints.training_state import state_path
 from util.checkpoints.weights import (
+    AVERAGED,
     bare_state_dict,
     load_into,
     read_weights,
@@ -34,7 +35,7 @@ from util.options import script_of
 from .compute.attributes import declared, image_pools, unlisted_networks
 from .compute.optimization import Optimization
 from .compute.scalars import as_scalar
-from .compute.weight_averages import ENDING, WeightAverages
+from .compute.weight_averages import WeightAverages
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class StoredNetworks:
         pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
         metric = {"metric": self._metric()} if self._metric() else {}
         own = {"networks": nets, "pools": pools, "draws": self.draws.get_state()}
+        own["averages"] = dict(self.averages.steps)
         return {**own, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -76,6 +78,7 @@ class StoredNetworks:
             if name in stored or name not in self.averages.networks:
                 load_into(net, stored.get(name, {}), path)
         self.averages.start(self.averages.networks.keys() - stored.keys())
+        self.averages.resume(state.get("averages", {}))  # not in older states
         self.metric = state.get("metric", 0)
         if "draws" in state:  # not in older states
             self.draws.set_state(state["draws"])
@@ -120,7 +123,7 @@ class StoredNetworks:
         UserError if a file is missing (it lists the files of the folder) or does not fit.
         """
         folder, names = Path(self.save_dir), self.model_names
-        files = {name: f"{name}{ENDING * self._takes_average(name)}" for name in names}
+        files = {name: f"{name}{AVERAGED * self._takes_average(name)}" for name in names}
         found = find_weights(folder, str(epoch), [*files.values()])
         for name, file in files.items():
             if file != name and file not in found:

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from util.checkpoints.weights import unwrap
+from util.checkpoints.weights import AVERAGED, unwrap
 
 from ..base_model import BaseModel
-from ..compute.weight_averages import ENDING
 from .translator import InferenceSettings, Translator, on_rgb
 
 
@@ -25,7 +24,7 @@ def current_generators(model: BaseModel) -> dict[str, Callable[[Tensor], Tensor]
     for name in ("G_A", "G_B", "G"):
         if name not in model.model_names:
             continue
-        averaged = f"{name}{ENDING}"
+        averaged = f"{name}{AVERAGED}"
         weights = averaged if averaged in model.model_names else name
         net = copy.deepcopy(unwrap(getattr(model, f"net{weights}"))).train()
         # the precision of the training, since Translator sets PyTorch's switches by it

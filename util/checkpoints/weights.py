@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..files import write_atomically
 
+AVERAGED = "_ema"
+"""What the name of a network with averaged weights ends with, see `--ema`."""
 PREFIXES = ("module.", "_orig_mod.")
 NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

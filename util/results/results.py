@@ -11,6 +11,7 @@ from types import TracebackType
 from PIL import Image
 
 from ..array_files import NPY_ENDING
+from ..checkpoints.weights import AVERAGED
 from ..files import clipped
 from ..images import Visual
 from ..threads import Threads, cpu_cores
@@ -41,7 +42,7 @@ def results_folder(opt: Namespace) -> Path:
     iteration = f"_iter{opt.load_iter}" if opt.load_iter > 0 else ""
     suffix = opt.model_suffix if opt.model == "test" else ""
     generator = "" if suffix == DEFAULT_SUFFIX else suffix
-    averaged = "_ema" if opt.ema else ""
+    averaged = AVERAGED if opt.ema else ""
     folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}{averaged}"
     return Path(opt.results_dir) / opt.name / folder
 

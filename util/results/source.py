@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..checkpoints.find_weights import find_weights
 from ..checkpoints.run_folder import read_training_options, run_folder
-from ..checkpoints.weights import epoch_label
+from ..checkpoints.weights import AVERAGED, epoch_label
 from ..files import make_folder, write_text_atomically
 from .results import results_folder
 
@@ -41,10 +41,12 @@ def source_of(opt: Namespace) -> Source:
     Raises UserError where the options of the run are damaged.
     """
     folder, epoch = run_folder(opt), epoch_label(opt)
+    averaged = AVERAGED if opt.ema else ""
     if opt.model == "test":
-        files = [*find_weights(folder, epoch, [f"G{opt.model_suffix}"]).values()]
+        files = [*find_weights(folder, epoch, [f"G{opt.model_suffix}{averaged}"]).values()]
     else:
-        files = sorted(folder.glob(f"{escape(epoch)}_net_G*.pth"))
+        files = sorted(folder.glob(f"{escape(epoch)}_net_G*{averaged}.pth"))
+        files = [file for file in files if opt.ema or not file.stem.endswith(AVERAGED)]
     return Source(
         _relative(folder, Path(opt.results_dir)),
         opt.model,

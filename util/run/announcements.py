@@ -67,6 +67,8 @@ def inference_words(opt: Namespace, generators: list[str]) -> list[str]:
         folder = TEST_FOLDERS.get(opt.dataset_mode)
         if opt.dataset_mode == "shards" or (folder and not _has(opt, folder)):
             words += ["--dataroot", FOLDER]
+    if opt.ema:
+        words += ["--ema"]
     if "gpu_ids" in opt.given:
         words += ["--gpu_ids", ",".join(map(str, opt.gpu_ids[:1])) or "-1"]
     return words

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from .. import ranks, sharing
 from ..checkpoints.best import BestEpoch, write_best
 from ..checkpoints.run_folder import run_folder
-from ..checkpoints.weights import save_weights, weights_path
+from ..checkpoints.weights import AVERAGED, save_weights, weights_path
 from ..errors import UserError
 from ..evaluation import (
     METRICS,
@@ -184,7 +184,7 @@ class Evaluator:
             same_metric = best is not None and best.metric == title
             if is_better(row[title], best.value if best and same_metric else None):
                 folder = run_folder(self.opt)
-                for name in (net, f"{net}_ema"):
+                for name in (net, f"{net}{AVERAGED}"):
                     if name in self.model.model_names:
                         stored = getattr(self.model, f"net{name}")
                         save_weights(stored, weights_path(folder, "best", name))

@@ -42,15 +42,17 @@ def weights(net: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in net.state_dict().items()}
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_an_average_is_that_of_its_equation(norm: str, train_opt: Make) -> None:
+@pytest.mark.parametrize(("norm", "steps"), [("instance", 0), ("instance", 100), ("batch", 25)])
+def test_an_average_is_that_of_its_equation(norm: str, steps: int, train_opt: Make) -> None:
     model = made(train_opt("--ema", str(DECAY), "--norm", norm))
     expected = weights(model.netG_B)
+    model.averages.resume(dict.fromkeys(model.averages.networks, steps))
     for number in range(3):
         step(model, number)
+        decay = min(DECAY, (1 + steps + number) / (10 + steps + number))
         for key, now in weights(model.netG_B).items():
             averaged = now.is_floating_point() and "running" not in key
-            mean = DECAY * expected[key] + (1 - DECAY) * now
+            mean = decay * expected[key] + (1 - decay) * now
             expected[key] = mean if averaged else now
     for key, value in weights(model.netG_B_ema).items():
         torch.testing.assert_close(value, expected[key], msg=key)
@@ -133,6 +135,9 @@ def test_the_programs_store_evaluate_and_use_averages(
         for ending in ("", "_ema")
     )
     assert abs(plain - averaged).max() > 0
+    for ending in ("", "_ema"):
+        page = (results / f"test_latest{ending}" / "index.html").read_text(encoding="utf-8")
+        assert f">latest_net_G_A{ending}.pth<" in page
     assert infer(where, "--model", "cycle_gan", "--ema", "--epoch", "best") == 0
     # fine-tuning from weights without averages: they begin there
     assert run_training(pictures, "tuned", "--start_from", str(run / "latest_net_G_A.pth")) == 0
@@ -142,7 +147,10 @@ def test_the_programs_store_evaluate_and_use_averages(
     source = ("--name", "tuned", "--model_suffix", "_A", "--ema")
     assert infer(where, *source) == 1
     assert "--ema: there is no latest_net_G_A_ema.pth" in capsys.readouterr().err
-    assert run_training(pictures, "again", "--start_from", "tuned", "--ema", "0.999999") == 0
+    assert (
+        run_training(pictures, "again", "--start_from", "tuned", "--ema", "0.9", "--lr", "1e-9")
+        == 0
+    )
     assert "start fresh" not in capsys.readouterr().out
     begun, kept = (
         read_weights(where / "checkpoints" / f"{name}.pth")["model.1.weight"]

@@ -29,6 +29,7 @@ def test_the_command_translates_the_test_images_of_the_run(
     assert command(train_opt(), TWO) == (
         f"python 02_inference.py {where} --model test --model_suffix _A --gpu_ids -1"
     )
+    assert command(train_opt("--ema", "0.9"), TWO).endswith("--model_suffix _A --ema --gpu_ids -1")
     pairs = train_opt("--model", "pix2pix")
     assert command(pairs, ["G"]) == (
         f"python 02_inference.py {where} --model pix2pix --dataroot FOLDER --gpu_ids -1"
@@ -48,7 +49,7 @@ def test_without_test_images_it_asks_for_a_folder(
 
 
 def test_inference_takes_every_flag_of_the_command(train_opt: Callable[..., Options]) -> None:
-    for words, generators in (([], TWO), (["--model", "colorization", "--crop_size", "32"], ["G"])):
+    for words, generators in (([], TWO), (["--model", "colorization", "--ema", "0.9"], ["G"])):
         opt = train_opt(*words)
         parsed = TestOptions().parse(inference_words(opt, generators)[2:])
         assert parsed.name == opt.name and parsed.checkpoints_dir == opt.checkpoints_dir
