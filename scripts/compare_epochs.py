@@ -15,7 +15,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evaluate import Measuring, chosen_device, measuring
 from gallery_samples import StoredSamples
-from run_directions import chosen_epochs, directions, generator, generators, run_folder_of
+from run_directions import (
+    add_ema_flag,
+    chosen_epochs,
+    directions,
+    generator,
+    generators,
+    run_folder_of,
+)
 from tqdm import tqdm
 
 from util.checkpoints.run_folder import read_training_options
@@ -43,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.samples or not list(folder.glob("[0-9]*_net_G*.pth")):
         add_samples(page, StoredSamples(folder, args.epochs), stored)
     else:
-        add_translations(page, args, folder, stored)
+        averaged = bool(read_training_options(folder).get("ema"))  # which the training measured
+        add_translations(page, args, folder, stored if averaged == args.ema else {})
     where = page.save()
     link_from_gallery(folder, args.name)
     log.info("page: %s", where)
@@ -58,6 +66,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--name", required=True, help="name of a run")
     add("--epochs", default="all", help="epochs of the run: 120,180,200 (default: all stored)")
+    add_ema_flag(parser)
     add("--images", type=int, default=6, help="held-out images of each direction (default: 6)")
     add("--samples", action="store_true", help="show the fixed images of the training instead")
     add("--metrics", help=f"measure some of {','.join(METRICS)} (default: what the run recorded)")
@@ -75,6 +84,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     for flag in ("images", "max", "load_size"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
+    if args.samples and args.ema:
+        raise UsageError("--ema needs weights; leave it out with --samples")
     if args.samples and args.metrics:
         raise UsageError("--metrics needs weights; leave it out with --samples")
     args.metrics = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
@@ -98,8 +109,8 @@ def add_translations(
     stored: Mapping[str, Mapping[str, Mapping[str, Figure]]],
 ) -> None:
     """Translate the images with the generators of each epoch, and write them at once."""
-    epochs = chosen_epochs(folder, args.epochs)
-    ways = directions(args, folder, generators(folder, epochs))
+    epochs = chosen_epochs(args, folder, args.epochs)
+    ways = directions(args, folder, generators(args, folder, epochs))
     device = chosen_device(args)
     tools: Measuring | None = measuring(args, device) if args.metrics else None
     shown = [way.inputs.limited(args.images, args.seed) for way in ways]

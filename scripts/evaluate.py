@@ -21,6 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from run_directions import (
+    add_ema_flag,
     chosen_epochs,
     directions,
     generator,
@@ -53,7 +54,10 @@ from util.run.session import run_program, start_logging
 
 log = logging.getLogger(__name__)
 
-OF_RUNS, OF_FOLDERS = ("epoch", "dataroot", "phase", "eval"), ("real", "fake", "label", "input")
+OF_RUNS, OF_FOLDERS = (
+    ("epoch", "ema", "dataroot", "phase", "eval"),
+    ("real", "fake", "label", "input"),
+)
 """The flags of either use."""
 
 
@@ -138,6 +142,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--epoch", default="latest", help="epochs of the run: 120,180,200, or all (default: latest)"
     )
+    add_ema_flag(parser)
     add("--dataroot", help="folder of testA and testB (default: what the run was trained on)")
     add("--phase", help="<phase>A and <phase>B are compared (default: test, else val)")
     add("--eval", action="store_true", help="dropout off, batch norm by its statistics")
@@ -236,8 +241,8 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
 def of_run(args: argparse.Namespace) -> list[Comparison]:
     """Every direction of a run, with every epoch that was asked for."""
     folder = sharing.on_all(lambda: run_folder_of(args))
-    epochs = sharing.on_all(lambda: chosen_epochs(folder, args.epoch))
-    ways = sharing.on_all(lambda: directions(args, folder, generators(folder, epochs)))
+    epochs = sharing.on_all(lambda: chosen_epochs(args, folder, args.epoch))
+    ways = sharing.on_all(lambda: directions(args, folder, generators(args, folder, epochs)))
     check_same_images(*(images for way in ways for images in (way.inputs, way.real)))
     device = sharing.on_all(lambda: chosen_device(args))
     tools = sharing.on_all(lambda: measuring(args, device))

@@ -1,7 +1,8 @@
 """What a run can translate: its stored epochs, its generators, and the images of each direction."""
 
+import dataclasses
 import logging
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import torch
@@ -10,13 +11,20 @@ from data.inference.held_out import held_out_directions
 from models import load_generator
 from models.inference.translator import on_rgb
 from util.checkpoints.run_folder import read_training_options
-from util.checkpoints.weights import weights_path
+from util.checkpoints.weights import AVERAGED, weights_path
 from util.errors import UserError
 from util.evaluation.direction import Direction
 from util.evaluation.translated import Translate
 from util.files import list_folder
 
 log = logging.getLogger(__name__)
+
+
+def add_ema_flag(parser: ArgumentParser) -> None:
+    """Add --ema, which all functions here obey."""
+    parser.add_argument(
+        "--ema", action="store_true", help="take the averaged weights of a run trained with --ema"
+    )
 
 
 def run_folder_of(args: Namespace) -> Path:
@@ -29,12 +37,16 @@ def run_folder_of(args: Namespace) -> Path:
     return folder
 
 
-def chosen_epochs(folder: Path, words: str) -> list[str]:
+def chosen_epochs(args: Namespace, folder: Path, words: str) -> list[str]:
     """`120,200` -> ["120", "200"]; `all` -> every epoch that has a number, in order.
 
     Raises UserError where one is not stored.
     """
-    names = (path.name for path in folder.glob("*_net_G*.pth"))
+    names = [path.name for path in folder.glob(f"*_net_G*{_ending(args)}.pth")]
+    if args.ema and not names:
+        raise UserError(
+            f"--ema: {folder} holds no averaged weights. Leave out --ema, or train with it"
+        )
     stored = dict.fromkeys(name.split("_net_G")[0] for name in sorted(names))
     numbers = sorted(int(epoch) for epoch in stored if epoch.isdecimal())
     others = [epoch for epoch in stored if not epoch.isdecimal()]
@@ -51,11 +63,11 @@ def chosen_epochs(folder: Path, words: str) -> list[str]:
     return epochs
 
 
-def generators(folder: Path, epochs: list[str]) -> list[str]:
+def generators(args: Namespace, folder: Path, epochs: list[str]) -> list[str]:
     """The suffixes of the generators that are stored for all of these epochs."""
     found = []
     for suffix in ("_A", "_B", ""):
-        stored = [weights_path(folder, epoch, f"G{suffix}").is_file() for epoch in epochs]
+        stored = [_weights(args, folder, epoch, suffix).is_file() for epoch in epochs]
         if all(stored):
             found.append(suffix)
         elif any(stored):
@@ -86,13 +98,23 @@ def directions(args: Namespace, folder: Path, suffixes: list[str]) -> list[Direc
             f"translate with 02_inference.py {flags}"
         )
     options = {**saved, "dataroot": root}
-    return held_out_directions(options, suffixes, args.phase, args.load_size, args.max, args.seed)
+    how = (args.phase, args.load_size, args.max, args.seed)
+    ways = held_out_directions(options, suffixes, *how)
+    return [dataclasses.replace(way, ending=_ending(args)) for way in ways]
 
 
 def generator(
     args: Namespace, folder: Path, epoch: str, suffix: str, device: torch.device
 ) -> Translate:
     """A stored generator at work, for images (1, 3, H, W), the channels of gray ones equal."""
-    path = weights_path(folder, epoch, f"G{suffix}")
+    path = _weights(args, folder, epoch, suffix)
     loaded = load_generator(path, device=device, eval=args.eval)
     return on_rgb(loaded.translator, loaded.input_nc)
+
+
+def _weights(args: Namespace, folder: Path, epoch: str, suffix: str) -> Path:
+    return weights_path(folder, epoch, f"G{suffix}{_ending(args)}")
+
+
+def _ending(args: Namespace) -> str:
+    return AVERAGED if args.ema else ""

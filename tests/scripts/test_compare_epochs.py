@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def test_the_page_of_a_run_shows_its_translations_and_recorded_figures(run: Path
             assert np.abs(stored - pixels(run / "data" / folder / f"{name}.png")).mean() < 25
     with Image.open(web / "epochs.png") as sheet:
         assert sheet.width >= 4 * 128  # input, two epochs, true answer
+
+
+def test_recorded_figures_of_averaged_weights_stand_above_their_images(run: Path) -> None:
+    folder = run / "checkpoints" / "run"
+    options = json.loads((folder / "train_opt.json").read_text())
+    (folder / "train_opt.json").write_text(json.dumps({**options, "ema": 0.999}))
+    for side in "AB":
+        shutil.copy(folder / f"10_net_G_{side}.pth", folder / f"10_net_G_{side}_ema.pth")
+    for words, figures in ((("--ema",), {"KID": "0.4000", "L1": "5.000"}), ((), {})):
+        assert compare(run, "--epochs", "10", "--images", "1", *words) == 0
+        (column,) = content(run)["directions"][0]["columns"]
+        assert column["figures"] == figures
 
 
 def test_figures_are_measured_on_request(run: Path) -> None:

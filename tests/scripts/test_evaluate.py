@@ -146,6 +146,21 @@ def test_cycle_and_identity_errors_are_those_of_the_two_generators(run: Path) ->
     assert figures["identity error"]["value"] == pytest.approx(identity, rel=1e-4)
 
 
+def test_averaged_weights_are_measured_as_if_they_were_the_only_ones(run: Path, capsys) -> None:
+    folder, words = run / "checkpoints" / "run", ("--metrics", "l1,cycle", "--json")
+    assert run_of(run, *words, run / "plain", "--ema") == 1
+    assert f"--ema: {folder} holds no averaged weights" in capsys.readouterr().err
+    for side in "AB":
+        (folder / f"2_net_G_{side}.pth").rename(folder / f"1_net_G_{side}_ema.pth")
+    assert run_of(run, *words, run / "averages", "--ema", "--epoch", "all") == 0
+    for side in "AB":
+        (folder / f"1_net_G_{side}_ema.pth").rename(folder / f"1_net_G_{side}.pth")
+    assert run_of(run, *words, run / "plain", "--epoch", "1") == 0
+    averages, plain = comparisons(run / "averages"), comparisons(run / "plain")
+    assert averages[0]["title"].startswith("G_A_ema: ")
+    assert [side["figures"] for side in averages] == [side["figures"] for side in plain]
+
+
 def test_the_direction_of_the_training_decides_who_translates_what(run: Path) -> None:
     file = run / "checkpoints" / "run" / "train_opt.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "direction": "BtoA"}))

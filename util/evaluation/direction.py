@@ -16,12 +16,14 @@ class Direction:
     """The suffix of the generator: `_A`, `_B` or none."""
     backward: str | None
     """The suffix of the generator of the other direction, where there is one."""
+    ending: str = ""
+    """What the names of both generators end with: `_ema` where their weights are averages."""
 
     @property
     def title(self) -> str:
         """The generator, the number of images, and their folders, for tables and pages."""
         source, target = (f"{len(s)} images of {place(s)}" for s in (self.inputs, self.real))
-        return f"G{self.forward}: {source} translated, against {target}"
+        return f"G{self.forward}{self.ending}: {source} translated, against {target}"
 
     def applicable(self, metrics: Sequence[str]) -> list[str]:
         """Return `metrics` without `identity` where input and target differ in channels."""
