@@ -1,6 +1,7 @@
 """02_inference.py never overwrites inputs, other results or the stored run."""
 
 import json
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -10,12 +11,14 @@ import pytest
 import torch
 from conftest import picture
 from PIL import Image
+from script_modules import script
 from tiny_runs import infer, make_run, names, pixels
 
 from models import load_generator
 from options.test_options import TestOptions
 from util.errors import UserError
 from util.results.results import results_folder
+from util.run.session import run_program
 
 BOTH = ["--model", "cycle_gan"]
 
@@ -228,3 +231,20 @@ def test_flags_without_effect_are_named_in_one_line(
         assert infer(folder.parent, "--input", folder, "--model_suffix", "_A", *words) == 0
     told = [r.message for r in caplog.records if "no effect" in r.message]
     assert told == ([f"no effect on this translation: {named}"] if named else [])
+
+
+def test_names_that_are_not_utf_8_are_translated_and_measured(folder: Path) -> None:
+    name = os.fsdecode("caf\xe9.png".encode("latin-1"))
+    try:
+        (folder / "0.png").rename(folder / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    output = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", output) == 0
+    assert names(output) == sorted([name, "1.png", "2.png"])
+    assert infer(folder.parent, "--input", folder) == 0
+    page = (folder.parent / "results/run/test_latest/index.html").read_text(encoding="utf-8")
+    assert "caf" in page
+    words = ["--real", folder, "--fake", output, "--metrics", "l1", "--max", "2", "--gpu_ids", "-1"]
+    main = script("evaluate").main
+    assert run_program(lambda: main([*map(str, words)])) == 0

@@ -158,7 +158,9 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
         low, high = least, most if most > least else least + 1
     elif value_range:
         low, high = map(float, value_range.split(","))
-    if least < low or most > high or finite.size < values.size:
+    if finite.size < values.size:
+        _tell("an image has values that are no finite numbers, which are black or white")
+    if least < low or most > high:
         _tell(
             f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
             "are black and white: give others with --value_range"

@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,8 @@ from .memory import available_bytes
 
 # scans are larger than Pillow's guard against decompression bombs expects: `refuse_too_large`
 Image.MAX_IMAGE_PIXELS = None
+# what is damaged in a file and does not prevent reading it: tags, metadata
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 FORMATS = (
     *("JPEG", "MPO", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP"),

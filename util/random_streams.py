@@ -15,7 +15,8 @@ import torch
 
 def stream(seed: int, *key: int | str) -> random.Random:
     """Return a generator that depends on `seed` and `key` only, and is equal on every platform."""
-    return random.Random("/".join(str(part) for part in (seed, *key)))
+    text = "/".join(str(part) for part in (seed, *key))
+    return random.Random(text.encode(errors="surrogatepass"))  # names of files may not be UTF-8
 
 
 @contextmanager

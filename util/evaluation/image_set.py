@@ -47,7 +47,7 @@ class ImageSet(Mapping[str, Uint8Image]):
         Of two sets with the same names the same ones are drawn.
         """
         chosen = ImageSet(self.folder, [], self._read, self.how)
-        drawn = sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}".encode()))[:most]
+        drawn = sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}"))[:most]
         chosen.paths = {name: self.paths[name] for name in sorted(drawn)}
         return chosen
 
@@ -55,10 +55,12 @@ class ImageSet(Mapping[str, Uint8Image]):
     def digest(self) -> str:
         """Of the contents of all files in order, and of what is done to them."""
         contents = [_digest(Path(path).read_bytes()) for path in self.paths.values()]
-        return _digest("/".join([self.how, *contents]).encode())
+        return _digest("/".join([self.how, *contents]))
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes | str) -> str:
+    if isinstance(content, str):
+        content = content.encode(errors="surrogatepass")  # names of files may not be UTF-8
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
