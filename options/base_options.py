@@ -34,8 +34,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the mistake, with the owner of a flag or the nearest flag, and exit with 2."""
         hint = ""
+        if message.startswith("the following arguments are required: "):
+            unknown = parse_known(self, self.typed)[1]
+            if unknown:  # one of them may be a required flag, misspelt
+                message = f"unrecognized arguments: {' '.join(unknown)}"
         if message.startswith(("unrecognized arguments: ", "ambiguous option: ")):
-            word = message.split()[2].split("=")[0]
+            words = message.split()[2:]
+            word = next((w for w in words if w.startswith("-")), words[0]).split("=")[0]
             hint = owner_hint(word, self.training)
             if not hint and message.startswith("unrecognized"):
                 hint = near_flag(word, self)
@@ -176,11 +181,21 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def known_flags(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """Return the flags of argv that the parser knows so far; ignore --help and all others."""
+    return parse_known(parser, argv)[0]
+
+
+def parse_known(
+    parser: argparse.ArgumentParser, argv: list[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Return the flags of argv that the parser knows so far, and the words that it does not know.
+
+    --help is ignored, and required flags may be missing.
+    """
     without_help = [word for word in argv if word not in ("-h", "--help")]
     required = [action for action in parser._actions if action.required]
     for action in required:
         action.required = False
-    known, _ = parser.parse_known_args(without_help)
+    known, unknown = parser.parse_known_args(without_help)
     for action in required:
         action.required = True
-    return known
+    return known, unknown

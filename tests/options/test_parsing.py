@@ -243,6 +243,26 @@ def test_a_data_folder_is_required_unless_the_run_knows_it(words: list[str], cap
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--datarot", "x"], "unrecognized arguments: --datarot x; did you mean --dataroot?"),
+        (["--datarot=x"], "unrecognized arguments: --datarot=x; did you mean --dataroot?"),
+        ([*BASE, "x", "--nmae", "y"], "did you mean --name?"),  # a word before the flag
+        (["--num_test", "5"], "--num_test is a flag of 02_inference.py"),
+    ],
+)
+def test_a_misspelt_flag_is_named_before_one_that_is_missing(
+    words: list[str], message: str, capsys
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        TrainOptions().parse(words)
+    err = capsys.readouterr().err
+    assert message in err
+    assert "required" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
         (["--batch_size", "0"], "--batch_size 0: must be above 0"),
         (["--num_threads", "-1"], "--num_threads -1: must not be negative"),
         (["--input", "a", "--dataroot", "b"], "--input and --dataroot are two names of one flag"),
