@@ -285,8 +285,11 @@ def reason_of(error: Exception) -> str:
 
 
 def _neighbours(folder: Path) -> str:
+    """Return what is there instead of a folder that is missing, and the remedy."""
+    parent = folder.parent
     try:
-        folders = sorted(printable(p.name) for p in folder.parent.iterdir() if p.is_dir())
+        folders = sorted(printable(p.name) for p in parent.iterdir() if p.is_dir())
+        there = f"; {parent} holds the folders: {', '.join(folders[:12]) or 'none'}"
     except OSError:
-        return f" (nor {folder.parent})"
-    return f"; {folder.parent} holds the folders: {', '.join(folders[:12]) or 'none'}"
+        there = f" ({parent} is a file)" if parent.is_file() else f" (nor {parent})"
+    return f"{there}; give the folder that holds {folder.name}"

@@ -11,7 +11,7 @@ from util.errors import UsageError, UserError
 from util.options import Options
 from util.plugins import add_flags
 
-from .flag_hints import near_flag, owner_hint
+from .flag_hints import hint_at_mistake
 from .naming import run_name, suffixed_name
 from .old_flags import add_use_dropout, with_current_flags, with_current_values
 from .script_door import begin_script
@@ -32,22 +32,12 @@ class Parser(argparse.ArgumentParser):
     typed: list[str] = []
 
     def error(self, message: str) -> NoReturn:
-        """Print the mistake, with the owner of a flag or the nearest flag, and exit with 2."""
-        hint = ""
+        """Print the mistake, with a hint at what was meant, and exit with 2."""
         if message.startswith("the following arguments are required: "):
             unknown = parse_known(self, self.typed)[1]
             if unknown:  # one of them may be a required flag, misspelt
                 message = f"unrecognized arguments: {' '.join(unknown)}"
-        if message.startswith(("unrecognized arguments: ", "ambiguous option: ")):
-            words = message.split()[2:]
-            word = next((w for w in words if w.startswith("-")), words[0]).split("=")[0]
-            hint = owner_hint(word, self.training)
-            if not hint and message.startswith("unrecognized"):
-                hint = near_flag(word, self)
-        elif message.startswith("argument --"):  # --input is --input_nc in training
-            flag = message.split()[1].rstrip(":")
-            words = {word.split("=")[0] for word in self.typed} - set(self._option_string_actions)
-            hint = "".join(owner_hint(w, self.training) for w in words if flag.startswith(w))
+        hint = hint_at_mistake(message, self, self.typed, self.training)
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -1,7 +1,8 @@
-"""What to do about a flag that a program does not know."""
+"""What to do about a flag that a program does not know, or a value that is not where it belongs."""
 
 import argparse
 import importlib
+import re
 from contextlib import suppress
 
 import data
@@ -14,6 +15,32 @@ PROGRAMS = {
     False: ("02_inference.py", "test_options", "TestOptions"),
 }
 """Whether a program trains -> its file, and the module and the class of its options."""
+
+
+def hint_at_mistake(
+    message: str, parser: argparse.ArgumentParser, typed: list[str], training: bool
+) -> str:
+    """Return a hint at what was meant with a command line, `typed`, "" where there is none.
+
+    `message` is what argparse says of it.
+    """
+    if message.startswith(("unrecognized arguments: ", "ambiguous option: ")):
+        words = message.split()[2:]
+        flags = [word.split("=")[0] for word in words if word.startswith(("-", "\u2014"))]
+        if not flags:
+            return "; a flag takes one value, in quotes if it contains spaces: --dataroot 'my data'"
+        hint = owner_hint(flags[0], training)
+        return hint or (near_flag(flags[0], parser) if message.startswith("unrec") else "")
+    if not message.startswith("argument --"):
+        return ""
+    flag = message.split()[1].split("/")[0].rstrip(":")
+    if message.endswith("expected one argument") and flag in typed[:-1]:
+        value = typed[typed.index(flag) + 1]
+        if re.match(r"-[\d.]", value):  # argparse takes it for a flag, unless it is a number
+            return f"; write {flag}={value}"
+    unknown = {word.split("=")[0] for word in typed} - set(parser._option_string_actions)
+    # --input is --input_nc in training
+    return "".join(owner_hint(w, training) for w in unknown if flag.startswith(w))
 
 
 def owner_hint(word: str, training: bool) -> str:
