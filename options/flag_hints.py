@@ -16,6 +16,17 @@ PROGRAMS = {
 }
 """Whether a program trains -> its file, and the module and the class of its options."""
 
+USUAL_NAMES = {
+    "epochs": "n_epochs",
+    "learning_rate": "lr",
+    "workers": "num_threads",
+    "num_workers": "num_threads",
+    "resume": "continue_train",
+    "device": "gpu_ids",
+    "image_size": "crop_size",
+}
+"""Names that other programs have -> ours."""
+
 
 def hint_at_mistake(
     message: str, parser: argparse.ArgumentParser, typed: list[str], training: bool
@@ -28,7 +39,7 @@ def hint_at_mistake(
         words = message.split()[2:]
         flags = [word.split("=")[0] for word in words if word.startswith(("-", "\u2014"))]
         if not flags:
-            return "; a flag takes one value, in quotes if it contains spaces: --dataroot 'my data'"
+            return "; a flag takes at most one value, in quotes if it has spaces: --dataroot 'a b'"
         hint = owner_hint(flags[0], training)
         return hint or (near_flag(flags[0], parser) if message.startswith("unrec") else "")
     if not message.startswith("argument --"):
@@ -56,6 +67,9 @@ def owner_hint(word: str, training: bool) -> str:
 
 def near_flag(word: str, parser: argparse.ArgumentParser) -> str:
     """Return `; did you mean --X?`, with X a flag of the parser or an old one, or ""."""
+    usual = f"--{USUAL_NAMES.get(word.removeprefix('--').replace('-', '_'), '')}"
+    if usual in parser._option_string_actions:
+        return f"; did you mean {usual}?"
     old = [f"--{name}" for name in (*RENAMED, *SWITCHES)]
     return did_you_mean(word, [*parser._option_string_actions, *old])
 

@@ -182,6 +182,8 @@ def test_the_other_models_train_and_translate(model: str, tmp_path: Path) -> Non
     [
         (["--dataroot", "nowhere"], 1, "(nor nowhere); give the folder that holds trainA"),
         (["--dataroot", "DATA/trainA"], 1, "give the folder that holds trainA"),
+        (["--dataroot", "DATA", "--model", "pix2pix"], 1, "or --model cycle_gan"),
+        (["--dataroot", "PAIRS"], 1, "or --model pix2pix, which takes the pairs in train"),
         (["--dataroot", "EMPTY"], 1, "trainA holds no image"),
         (["--dataroot", "DATA", "--netG", "vgg"], 2, "--netG"),
         (["--dataroot", "DATA", "--n_epochs", "0", "--n_epochs_decay", "0"], 2, "no epoch"),
@@ -207,8 +209,10 @@ def test_wrong_input_is_one_line_without_a_traceback(
     (run / "latest_net_G_A.pth").write_bytes(b"precious")
     (run / "train_opt.txt").touch()
     (pictures.parent / "empty" / "trainA").mkdir(parents=True)
+    (pictures.parent / "pairs" / "train").mkdir(parents=True)
     places = {"DATA": str(pictures), "EMPTY": str(pictures.parent / "empty")}
-    argv = [re.sub("^(DATA|EMPTY)", lambda m: places[m[0]], word) for word in words]
+    places["PAIRS"] = str(pictures.parent / "pairs")
+    argv = [re.sub("^(DATA|EMPTY|PAIRS)", lambda m: places[m[0]], word) for word in words]
     try:
         got = run_program(lambda: import_module("01_train").main(argv))
     except SystemExit as stop:

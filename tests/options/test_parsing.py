@@ -248,7 +248,9 @@ def test_a_data_folder_is_required_unless_the_run_knows_it(words: list[str], cap
         (["--datarot=x"], "unrecognized arguments: --datarot=x; did you mean --dataroot?"),
         ([*BASE, "x", "--nmae", "y"], "did you mean --name?"),  # a word before the flag
         (["--num_test", "5"], "--num_test is a flag of 02_inference.py"),
-        (["x", "--name", "y"], "unrecognized arguments: x; a flag takes one value, in quotes"),
+        (["--epochs", "5"], "did you mean --n_epochs?"),  # --epoch is nearer
+        (["--learning-rate", "5"], "did you mean --lr?"),
+        (["x", "--name", "y"], "unrecognized arguments: x; a flag takes at most one value"),
         ([*BASE, "--value_range", "-1,1"], "expected one argument; write --value_range=-1,1"),
     ],
 )
