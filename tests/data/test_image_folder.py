@@ -149,7 +149,8 @@ def test_values_beyond_all_ranges_are_black_or_white_without_warnings(tmp_path: 
 
 
 def test_the_reason_is_short_whatever_a_header_holds(tmp_path: Path) -> None:
-    header = b"{'shape': " + b"(" * 900 + b"\n"
+    shape = b"(" * 300 + b")" * 300
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + b"}\n"
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
     with pytest.raises(UnreadableImageError) as refused:
         read_image(str(tmp_path / "x.npy"))
