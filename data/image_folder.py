@@ -19,6 +19,7 @@ from util import sharing
 from util.array_files import is_tiff, may_be_array, read_array
 from util.deep_images import TURNED, Levels, kind_of, read_levels
 from util.errors import UnreadableImageError, UserError, printable
+from util.files import identity
 from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, read_bytes, refuse_too_large
 from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
@@ -73,14 +74,13 @@ def find_images(
 
 
 def _image_files(folder: str, left_out: Callable[[str], object]) -> Iterator[str]:
-    seen: dict[tuple[int, int], str] = {}
+    seen: dict[tuple[int, int] | str, str] = {}
     folders, links = [folder], list[str]()
     while folders or links:
         # links last, so that a folder has its own path
         path = folders.pop() if folders else heapq.heappop(links)
         try:
-            found = os.stat(path)  # noqa: PTH116
-            first = seen.setdefault((found.st_dev, found.st_ino), path)
+            first = seen.setdefault(identity(path), path)
             if first != path:
                 log.warning("%s is left out: it is the folder %s again", path, first)
                 continue
