@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from util import sharing
 from util.array_files import is_tiff, may_be_array, read_array
 from util.deep_images import TURNED, Levels, kind_of, read_levels
 from util.errors import UnreadableImageError, UserError, printable
-from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, refuse_too_large
+from util.files import identity
+from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, read_bytes, refuse_too_large
 from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ NOT_OF_THE_USER = ("__MACOSX",)
 """Folders that programs add to archives: their images are resource forks of others."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
+LONGEST_REASON = 200
+"""Characters of a reason: packages repeat what a damaged header holds."""
 
 _together = False
 
@@ -70,14 +74,13 @@ def find_images(
 
 
 def _image_files(folder: str, left_out: Callable[[str], object]) -> Iterator[str]:
-    seen: dict[tuple[int, int], str] = {}
+    seen: dict[tuple[int, int] | str, str] = {}
     folders, links = [folder], list[str]()
     while folders or links:
         # links last, so that a folder has its own path
         path = folders.pop() if folders else heapq.heappop(links)
         try:
-            found = os.stat(path)  # noqa: PTH116
-            first = seen.setdefault((found.st_dev, found.st_ino), path)
+            first = seen.setdefault(identity(path), path)
             if first != path:
                 log.warning("%s is left out: it is the folder %s again", path, first)
                 continue
@@ -193,7 +196,7 @@ def read_deep(
                 return _decoded(image, before, pixels)
             refuse_too_large(image, BYTES_OF_DEEP * len(image.getbands()))
             if kind_of(image):
-                content = _content_of(path) or Path(path).read_bytes
+                content = _content_of(path) or partial(read_bytes, path)
                 levels = read_levels(image, content, pixels.value_range, pixels.background)
             else:
                 levels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
@@ -281,7 +284,8 @@ def reason_of(error: Exception) -> str:
         return str(error) or "its pixels do not fit into the memory"
     # strerror alone, since str(error) repeats the path
     text = isinstance(error, OSError) and error.strerror
-    return " ".join(str(text or error).split()) or type(error).__name__
+    line = " ".join(str(text or error).split()) or type(error).__name__
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 
 def _neighbours(folder: Path) -> str:

@@ -67,7 +67,8 @@ class StoredNetworks:
         pools = {name: pool.state_dict() for name, pool in image_pools(vars(self)).items()}
         metric = {"metric": self._metric()} if self._metric() else {}
         own = {"networks": nets, "pools": pools, "draws": self.draws.get_state()}
-        own["averages"] = dict(self.averages.steps)
+        if self.averages.steps:
+            own["averages"] = dict(self.averages.steps)
         return {**own, **metric, **self.optimization.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:

@@ -93,12 +93,17 @@ def _adopt_run(opt: Options) -> Options:
 
 
 def _refuse_damaged(opt: Options, saved: dict[str, Any], adopted: set[str], folder: Path) -> None:
-    """Raise UserError where a stored number is none, as an editor or a crash leaves it."""
+    """Raise UserError where a stored number or text is none, as an editor or a crash leaves it."""
+    has_types = (folder / "train_opt.json").is_file()  # in train_opt.txt a text may look like 5
     for name in sorted(adopted & vars(opt).keys()):
-        is_number = isinstance(vars(opt)[name], int | float)  # bool too
-        if is_number and not isinstance(saved[name], int | float | None):
+        kind = ""
+        if isinstance(vars(opt)[name], int | float):  # bool too
+            kind = "" if isinstance(saved[name], int | float | None) else "number"
+        elif isinstance(vars(opt)[name], str) and has_types:
+            kind = "" if isinstance(saved[name], str | None) else "text"
+        if kind:
             raise UserError(
-                f"{folder} stores --{name} {saved[name]!r}, which is no number: correct it in its "
+                f"{folder} stores --{name} {saved[name]!r}, which is no {kind}: correct it in its "
                 f"train_opt.json or train_opt.txt, or give --{name}"
             )
 

@@ -37,6 +37,10 @@ WAYS: dict[str, tuple[tuple[int, int], bool, list[str]]] = {
     "cache disk": (LARGE, True, ["--cache", "disk", "--cache_gb", "1"]),
     "256 px in process": (SMALL, False, []),
     "256 px in process, cache ram": (SMALL, False, ["--cache", "ram", "--cache_gb", "1"]),
+    "256 px, brightness, contrast, saturation": (SMALL, False, ["--color_jitter", ".2,.2,.2,0"]),
+    "256 px, hue": (SMALL, False, ["--color_jitter", "0,0,0,.05"]),
+    "256 px, rotation": (SMALL, False, ["--random_rotation", "10"]),
+    "256 px, resized crop": (SMALL, False, ["--random_resized_crop", ".5"]),
 }
 """Name -> size of the images, whether worker processes read them, flags."""
 

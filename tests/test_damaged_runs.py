@@ -227,6 +227,7 @@ def test_the_remedy_is_what_exists(run: Path) -> None:
         ("[]", r"train_opt\.json is damaged \(it holds a list\): delete it or correct it"),
         ('{"lr": "fast"}', r"stores --lr 'fast', which is no number: correct it .* give --lr"),
         ('{"no_flip": []}', r"stores --no_flip \[\], which is no number"),
+        ('{"background": 5}', "stores --background 5, which is no text"),
     ],
 )
 def test_damaged_options_are_refused_and_their_remedy_works(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from .deep_images import BYTE, TURNED, Levels, composited, to_levels
-from .image_files import BYTES_OF_DEEP, refuse_irregular
+from .image_files import BYTES_OF_DEEP, read_bytes, refuse_irregular
 from .memory import available_bytes
 
 NPY_ENDING = ".npy"
@@ -75,8 +75,7 @@ def read_array(path: str | Path, content: Callable[[], bytes] | None = None) -> 
     """
     if content is None:
         refuse_irregular(path)
-        content = Path(path).read_bytes
-    file = io.BytesIO(content())
+    file = io.BytesIO(read_bytes(path) if content is None else content())
     with _refusing_damage():
         return _read_npy(file) if is_array_file(path) else _read_tiff(file)
 

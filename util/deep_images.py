@@ -151,7 +151,8 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
     What is beyond the range, which is told once, is black or white; what is no number is black.
     """
     low, high = RANGES[kind]
-    values = values.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # signalling NaN, more than float64 holds
+        values = values.astype(np.float64)
     finite = values if kind != "float" else values[np.isfinite(values)]
     least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
     if value_range == AUTO:
@@ -168,7 +169,8 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
             f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
             "are black and white: give others with --value_range",
         )
-    levels = (values - low) / (high - low) * 255
+    with np.errstate(invalid="ignore", over="ignore"):  # too large a value becomes inf, white
+        levels = (values - low) / (high - low) * 255
     return np.nan_to_num(levels, nan=0.0).clip(0, 255).astype(np.float32)
 
 

@@ -188,6 +188,17 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def identity(path: str | Path) -> tuple[int, int] | str:
+    """Return what all paths to one file or folder have in common. Raises OSError where none is.
+
+    That is its device and inode, or the real path where a file system gives no inodes, as some
+    network shares on Windows.
+    """
+    found = os.stat(path)  # noqa: PTH116 - once per image
+    inode = (found.st_dev, found.st_ino)
+    return inode if found.st_ino else os.path.normcase(os.path.realpath(path))
+
+
 def list_folder(folder: Path, pattern: str = "*", max_names: int = 12) -> str:
     """Return what a folder holds, in at most `max_names` names, as a phrase of an error message."""
     if not folder.is_dir():

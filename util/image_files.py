@@ -58,6 +58,18 @@ def refuse_irregular(path: str | Path) -> None:
         raise OSError("not a regular file")
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """Return all bytes of a file. Raises MemoryError where they do not fit into the memory."""
+    size = os.stat(path).st_size  # noqa: PTH116 - once per image
+    if size > MANY_PIXELS:
+        free = available_bytes(torch.device("cpu"))
+        if size > free:
+            raise MemoryError(
+                f"the file has {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+            )
+    return Path(path).read_bytes()
+
+
 @lru_cache
 def _formats(endings: tuple[str, ...]) -> list[str]:
     more = [Image.registered_extensions().get(ending.lower(), "") for ending in endings]

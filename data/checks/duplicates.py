@@ -1,6 +1,5 @@
 """Images that are in two phases, so that a network is tested on what it has seen in training."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from util.errors import UnreadableImageError, UserError
+from util.results.written_files import sha256_of
 from util.threads import in_threads
 
 from ..image_folder import read_image
@@ -86,4 +86,4 @@ def _content(header: Header) -> bytes:
     """Return what is equal for equal files alone."""
     if header.length <= HEAD:  # all of it is in the fingerprint
         return header.fingerprint
-    return hashlib.blake2b(Path(header.path).read_bytes()).digest()
+    return bytes.fromhex(sha256_of(Path(header.path)))

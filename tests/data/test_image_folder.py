@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, picture
 from PIL import EpsImagePlugin, Image
@@ -126,6 +127,34 @@ def test_an_image_that_declares_more_than_the_memory_is_refused(
     (tmp_path / "x.ppm").write_bytes(HUGE)
     with pytest.raises(UnreadableImageError, match=r"100000 x 100000 pixels need 80\.0 GB"):
         read_image(str(tmp_path / "x.ppm"))
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.tif"])
+def test_an_array_file_larger_than_the_memory_is_refused(
+    name: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(image_files, "available_bytes", lambda device: 10**7)
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(2 * 10**7)
+    with pytest.raises(UnreadableImageError, match=r"the file has 0\.0 GB"):
+        read_image(str(tmp_path / name))
+
+
+def test_values_beyond_all_ranges_are_black_or_white_without_warnings(tmp_path: Path) -> None:
+    nan = np.array(0x7F800001, np.uint32).view(np.float32)  # signalling
+    for name, values in (("a.npy", [[1e308, -1e308]]), ("b.npy", [[np.inf, nan]])):
+        np.save(tmp_path / name, np.array(values, "f8" if name == "a.npy" else "f4"))
+        image = read_image(str(tmp_path / name))
+        assert [image.getpixel((x, 0)) for x in (0, 1)] == [(255,) * 3, (0,) * 3]
+
+
+def test_the_reason_is_short_whatever_a_header_holds(tmp_path: Path) -> None:
+    shape = b"(" * 300 + b")" * 300
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + b"}\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(UnreadableImageError) as refused:
+        read_image(str(tmp_path / "x.npy"))
+    assert len(refused.value.reason) < 300
 
 
 SHORT, ASCII, RATIONAL = 3, 2, 5

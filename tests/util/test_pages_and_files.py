@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import os
 import re
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 
 from util import files
 from util.errors import UserError
-from util.files import write_atomically, write_text_atomically
+from util.files import identity, write_atomically, write_text_atomically
 from util.html import HTML
 from util.run.session import _Console, start_logging
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
@@ -272,3 +274,20 @@ def test_warnings_are_coloured_on_a_terminal_alone(
     for level in (logging.WARNING, logging.INFO):
         _Console().emit(logging.makeLogRecord({"levelno": level, "msg": "text"}))
     assert console.getvalue() == f"{begins}text\ntext\n"
+
+
+@pytest.mark.parametrize("inode", [None, 0], ids=["inodes", "a share without inodes"])
+def test_a_file_and_its_links_are_one(
+    inode: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    try:
+        (tmp_path / "link").symlink_to(tmp_path / "a")
+    except OSError:
+        pytest.skip("this user may not make links")
+    if inode is not None:
+        found = Namespace(st_dev=1, st_ino=inode)
+        monkeypatch.setattr(files, "os", Namespace(stat=lambda _: found, path=os.path))
+    a, b, link = (identity(tmp_path / name) for name in ("a", "b", "link"))
+    assert a == link != b

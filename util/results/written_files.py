@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UsageError, UserError
-from ..files import make_folder
+from ..files import identity, make_folder
 
 NAME = ".translated"
 """The file in `--output` that lists the results there, with the SHA-256 of each."""
@@ -118,9 +118,8 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[str]) -> None:
     Files are compared by device and inode: links, and folders that are mounted twice, give one file
     several paths.
     """
-    existing: dict[tuple[int, int] | None, Path] = {
-        identity: path for path in targets if (identity := _identity(path))
-    }
+    existing = {_identity(path): path for path in targets}
+    existing.pop(None, None)
     if not existing:
         return
     for source in inputs:
@@ -132,9 +131,8 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[str]) -> None:
             )
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
+def _identity(path: str | Path) -> tuple[int, int] | str | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - once per image
+        return identity(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino

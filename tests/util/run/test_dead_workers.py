@@ -22,6 +22,7 @@ from util.run.session import run_program
 FLAGS = [*TINY, "--num_threads", "2", "--n_epochs", "2", "--n_epochs_decay", "0", "--no_html"]
 FLAGS += ["--print_freq", "1000", "--display_freq", "1000"]
 posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+one_core = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,7 @@ def state(pictures: Path, name: str) -> dict[str, Any]:
 
 
 @posix
+@one_core
 def test_a_training_goes_on_with_fewer_workers_then_saves_and_ends(
     pictures: Path, kill_workers_after: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_training_goes_on_with_fewer_workers_then_saves_and_ends(
 
 
 @posix
+@one_core
 def test_the_state_is_saved_before_workers_start_again(
     pictures: Path, kill_workers_after: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
