@@ -235,6 +235,7 @@ def test_wrong_input_is_one_line_without_a_traceback(
         (["--model_suffix", "A"], 1, "did you mean --model_suffix _A?"),
         (["--model_suffix", "G_A"], 1, "did you mean --model_suffix _A?"),
         (["--epoch", "7"], 1, "--epoch 7: there is no 7_net_{G,G_A}.pth"),
+        (["--epoch", "best"], 1, "no best_net_{G,G_A}.pth (a training with --eval_freq writes it)"),
         (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_{G,G_A}.pth"),
         (["--name", "other"], 1, "holds: run"),
         (["--checkpoints_dir", "none"], 1, "exist; --checkpoints_dir says where runs are"),
