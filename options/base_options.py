@@ -127,7 +127,7 @@ class BaseOptions:
             )
         try:
             opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
-            validate(opt)
+            validate(opt, complete=not vars(opt).get("continue_train"))
             return begin_script(self, opt, option_defaults) if argv is None else opt
         except UsageError as error:
             Parser().error(str(error))

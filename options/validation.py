@@ -46,12 +46,18 @@ UNET_MULTIPLES = {"unet_128": 128, "unet_256": 256}
 """A U-Net halves its input 7 or 8 times, down to one pixel."""
 
 
-def validate(opt: Namespace) -> None:
-    """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit."""
+def validate(opt: Namespace, complete: bool = True) -> None:
+    """Raise UsageError, naming the flag, its value and the remedy, for options that do not fit.
+
+    Options that are not `complete`, where the run on disk decides those that were not typed, are
+    checked each by itself.
+    """
     _check_ranges(opt)
     _check_places(opt)
     check_value_range(opt.value_range)
     check_background(opt.background)
+    if not complete:
+        return
     _check_dataset_mode(opt)
     if not opt.isTrain:
         _check_inference(opt)

@@ -17,6 +17,7 @@ from util import devices
 from util.checkpoints.run_folder import run_folder, store_options
 from util.checkpoints.training_state import state_path, write_state
 from util.devices import choose_device
+from util.errors import UsageError
 from util.options import Options
 
 Make = Callable[..., Options]
@@ -57,6 +58,18 @@ def test_what_a_training_starts_from_is_decided_once(
     model = create_model(opt)
     model.setup(opt)
     assert opt.epoch_count == (2 if resume == "state" else 1)
+
+
+def test_flags_of_a_resumed_run_may_be_typed_again(train_opt: Make) -> None:
+    """They are compared with the other flags of the run, not with the defaults of those."""
+    save_run(train_opt("--eval_freq", "2", "--n_epochs", "300"), with_state=False)
+    again = ["--patience", "3", "--epoch_count", "250"]
+    options = TrainOptions()
+    where = ["--checkpoints_dir", train_opt().checkpoints_dir, "--continue_train", *again]
+    opt = options.complete(options.parse(where))
+    assert (opt.patience, opt.eval_freq, opt.epoch_count, opt.n_epochs) == (3, 2, 250, 300)
+    with pytest.raises(UsageError, match="--patience 3 counts evaluations"):
+        options.complete(options.parse([*where, "--eval_freq", "0"]))
 
 
 def test_a_script_without_complete_training_gets_the_weights(train_opt: Make) -> None:
