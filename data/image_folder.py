@@ -289,8 +289,15 @@ def reason_of(error: Exception) -> str:
 
 
 def _neighbours(folder: Path) -> str:
+    """Return what is there instead of a folder that is missing, and the remedy."""
+    parent, name = folder.parent, folder.name
+    remedy = f"; give the folder that holds {name}"
     try:
-        folders = sorted(printable(p.name) for p in folder.parent.iterdir() if p.is_dir())
+        folders = sorted(printable(p.name) for p in parent.iterdir() if p.is_dir())
     except OSError:
-        return f" (nor {folder.parent})"
-    return f"; {folder.parent} holds the folders: {', '.join(folders[:12]) or 'none'}"
+        return (f" ({parent} is a file)" if parent.is_file() else f" (nor {parent})") + remedy
+    if f"{name}A" in folders:
+        remedy += f", or --model cycle_gan, which takes {name}A and {name}B"
+    elif name[:-1] in folders:
+        remedy += f", or --model pix2pix, which takes the pairs in {name[:-1]}"
+    return f"; {parent} holds the folders: {', '.join(folders[:12]) or 'none'}{remedy}"

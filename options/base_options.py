@@ -11,7 +11,7 @@ from util.errors import UsageError, UserError
 from util.options import Options
 from util.plugins import add_flags
 
-from .flag_hints import near_flag, owner_hint
+from .flag_hints import hint_at_mistake
 from .naming import run_name, suffixed_name
 from .old_flags import add_use_dropout, with_current_flags, with_current_values
 from .script_door import begin_script
@@ -32,17 +32,12 @@ class Parser(argparse.ArgumentParser):
     typed: list[str] = []
 
     def error(self, message: str) -> NoReturn:
-        """Print the mistake, with the owner of a flag or the nearest flag, and exit with 2."""
-        hint = ""
-        if message.startswith(("unrecognized arguments: ", "ambiguous option: ")):
-            word = message.split()[2].split("=")[0]
-            hint = owner_hint(word, self.training)
-            if not hint and message.startswith("unrecognized"):
-                hint = near_flag(word, self)
-        elif message.startswith("argument --"):  # --input is --input_nc in training
-            flag = message.split()[1].rstrip(":")
-            words = {word.split("=")[0] for word in self.typed} - set(self._option_string_actions)
-            hint = "".join(owner_hint(w, self.training) for w in words if flag.startswith(w))
+        """Print the mistake, with a hint at what was meant, and exit with 2."""
+        if message.startswith("the following arguments are required: "):
+            unknown = parse_known(self, self.typed)[1]
+            if unknown:  # one of them may be a required flag, misspelt
+                message = f"unrecognized arguments: {' '.join(unknown)}"
+        hint = hint_at_mistake(message, self, self.typed, self.training)
         self.exit(2, f"{self.prog}: error: {message}{hint} (--help lists all flags)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -176,11 +171,21 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def known_flags(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """Return the flags of argv that the parser knows so far; ignore --help and all others."""
+    return parse_known(parser, argv)[0]
+
+
+def parse_known(
+    parser: argparse.ArgumentParser, argv: list[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Return the flags of argv that the parser knows so far, and the words that it does not know.
+
+    --help is ignored, and required flags may be missing.
+    """
     without_help = [word for word in argv if word not in ("-h", "--help")]
     required = [action for action in parser._actions if action.required]
     for action in required:
         action.required = False
-    known, _ = parser.parse_known_args(without_help)
+    known, unknown = parser.parse_known_args(without_help)
     for action in required:
         action.required = True
-    return known
+    return known, unknown

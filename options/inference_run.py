@@ -35,9 +35,10 @@ def adopt_from_run(opt: Options) -> Options:
     """
     folder = run_folder(opt)
     if not os.path.isdir(folder):  # noqa: PTH112 - False where the name is too long
-        raise UserError(
-            f"--name {opt.name}: there is no run {folder}; {list_folder(folder.parent)}"
-        )
+        flag = f"--name {opt.name}" if "name" in opt.given else "give --name"
+        there = list_folder(folder.parent)
+        remedy = "" if folder.parent.is_dir() else "; --checkpoints_dir says where runs are"
+        raise UserError(f"{flag}: there is no run {folder}; {there}{remedy}")
     saved = read_training_options(folder)
     if opt.model == "test":
         _refuse_colours_alone(opt, saved)

@@ -3,9 +3,11 @@
 import argparse
 import logging
 
+from data.image_folder import IMG_EXTENSIONS
 from util.errors import UsageError
 from util.options import Options
 from util.results.folder import FORMATS
+from util.video_files import VIDEO_EXTENSIONS
 
 from .base_options import BaseOptions
 from .inference_run import adopt_from_run
@@ -35,6 +37,7 @@ HELP = {
 """Appended to the help of shared flags whose default is not what happens in inference."""
 OF_GALLERY = ("results_dir", "display_winsize")
 """Flags of the gallery, which --output replaces."""
+ENDINGS_OF_FILES = (*IMG_EXTENSIONS, *VIDEO_EXTENSIONS)
 INACTIVE = {
     "grad_checkpoint": False,
     "separate_passes": False,
@@ -93,6 +96,8 @@ class TestOptions(BaseOptions):
         if unused:
             flags = ", ".join(f"--{name}" for name in unused)
             log.warning("no effect on this translation: %s", flags)
+        if opt.output is not None and opt.output.lower().endswith(ENDINGS_OF_FILES):
+            log.warning("--output %s is a folder; results there are named as the input", opt.output)
         return adopt_from_run(opt)
 
     def finish(self, opt: Options) -> Options:

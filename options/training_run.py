@@ -174,7 +174,8 @@ def _refuse_other_recipe(opt: Options, saved: dict[str, Any]) -> None:
 
 def _log_changes(opt: Options, saved: dict[str, Any]) -> None:
     for name in sorted(_changed(opt, saved) - BREAKING - OF_COMMAND):
-        now, was = getattr(opt, name), saved[name]
+        values = getattr(opt, name), saved[name]
+        now, was = ("(empty)" if value == "" else value for value in values)
         log.info("changed since the run began: --%s %s, was %s", name, now, was)
 
 

@@ -180,7 +180,10 @@ def test_the_other_models_train_and_translate(model: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--dataroot", "nowhere"], 1, "there is no folder nowhere"),
+        (["--dataroot", "nowhere"], 1, "(nor nowhere); give the folder that holds trainA"),
+        (["--dataroot", "DATA/trainA"], 1, "give the folder that holds trainA"),
+        (["--dataroot", "DATA", "--model", "pix2pix"], 1, "or --model cycle_gan"),
+        (["--dataroot", "PAIRS"], 1, "or --model pix2pix, which takes the pairs in train"),
         (["--dataroot", "EMPTY"], 1, "trainA holds no image"),
         (["--dataroot", "DATA", "--netG", "vgg"], 2, "--netG"),
         (["--dataroot", "DATA", "--n_epochs", "0", "--n_epochs_decay", "0"], 2, "no epoch"),
@@ -206,8 +209,10 @@ def test_wrong_input_is_one_line_without_a_traceback(
     (run / "latest_net_G_A.pth").write_bytes(b"precious")
     (run / "train_opt.txt").touch()
     (pictures.parent / "empty" / "trainA").mkdir(parents=True)
+    (pictures.parent / "pairs" / "train").mkdir(parents=True)
     places = {"DATA": str(pictures), "EMPTY": str(pictures.parent / "empty")}
-    argv = [places.get(word, word) for word in words]
+    places["PAIRS"] = str(pictures.parent / "pairs")
+    argv = [re.sub("^(DATA|EMPTY|PAIRS)", lambda m: places[m[0]], word) for word in words]
     try:
         got = run_program(lambda: import_module("01_train").main(argv))
     except SystemExit as stop:
@@ -230,8 +235,10 @@ def test_wrong_input_is_one_line_without_a_traceback(
         (["--model_suffix", "A"], 1, "did you mean --model_suffix _A?"),
         (["--model_suffix", "G_A"], 1, "did you mean --model_suffix _A?"),
         (["--epoch", "7"], 1, "--epoch 7: there is no 7_net_{G,G_A}.pth"),
+        (["--epoch", "best"], 1, "no best_net_{G,G_A}.pth (a training with --eval_freq writes it)"),
         (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_{G,G_A}.pth"),
         (["--name", "other"], 1, "holds: run"),
+        (["--checkpoints_dir", "none"], 1, "exist; --checkpoints_dir says where runs are"),
         (["--dataroot", "missing.png"], 1, "--dataroot missing.png: there is no such file or"),
         (["--dataroot", "x" * 300], 1, "there is no such file or folder"),
         (["--model", "cycle_gan"], 1, "no latest_net_G_B.pth"),

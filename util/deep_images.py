@@ -160,11 +160,14 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
     elif value_range:
         low, high = map(float, value_range.split(","))
     if finite.size < values.size:
-        _tell("an image has values that are no finite numbers, which are black or white")
+        _tell(
+            "not finite", "an image has values that are no finite numbers, which are black or white"
+        )
     if least < low or most > high:
         _tell(
+            f"{kind} {low} {high}",
             f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
-            "are black and white: give others with --value_range"
+            "are black and white: give others with --value_range",
         )
     with np.errstate(invalid="ignore", over="ignore"):  # too large a value becomes inf, white
         levels = (values - low) / (high - low) * 255
@@ -264,7 +267,8 @@ def _tiff(image: Deep, icc_profile: bytes) -> bytes:
     return file.getvalue()
 
 
-def _tell(message: str) -> None:
-    if message not in _told:
-        _told.add(message)
+def _tell(subject: str, message: str) -> None:
+    """Log a warning, once for each subject: other images have other values."""
+    if subject not in _told:
+        _told.add(subject)
         log.warning("%s", message)

@@ -22,6 +22,7 @@ from util.checkpoints.run_folder import (
     run_folder,
     store_options,
 )
+from util.errors import UserError
 from util.options import Options
 
 BASE = ["--dataroot", "nowhere"]
@@ -243,6 +244,30 @@ def test_a_data_folder_is_required_unless_the_run_knows_it(words: list[str], cap
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--datarot", "x"], "unrecognized arguments: --datarot x; did you mean --dataroot?"),
+        (["--datarot=x"], "unrecognized arguments: --datarot=x; did you mean --dataroot?"),
+        ([*BASE, "x", "--nmae", "y"], "did you mean --name?"),  # a word before the flag
+        (["--num_test", "5"], "--num_test is a flag of 02_inference.py"),
+        (["--epochs", "5"], "did you mean --n_epochs?"),  # --epoch is nearer
+        (["--learning-rate", "5"], "did you mean --lr?"),
+        (["x", "--name", "y"], "unrecognized arguments: x; a flag takes at most one value"),
+        ([*BASE, "--value_range", "-1,1"], "expected one argument; write --value_range=-1,1"),
+    ],
+)
+def test_a_misspelt_flag_is_named_before_one_that_is_missing(
+    words: list[str], message: str, capsys
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        TrainOptions().parse(words)
+    err = capsys.readouterr().err
+    assert message in err
+    assert "required" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
         (["--batch_size", "0"], "--batch_size 0: must be above 0"),
         (["--num_threads", "-1"], "--num_threads -1: must not be negative"),
         (["--input", "a", "--dataroot", "b"], "--input and --dataroot are two names of one flag"),
@@ -262,6 +287,14 @@ def test_a_mistake_in_inference_names_the_flag_that_was_typed(
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_inference_without_a_name_asks_for_it(tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = TestOptions()
+    with pytest.raises(UserError, match=r"give --name: there is no run .*experiment_name"):
+        options.complete(options.parse(["--input", "a.png", "--output", "b.PNG"]))
+    assert "--output b.PNG is a folder" in caplog.text
 
 
 def test_option_files_are_as_users_know_them_and_are_read_again(

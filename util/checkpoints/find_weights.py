@@ -32,7 +32,8 @@ def find_all_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str
 def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_net_*.pth") -> str:
     """Return what is missing and what the folder holds of `among`, as part of an error message."""
     name = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
-    return f"there is no {epoch}_net_{name}.pth; {list_folder(folder, among)}"
+    reason = " (a training with --eval_freq writes it)" if epoch == "best" else ""
+    return f"there is no {epoch}_net_{name}.pth{reason}; {list_folder(folder, among)}"
 
 
 def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> dict[str, Path]:
