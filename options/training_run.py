@@ -6,6 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import models
+from models.networks import (
+    DISCRIMINATORS,
+    GAN_MODES,
+    GENERATORS,
+    INIT_TYPES,
+    LR_POLICIES,
+    NORMS,
+    UPSAMPLINGS,
+)
 from models.parts.architecture import read_discriminator, read_generator
 from util.checkpoints.find_weights import find_start_weights
 from util.checkpoints.run_folder import check_run_folder, read_training_options, run_folder
@@ -27,6 +36,11 @@ BREAKING = {
     *("input_nc", "output_nc", "direction", "dataset_mode", "preprocess", "load_size", "crop_size"),
 }
 """Options that the weights, the optimizers and the image pools depend on."""
+CHOICES = {
+    **{"netG": GENERATORS, "netD": DISCRIMINATORS, "norm": NORMS, "init_type": INIT_TYPES},
+    **{"upsample": UPSAMPLINGS, "gan_mode": GAN_MODES, "lr_policy": LR_POLICIES},
+}
+"""What stored options are chosen from; a model of a user may have a default beside these."""
 OF_COMMAND = {
     *("name", "checkpoints_dir", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
@@ -93,7 +107,7 @@ def _adopt_run(opt: Options) -> Options:
 
 
 def _refuse_damaged(opt: Options, saved: dict[str, Any], adopted: set[str], folder: Path) -> None:
-    """Raise UserError where a stored number or text is none, as an editor or a crash leaves it."""
+    """Raise UserError where a stored value cannot be one, as an editor or a crash leaves it."""
     has_types = (folder / "train_opt.json").is_file()  # in train_opt.txt a text may look like 5
     for name in sorted(adopted & vars(opt).keys()):
         kind = ""
@@ -101,6 +115,8 @@ def _refuse_damaged(opt: Options, saved: dict[str, Any], adopted: set[str], fold
             kind = "" if isinstance(saved[name], int | float | None) else "number"
         elif isinstance(vars(opt)[name], str) and has_types:
             kind = "" if isinstance(saved[name], str | None) else "text"
+        if not kind and saved[name] not in (vars(opt)[name], *CHOICES.get(name, [saved[name]])):
+            kind = f"choice of {', '.join(CHOICES[name])}"
         if kind:
             raise UserError(
                 f"{folder} stores --{name} {saved[name]!r}, which is no {kind}: correct it in its "

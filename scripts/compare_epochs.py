@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = run_folder_of(args)
     page = EpochsPage(folder / "web", args.name)
     stored = recorded_figures(folder)
-    if args.samples or not list(folder.glob("[0-9]*_net_G*.pth")):
+    if args.samples or not (args.ema or list(folder.glob("[0-9]*_net_G*.pth"))):
         add_samples(page, StoredSamples(folder, args.epochs), stored)
     else:
         averaged = bool(read_training_options(folder).get("ema"))  # which the training measured

@@ -42,7 +42,8 @@ def chosen_epochs(args: Namespace, folder: Path, words: str) -> list[str]:
 
     Raises UserError where one is not stored.
     """
-    names = [path.name for path in folder.glob(f"*_net_G*{_ending(args)}.pth")]
+    found = folder.glob(f"*_net_G*{_ending(args)}.pth")
+    names = [path.name for path in found if args.ema or not path.stem.endswith(AVERAGED)]
     if args.ema and not names:
         raise UserError(
             f"--ema: {folder} holds no averaged weights. Leave out --ema, or train with it"

@@ -228,6 +228,7 @@ def test_the_remedy_is_what_exists(run: Path) -> None:
         ('{"lr": "fast"}', r"stores --lr 'fast', which is no number: correct it .* give --lr"),
         ('{"no_flip": []}', r"stores --no_flip \[\], which is no number"),
         ('{"background": 5}', "stores --background 5, which is no text"),
+        ('{"gan_mode": "no"}', "stores --gan_mode 'no', which is no choice of vanilla, lsgan,"),
     ],
 )
 def test_damaged_options_are_refused_and_their_remedy_works(
