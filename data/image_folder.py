@@ -20,7 +20,14 @@ from util.array_files import is_tiff, may_be_array, read_array
 from util.deep_images import TURNED, Levels, kind_of, read_levels
 from util.errors import UnreadableImageError, UserError, printable
 from util.files import identity
-from util.image_files import BYTES_OF_DEEP, DAMAGE, open_image, read_bytes, refuse_too_large
+from util.image_files import (
+    BYTES_OF_DEEP,
+    DAMAGE,
+    open_image,
+    read_bytes,
+    reason_of,
+    refuse_too_large,
+)
 from util.images import BY_TYPE, Pixels, orientation, upright_rgb
 
 log = logging.getLogger(__name__)
@@ -32,8 +39,6 @@ NOT_OF_THE_USER = ("__MACOSX",)
 """Folders that programs add to archives: their images are resource forks of others."""
 HEAP_LIMIT = 1000
 """Up to so many paths a heap selects faster than sorting all of them."""
-LONGEST_REASON = 200
-"""Characters of a reason: packages repeat what a damaged header holds."""
 
 _together = False
 
@@ -274,18 +279,6 @@ class ImageFolder(torch.utils.data.Dataset[Any]):
         if self.transform is not None:
             image = self.transform(image)
         return (image, path) if self.return_paths else image
-
-
-def reason_of(error: Exception) -> str:
-    """Return why an image file cannot be read, in one line."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    if isinstance(error, MemoryError):
-        return str(error) or "its pixels do not fit into the memory"
-    # strerror alone, since str(error) repeats the path
-    text = isinstance(error, OSError) and error.strerror
-    line = " ".join(str(text or error).split()) or type(error).__name__
-    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 
 def _neighbours(folder: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .memory import available_bytes
 
@@ -39,6 +39,8 @@ BYTES_PER_PIXEL = 8
 """Of an image while it is decoded and converted to RGB, each with four bytes a pixel."""
 BYTES_OF_DEEP = 32
 """Of each channel with more than 8 bits, whose values are converted in float64."""
+LONGEST_REASON = 200
+"""Characters of a reason: packages repeat what a damaged header holds."""
 
 
 def open_image(file: str | Path | BinaryIO, endings: tuple[str, ...] = ()) -> Image.Image:
@@ -89,3 +91,15 @@ def refuse_too_large(image: Image.Image, bytes_per_pixel: int = BYTES_PER_PIXEL)
             f"its {image.width} x {image.height} pixels need {pixels * bytes_per_pixel / 1e9:.1f} "
             f"GB of memory, and {free / 1e9:.1f} GB are free"
         )
+
+
+def reason_of(error: Exception) -> str:
+    """Return why an image file cannot be read, in one line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, MemoryError):
+        return str(error) or "its pixels do not fit into the memory"
+    # strerror alone, since str(error) repeats the path
+    text = isinstance(error, OSError) and error.strerror
+    line = " ".join(str(text or error).split()) or type(error).__name__
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."

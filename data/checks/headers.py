@@ -14,9 +14,9 @@ from PIL import UnidentifiedImageError
 
 from util.array_files import describe, may_be_array
 from util.errors import UnreadableImageError
-from util.image_files import DAMAGE, open_image, refuse_irregular
+from util.image_files import DAMAGE, open_image, reason_of, refuse_irregular
 
-from ..image_folder import read_image, reason_of
+from ..image_folder import read_image
 
 HEAD = 4096
 """Bytes that are read at the beginning of each file."""
