@@ -1,6 +1,7 @@
 """The flags that training and inference share."""
 
 import argparse
+from collections.abc import Callable
 
 import data
 import models
@@ -138,6 +139,10 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         help="resizing and cropping of images as they are loaded (keep: for inference only)",
     )
     add("--no_flip", action="store_true", help="do not flip images randomly")
+    _add_flags_of_pixels(add)
+
+
+def _add_flags_of_pixels(add: Callable[..., object]) -> None:
     add(
         "--value_range",
         type=str,
