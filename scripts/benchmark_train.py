@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measured steps of each way")
     parser.add_argument("--device", default="", help="cpu, cuda, cuda:1; not given: a GPU if any")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0: as PyTorch does")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print the milliseconds of each kind of operation instead (PyTorch's profiler)",
+    )
 
 
 def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
@@ -50,6 +55,9 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     ways = {**WAYS, **({} if where[1] == "-1" else GPU_WAYS)}
     chosen = {name: ways[name] for name in ways if name == PLAIN or name in (args.ways or ways)}
     words = {name: [*where, *way, *args.more] for name, way in chosen.items()}
+    if args.profile:
+        os.environ["TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE"] = "1"  # names compiled kernels
+        return [profile_row(name, words[name], args) for name in chosen]
     workers = {name: Worker(name, words[name], args.threads) for name in words}
     workers[CONVOLUTIONS] = Worker(CONVOLUTIONS, words[PLAIN], args.threads)
     try:
@@ -67,6 +75,16 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
         for kind in ("float32", "half")
     }
     return [row(name, workers, facts, rates) for name in chosen]
+
+
+def profile_row(name: str, words: list[str], args: argparse.Namespace) -> dict[str, float | str]:
+    """Return the milliseconds of a step of a variant by kinds of operations."""
+    worker = Worker(name, words, args.threads)
+    try:
+        worker.ask("prepare")
+        return {"way": name, **worker.ask("profile")}
+    finally:
+        worker.end()
 
 
 def row(
@@ -216,6 +234,13 @@ class Steps:
         from benchmark_counts import gpu_use
 
         return gpu_use(self.one) if self.model.device.type == "cuda" else {}
+
+    def profile(self) -> dict[str, float]:
+        """Return the milliseconds of a step by kinds of operations, and their sum."""
+        from benchmark_profile import milliseconds_by_kind
+
+        kinds = milliseconds_by_kind(self.one, 3, self.model.device.type == "cuda")
+        return {**kinds, "sum": sum(kinds.values())}
 
 
 class Convolutions:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from tests.script_modules import script
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--ngf", "4", "--ndf", "4", "--netG", "resnet_6blocks", "--crop_size", "32"]
@@ -54,6 +57,38 @@ def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) 
     assert (half["s/step"], half["TFLOP/s"], half["of conv rate"]) == (2, 6, "25 %")
     assert (half["images/s"], half["speed"], half["memory"]) == (3, "2.00x", "0.75x")
     assert (half["peak GB"], half["operations"], half["of plain"]) == (6, 450, "0.50x")
+
+
+def test_the_profile_groups_what_a_step_computes() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GroupNorm(8, 8), torch.nn.ReLU())
+    optimizer = torch.optim.Adam(net.parameters(), fused=True)
+
+    def step() -> None:
+        net(torch.ones(1, 3, 16, 16).double().float()).sum().backward()
+        optimizer.step()
+
+    kinds = script("benchmark_profile").milliseconds_by_kind(step, 2, on_gpu=False)
+    present = {name for name, milliseconds in kinds.items() if milliseconds > 0}
+    expected = {"convolutions", "norms", "activations", "casts, copies", "optimizer", "other"}
+    assert present == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("aten::convolution_backward", "convolutions"),
+        ("mkldnn::_convolution_pointwise", "convolutions"),
+        ("aten::native_group_norm_backward", "norms"),
+        ("aten::reflection_pad2d_backward", "padding"),
+        ("aten::threshold_backward", "activations"),
+        ("aten::_fused_adam_", "optimizer"),
+        ("graph_0_cpp_fused_convolution_backward_native_group_norm_3", "compiled kernels"),
+        ("triton_poi_fused_relu_1", "compiled kernels"),
+        ("aten::mse_loss", "other"),
+    ],
+)
+def test_a_kind_of_the_profile(name: str, kind: str) -> None:
+    assert script("benchmark_profile").kind_of(name) == kind
 
 
 @pytest.mark.slow
