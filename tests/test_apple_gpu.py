@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY
+from equality import assert_same
 from tiny_runs import pixels
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
@@ -65,18 +66,6 @@ def argv(pictures: Path, name: str, *words: str) -> list[str]:
 
 def without_devices(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "random": {**state["random"], "mps": None}}
-
-
-def assert_same(a: Any, b: Any) -> None:
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        a, b = list(a.values()), list(b.values())
-    if isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for left, right in zip(a, b, strict=True):
-            assert_same(left, right)
-    else:
-        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
 def test_a_run_is_that_on_the_cpu(

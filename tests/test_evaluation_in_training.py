@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from conftest import TINY
+from equality import assert_same
 from evaluation_images import tiny_extractor
 from tiny_runs import infer, names
 
@@ -57,21 +57,6 @@ def rows(run: Path) -> list[dict[str, Any]]:
 def losses(run: Path) -> list[tuple[Any, ...]]:
     lines = [json.loads(line) for line in (run / "loss_log.jsonl").read_text().splitlines()]
     return [(line["epoch"], line["iters"], line["losses"]) for line in lines]
-
-
-def assert_same(a: Any, b: Any, where: str = "state") -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for left, right in zip(a, b, strict=True):
-            assert_same(left, right, where)
-    else:
-        assert a == b, where
 
 
 @pytest.mark.parametrize(

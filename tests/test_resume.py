@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import PATIENCE, TINY, wait_for
+from equality import assert_same
 from training_processes import child, limited_child, train
 
 from util.checkpoints.training_state import read_state
@@ -95,22 +96,6 @@ def losses(folder: Path) -> list[tuple[Any, ...]]:
         (r["epoch"], r["iters"], r["total_iters"], r["learning_rate"], *r["losses"].items())
         for r in records
     ]
-
-
-def assert_same(a: Any, b: Any, where: str = "state") -> None:
-    """Equal in every tensor and number."""
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for place, (left, right) in enumerate(zip(a, b, strict=True)):
-            assert_same(left, right, f"{where}[{place}]")
-    else:
-        assert a == b, where
 
 
 def assert_runs_equal(pictures: Path, one: str, other: str) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-
-from tests.script_modules import script
+from script_modules import script
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--ngf", "4", "--ndf", "4", "--netG", "resnet_6blocks", "--crop_size", "32"]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from equality import assert_same
 from PIL import Image
 from tiny_runs import infer, make_run, names
 from training_processes import train
@@ -155,21 +156,6 @@ def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Health, "watch", watch_and_stop)
-
-
-def assert_same(a: Any, b: Any) -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for left, right in zip(a, b, strict=True):
-            assert_same(left, right)
-    else:
-        assert a == b
 
 
 @pytest.mark.skipif(os.name != "posix", reason="os.kill")
