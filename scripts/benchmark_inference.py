@@ -125,7 +125,8 @@ def plain_loop(folder: Path, device: str) -> None:
 
     from models.networks import define_G
     from models.parts.architecture import read_generator
-    from models.parts.layers import InstanceNorm2d, OutputConv2d
+    from models.parts.convolutions import OutputConv2d
+    from models.parts.layers import InstanceNorm2d
     from util.checkpoints.weights import load_into, read_weights
     from util.image_files import open_image
     from util.images import save_image, tensor2im

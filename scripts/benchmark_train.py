@@ -174,7 +174,8 @@ class Steps:
         import torch
 
         from models import create_model
-        from models.parts.layers import InstanceNorm2d, OutputConv2d
+        from models.parts.convolutions import OutputConv2d
+        from models.parts.layers import InstanceNorm2d
         from options.train_options import TrainOptions
         from util.memory import FOR_TRAINING, keep_freed_memory
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.inference.image_translator import build_generator
 from models.parts.architecture import Generator
-from models.parts.layers import OutputConv2d
+from models.parts.convolutions import OutputConv2d
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.weights import bare_state_dict, load_into
 from util.errors import UserError

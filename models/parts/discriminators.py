@@ -5,7 +5,8 @@ Legend: N batch, H W height and width of the image, H' W' of the map of patch sc
 
 from torch import Tensor, nn
 
-from .layers import Conv2d, LeakyReLU, NormFactory, conv_needs_bias, fast_norm
+from .convolutions import Conv2d
+from .layers import LeakyReLU, NormFactory, conv_needs_bias, fast_norm
 
 
 class NLayerDiscriminator(nn.Module):

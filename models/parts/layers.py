@@ -1,4 +1,4 @@
-"""Layers that are faster than PyTorch's, with the same results; norms by their names."""
+"""Norms, by their names, activations and padding; some faster than PyTorch's, of equal results."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -130,48 +130,6 @@ def removes_bias(norm: NormFactory) -> bool:
     return isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats
 
 
-class Conv2d(nn.Conv2d):
-    """A convolution before `norm`, which leaves out the bias that the norm cancels.
-
-    The bias is a parameter all the same, as weight files contain it; without a gradient it keeps
-    the value that it was initialised or loaded with. (N, C, H, W) -> (N, K, H', W').
-    """
-
-    def __init__(
-        self,
-        inner: int,
-        outer: int,
-        norm: NormFactory,
-        kernel_size: int,
-        bias: bool | None = None,
-        **shape: Any,
-    ) -> None:
-        bias = conv_needs_bias(norm) if bias is None else bias
-        super().__init__(inner, outer, kernel_size, bias=bias, **shape)
-        self.applies_bias = not removes_bias(norm)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, K, H', W')."""
-        return self._conv_forward(input, self.weight, self.bias if self.applies_bias else None)
-
-
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution before `norm`; its bias is that of `Conv2d`."""
-
-    def __init__(
-        self, inner: int, outer: int, norm: NormFactory, kernel_size: int, **shape: Any
-    ) -> None:
-        super().__init__(inner, outer, kernel_size, bias=conv_needs_bias(norm), **shape)
-        self.applies_bias = not removes_bias(norm)
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, K, H', W')."""
-        if self.applies_bias or output_size is not None:
-            return super().forward(input, output_size)
-        how: Any = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
-        return F.conv_transpose2d(input, self.weight, None, *how)
-
-
 class ReLU(nn.ReLU):
     """ReLU after a norm, in place where that is fastest, (N, C, H, W) -> (N, C, H, W)."""
 
@@ -249,43 +207,6 @@ def pads_float16() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-class OutputConv2d(nn.Conv2d):
-    """The last convolution of a generator, from many channels to the few of an image.
-
-    Without padding, stride or groups, (N, C, H, W) -> (N, K, H', W').
-
-    On the CPU the rows of the kernel become output channels of one convolution of height 1, whose
-    outputs are added, each shifted by its row. The sums are the same, computed three times faster:
-    PyTorch's kernels fill vector registers with output channels, and 3 leave most lanes empty.
-    """
-
-    by_rows = True
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, K, H', W')."""
-        if not (self.by_rows and input.device.type == "cpu" and self._is_faster(input)):
-            return super().forward(input)
-        K, C, kh, kw = self.weight.shape
-        height = input.shape[2] - kh + 1  # H'
-        rows = self.weight.permute(2, 0, 1, 3).reshape(kh * K, C, 1, kw)
-        of_rows = to_float32(nn.functional.conv2d(input, rows))  # (N, kh K, H, W')
-        output = of_rows[:, :K, :height]
-        for row in range(1, kh):
-            output = output + of_rows[:, row * K : (row + 1) * K, row : row + height]
-        return output if self.bias is None else output + self.bias.view(1, -1, 1, 1)
-
-    def _is_faster(self, input: Tensor) -> bool:
-        """Return False for half precision with a backward pass in the contiguous layout (measured).
-
-        Compiled networks are in channels_last, though tensors do not show it while being traced.
-        """
-        half = torch.is_autocast_enabled("cpu") or input.dtype in (torch.bfloat16, torch.float16)
-        fast = torch.compiler.is_compiling() or input.is_contiguous(
-            memory_format=torch.channels_last
-        )
-        return not half or not torch.is_grad_enabled() or fast
 
 
 def to_float32(x: Tensor) -> Tensor:

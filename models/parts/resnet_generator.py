@@ -7,16 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .layers import (
-    Conv2d,
-    ConvTranspose2d,
-    NormFactory,
-    OutputConv2d,
-    ReflectionPad2d,
-    ReLU,
-    conv_needs_bias,
-    fast_norm,
-)
+from .convolutions import Conv2d, ConvTranspose2d, OutputConv2d
+from .layers import NormFactory, ReflectionPad2d, ReLU, conv_needs_bias, fast_norm
 from .upsampling import check_upsampling, resize_convolution
 
 PADDINGS = ("reflect", "replicate", "zero")

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .layers import Conv2d, ConvTranspose2d, NormFactory, conv_needs_bias, fast_norm
+from .convolutions import Conv2d, ConvTranspose2d
+from .layers import NormFactory, conv_needs_bias, fast_norm
 from .upsampling import RepeatPixels, check_upsampling, resize_convolution
 
 HALVES: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}

@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from .layers import Conv2d, NormFactory
+from .convolutions import Conv2d
+from .layers import NormFactory
 
 UPSAMPLINGS = ("transposed", "resize")
 

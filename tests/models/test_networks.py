@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from models import networks
-from models.parts import layers
+from models.parts import convolutions
+from models.parts.convolutions import OutputConv2d
 from models.parts.discriminators import patch_map_size
-from models.parts.layers import InstanceNorm2d, OutputConv2d
+from models.parts.layers import InstanceNorm2d
 
 CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 MULTIPLE = {"unet_256": 256, "unet_128": 128}
@@ -169,7 +170,7 @@ def test_a_bias_is_left_out_only_where_the_norm_cancels_it(kind: str, statistics
         return nn.InstanceNorm2d(channels, track_running_stats=statistics)
 
     shape = {"kernel_size": 3, "stride": 2, "padding": 1}
-    own = getattr(layers, kind)(3, 4, norm, **shape).double()
+    own = getattr(convolutions, kind)(3, 4, norm, **shape).double()
     plain = getattr(nn, kind)(3, 4, **shape).double()
     nn.init.normal_(own.bias)
     plain.load_state_dict(own.state_dict())

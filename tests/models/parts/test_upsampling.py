@@ -13,7 +13,8 @@ from models import networks
 from models.inference.image_translator import build_generator
 from models.inference.tiling import run_in_tiles
 from models.parts.architecture import read_generator
-from models.parts.layers import ConvTranspose2d, Identity
+from models.parts.convolutions import ConvTranspose2d
+from models.parts.layers import Identity
 from models.parts.upsampling import RepeatPixels, resize_convolution
 from util.checkpoints.weights import save_weights
 from util.run.session import run_program
