@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import init
 
+from .parts.architecture import UNET_DOWNS
 from .parts.discriminators import NLayerDiscriminator, PixelDiscriminator
 from .parts.gan_losses import (
     GAN_MODES,
@@ -119,13 +120,19 @@ def define_G(
     init_gain: float = 0.02,
     gpu_ids: Sequence[int] = (),
     upsample: str = "transposed",
+    skip_connections: bool = False,
 ) -> nn.Module:
     """Make a generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1].
+
+    `skip_connections` are those of `ResnetGenerator`; a U-Net has some anyway.
 
     Raises ValueError for an unknown `netG`, `norm`, `init_type` or `upsample`.
     """
     if netG not in GENERATORS:
         raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
+    more = (
+        {"skip_connections": True} if skip_connections and netG not in UNET_DOWNS.values() else {}
+    )
     net = GENERATORS[netG](
         input_nc=input_nc,
         output_nc=output_nc,
@@ -133,6 +140,7 @@ def define_G(
         norm_layer=get_norm_layer(norm),
         use_dropout=use_dropout,
         upsample=upsample,
+        **more,
     )
     return init_net(net, init_type, init_gain, gpu_ids)
 
@@ -172,7 +180,8 @@ def generator_from_options(opt: Namespace, input_nc: int, output_nc: int) -> nn.
     """Make the generator that the flags describe, on the CPU."""
     o, dropout = opt, not opt.no_dropout
     how = (o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
-    return define_G(input_nc, output_nc, *how, upsample=o.upsample)
+    skips = {"skip_connections": o.skip_connections}
+    return define_G(input_nc, output_nc, *how, upsample=o.upsample, **skips)
 
 
 def discriminator_from_options(opt: Namespace, input_nc: int) -> nn.Module:

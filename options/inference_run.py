@@ -24,7 +24,10 @@ from .validation import validate
 
 log = logging.getLogger(__name__)
 
-ARCHITECTURE = ("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc", "upsample")
+ARCHITECTURE = (
+    *("netG", "ngf", "norm", "no_dropout", "input_nc", "output_nc"),
+    *("upsample", "skip_connections"),
+)
 
 
 def adopt_from_run(opt: Options) -> Options:

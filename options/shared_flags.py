@@ -96,6 +96,12 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
         help="how the generator doubles sizes: by transposed convolutions, or by repeating pixels "
         "before a convolution, against checkerboards",
     )
+    add(
+        "--skip_connections",
+        action="store_true",
+        help="residual generators: add what the encoder makes to what the decoder makes, for "
+        "sharper results; U-Nets have such connections anyway",
+    )
     add("--no_dropout", action="store_true", help="no dropout in the generator")
 
 

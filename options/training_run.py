@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BREAKING = {
     *("model", "netG", "netD", "ngf", "ndf", "n_layers_D", "norm", "no_dropout"),
-    *("upsample", "spectral_norm"),
+    *("upsample", "skip_connections", "spectral_norm"),
     *("input_nc", "output_nc", "direction", "dataset_mode", "preprocess", "load_size", "crop_size"),
 }
 """Options that the weights, the optimizers and the image pools depend on."""

@@ -136,7 +136,8 @@ def plain_loop(folder: Path, device: str) -> None:
     arch = read_generator(weights, path)
     InstanceNorm2d.by_groups = OutputConv2d.by_rows = False
     shape = (arch.input_nc, arch.output_nc, arch.ngf, arch.netG, arch.norm)
-    net = define_G(*shape, upsample=arch.upsample)
+    skips = bool(arch.skip_connections)
+    net = define_G(*shape, upsample=arch.upsample, skip_connections=skips)
     load_into(net, weights, path)
     net.to(device)
     (folder / "plain").mkdir(exist_ok=True)

@@ -84,8 +84,7 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     no_dropout = a.no_dropout
     if no_dropout is None:
         no_dropout = bool(read_training_options(path.parent).get("no_dropout", False))
-    net = define_G(
-        a.input_nc, a.output_nc, a.ngf, a.netG, a.norm, not no_dropout, upsample=a.upsample
-    )
+    how = (a.input_nc, a.output_nc, a.ngf, a.netG, a.norm, not no_dropout)
+    net = define_G(*how, upsample=a.upsample, skip_connections=bool(a.skip_connections))
     load_into(net, weights, path)
     return net, a

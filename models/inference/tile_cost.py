@@ -38,7 +38,7 @@ def measure(net: nn.Module, shape: tuple[int, ...]) -> Cost:
             layer.register_forward_hook(note)
     with torch.no_grad():
         net(torch.empty(shape, device="meta"))
-    # a U-Net stores the outputs of its encoder for the skip connections, about a quarter of all
+    # skip connections store the outputs of the encoder, about a quarter of all
     stored = total // 4 if _has_skips(net) else 0
     return Cost(BYTES * (COPIES * largest + stored), work)
 
@@ -52,4 +52,7 @@ def multiply_adds(layer: Any, output: Tensor) -> int:
 
 
 def _has_skips(net: nn.Module) -> bool:
-    return any(type(layer).__name__ == "UnetSkipConnectionBlock" for layer in net.modules())
+    return any(
+        type(layer).__name__ == "UnetSkipConnectionBlock" or getattr(layer, "skips", None)
+        for layer in net.modules()
+    )

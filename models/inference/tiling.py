@@ -114,9 +114,7 @@ class _Runner:
             channels = value.shape[0] + inside.shape[0]
             return _joined(value, inside, lambda a, b: torch.cat([a, b], dim=1), channels)
         if isinstance(layer, CHAINS):
-            for child in layer.children():
-                value = self.apply(child, value)
-            return value
+            return self.chained(layer, value)
         if isinstance(layer, nn.ReflectionPad2d):
             return Value(value.shape, value.read, reflected=layer.padding[0])
         if isinstance(layer, RepeatPixels):
@@ -126,6 +124,18 @@ class _Runner:
         if isinstance(layer, POINTWISE):
             return self.pointwise(layer, value)
         return self.convolved(layer, value)
+
+    def chained(self, layer: Any, value: Value) -> Value:
+        """Return the output of layers in order, with the sums of `--skip_connections`."""
+        resnet = isinstance(layer, ResnetGenerator)
+        skips, skipped = layer.skips if resnet else {}, {}
+        for number, child in enumerate(layer.model if resnet else layer.children()):
+            value = self.apply(child, value)
+            if number in skips.values():
+                skipped[number] = value
+            elif number in skips:
+                value = _joined(value, skipped[skips[number]], torch.add, value.shape[0])
+        return value
 
     def pointwise(self, layer: nn.Module, value: Value) -> Value:
         """Return the output of a layer that acts on single pixels; dropout draws once per pixel."""

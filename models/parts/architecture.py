@@ -10,12 +10,14 @@ from torch import Tensor
 
 from util.errors import UserError
 
+from .resnet_generator import SKIP_MARK
+
 UNET_DOWNS = {7: "unet_128", 8: "unet_256"}
 
 
 @dataclass(frozen=True)
 class Generator:
-    """The options of a generator; `no_dropout` is None for a U-Net, whose weights do not tell."""
+    """The options of a generator; of a U-Net, those that its weights do not tell are None."""
 
     netG: str
     input_nc: int
@@ -24,6 +26,7 @@ class Generator:
     norm: str
     no_dropout: bool | None
     upsample: str = "transposed"
+    skip_connections: bool | None = False
 
     def flags(self) -> dict[str, Any]:
         """Return the options that the weights decide, by name."""
@@ -96,6 +99,7 @@ def _resnet(state: Mapping[str, Tensor], path: Path) -> Generator:
         no_dropout=no_dropout,
         # behind the blocks a doubling has three entries, or four that begin with a resize
         upsample="resize" if last == 10 + len(blocks) + 9 else "transposed",
+        skip_connections=SKIP_MARK in state,
     )
 
 
@@ -116,6 +120,7 @@ def _unet(state: Mapping[str, Tensor], path: Path) -> Generator:
         ngf=ngf,
         norm=_norm_of(state, conv=f"{level_1}.1", norm=f"{level_1}.2"),
         no_dropout=None,
+        skip_connections=None,
         upsample="resize" if resizes else "transposed",
     )
 

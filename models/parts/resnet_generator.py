@@ -5,6 +5,7 @@ Legend: N batch, C channels, H W height and width, f = ngf.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from .convolutions import Conv2d, ConvTranspose2d, OutputConv2d
@@ -13,6 +14,8 @@ from .upsampling import check_upsampling, resize_convolution
 
 PADDINGS = ("reflect", "replicate", "zero")
 """What `padding_type` takes."""
+SKIP_MARK = "has_skip_connections"
+"""A key in the weights of generators that have them, as no weight would tell."""
 
 
 class ResnetBlock(nn.Module):
@@ -52,7 +55,9 @@ class ResnetGenerator(nn.Module):
 
     (N, input_nc, H, W) in [-1, 1] -> (N, output_nc, H, W) in (-1, 1); H and W multiples of 4,
     at least 8. `padding_type` is that of the residual blocks, `upsample` transposed or resize, see
-    `resize_convolution`.
+    `resize_convolution`. `skip_connections`: what the encoder makes of each size is added to what
+    the decoder makes of it, so that details reach the output past the residual blocks, as in a
+    U-Net (arXiv 1505.04597), which concatenates.
     """
 
     multiple = 4  # two layers of stride 2, undone by two transposed ones
@@ -68,6 +73,7 @@ class ResnetGenerator(nn.Module):
         n_blocks: int = 6,
         padding_type: str = "reflect",
         upsample: str = "transposed",
+        skip_connections: bool = False,
     ) -> None:
         super().__init__()
         check_upsampling(upsample)
@@ -89,23 +95,32 @@ class ResnetGenerator(nn.Module):
             OutputConv2d(f, output_nc, kernel_size=7),
             nn.Tanh(),
         )
+        self.skips: dict[int, int] = {}
+        """Entry of `model` -> the earlier one whose output is added to its output."""
+        if skip_connections:
+            end = len(self.model) - 4  # of the second doubling
+            self.skips = {(end + 9 + n_blocks) // 2: 6, end: 3}
+            self.register_buffer(SKIP_MARK, torch.ones(1))
 
     def forward(self, x: Tensor, layers: Sequence[int] = ()) -> Tensor | list[Tensor]:
         """(N, input_nc, H, W) -> (N, output_nc, H, W).
 
         With `layers`, ascending entries of `model`, the outputs of these layers instead.
         """
-        return self._features(x, layers) if layers else self.model(x)
-
-    def _features(self, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        features = []
-        for number in range(layers[-1] + 1):
+        if not self.skips and not layers:
+            return self.model(x)
+        features, skipped = [], {}
+        for number in range(layers[-1] + 1 if layers else len(self.model)):
             x = self.model[number](x)
+            if number in self.skips.values():
+                skipped[number] = x
+            elif number in self.skips:
+                x = x + skipped[self.skips[number]]
             if number in layers:
                 features.append(x)
                 if isinstance(self.model[number + 1], ReLU):
                     x = x.clone()  # which ReLU may overwrite
-        return features
+        return features if layers else x
 
 
 def _padded_conv3(
