@@ -9,7 +9,7 @@ from util.options import Options
 log = logging.getLogger(__name__)
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "better": {"upsample": "resize", "ema": 0.999},
+    "better": {"upsample": "resize", "skip_connections": True, "ema": 0.999},
 }
 """Name of a recipe -> the options that it sets, none of which decides what flags there are."""
 
@@ -40,4 +40,6 @@ def recipes_text() -> str:
 
 
 def _flags(values: dict[str, Any], recipe: str) -> str:
-    return " ".join(f"--{name} {values[name]}" for name in RECIPES[recipe])
+    given = {name: values[name] for name in RECIPES[recipe]}
+    words = [f"--{n}" if v is True else f"--{n} {v}" for n, v in given.items() if v is not False]
+    return " ".join(words)

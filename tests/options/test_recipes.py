@@ -79,6 +79,12 @@ def test_it_is_logged_and_stored(train_opt: Make, caplog: pytest.LogCaptureFixtu
     assert not [message for message in caplog.messages if "recipe" in message]
 
 
+def test_switches_are_shown_as_they_are_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = {"skip_connections": True, "spectral_norm": False, "ema": 0.5}
+    monkeypatch.setattr(recipes, "RECIPES", {"better": tried})
+    assert recipes.recipes_text() == "better: --skip_connections --ema 0.5"
+
+
 def test_a_run_keeps_the_flags_that_it_began_with(
     train_opt: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
