@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..parts.resnet_generator import ResnetGenerator
+from ..parts.unet_generator import UnetSkipConnectionBlock
+
 BYTES = 4  # of a float32
 COPIES = 2
 """Convolutions and norms hold about as much again, in other memory layouts, as they compute."""
@@ -53,6 +56,7 @@ def multiply_adds(layer: Any, output: Tensor) -> int:
 
 def _has_skips(net: nn.Module) -> bool:
     return any(
-        type(layer).__name__ == "UnetSkipConnectionBlock" or getattr(layer, "skips", None)
+        isinstance(layer, UnetSkipConnectionBlock)
+        or (isinstance(layer, ResnetGenerator) and bool(layer.skips))
         for layer in net.modules()
     )
