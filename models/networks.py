@@ -180,8 +180,9 @@ def generator_from_options(opt: Namespace, input_nc: int, output_nc: int) -> nn.
     """Make the generator that the flags describe, on the CPU."""
     o, dropout = opt, not opt.no_dropout
     how = (o.ngf, o.netG, o.norm, dropout, o.init_type, o.init_gain)
-    skips = {"skip_connections": o.skip_connections}
-    return define_G(input_nc, output_nc, *how, upsample=o.upsample, **skips)
+    return define_G(
+        *(input_nc, output_nc, *how), upsample=o.upsample, skip_connections=o.skip_connections
+    )
 
 
 def discriminator_from_options(opt: Namespace, input_nc: int) -> nn.Module:

@@ -28,6 +28,12 @@ def with_recipe(opt: Options) -> Options:
     return opt.replace(**{n: value for n, value in recipe.items() if n not in opt.given})
 
 
+def without_recipe(opt: Options, defaults: dict[str, Any]) -> Options:
+    """Return the options with the defaults of those that the recipe set."""
+    untyped = RECIPES.get(opt.recipe, {}).keys() - opt.given
+    return opt.replace(**{name: defaults[name] for name in untyped})
+
+
 def log_recipe(opt: Options) -> None:
     """Log what the options of the recipe are: its values, or those that were typed or stored."""
     if opt.recipe in RECIPES:

@@ -8,9 +8,9 @@ from models.parts.diffaugment import AUGMENTATIONS
 from util.evaluation import METRICS
 from util.options import Options
 
-from .base_options import BaseOptions, Parser, known_flags
+from .base_options import BaseOptions, Parser, known_flags, option_defaults
 from .reading_flags import add_augmentation_flags, add_reading_flags
-from .recipes import RECIPES, log_recipe, recipes_text, with_recipe
+from .recipes import RECIPES, log_recipe, recipes_text, with_recipe, without_recipe
 from .training_run import complete_training, without_password
 
 CONTINUE_HELP = (
@@ -82,6 +82,8 @@ class TrainOptions(BaseOptions):
 
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run that training resumes or starts from."""
+        if opt.continue_train:  # a run keeps its flags; it lacks those that the recipe got since
+            opt = without_recipe(opt, option_defaults(self, opt))
         opt = complete_training(opt.replace(resume=_starts_from(opt)))
         log_recipe(opt)
         return opt

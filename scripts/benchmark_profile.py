@@ -8,6 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
     "convolutions": r"conv",
+    "matrix products": r"aten::(add|b)?mm$|linear",
     "norms": r"(group|batch|layer)_norm|sync_batch",
     "padding": r"pad[123]d|_pad",
     "activations": r"relu|threshold|tanh|sigmoid|clamp",

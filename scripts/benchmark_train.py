@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print the milliseconds of each kind of operation instead (PyTorch's profiler)",
+        help="print the milliseconds of each kind of operation of 3 steps instead",
     )
 
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     words = {name: [*where, *way, *args.more] for name, way in chosen.items()}
     if args.profile:
         os.environ["TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE"] = "1"  # names compiled kernels
-        return [profile_row(name, words[name], args) for name in chosen]
+        return [profile_row(name, words[name], args.threads) for name in chosen]
     workers = {name: Worker(name, words[name], args.threads) for name in words}
     workers[CONVOLUTIONS] = Worker(CONVOLUTIONS, words[PLAIN], args.threads)
     try:
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> list[dict[str, float | str]]:
     return [row(name, workers, facts, rates) for name in chosen]
 
 
-def profile_row(name: str, words: list[str], args: argparse.Namespace) -> dict[str, float | str]:
+def profile_row(name: str, words: list[str], threads: int) -> dict[str, float | str]:
     """Return the milliseconds of a step of a variant by kinds of operations."""
-    worker = Worker(name, words, args.threads)
+    worker = Worker(name, words, threads)
     try:
         worker.ask("prepare")
         return {"way": name, **worker.ask("profile")}
@@ -136,7 +136,7 @@ class Worker:
         other.close()
 
     def ask(self, what: str) -> Any:
-        """Let the process run `prepare`, `step` or `finish`; return its result.
+        """Let the process run `prepare`, `step`, `finish` or `profile`; return its result.
 
         Raises SystemExit where the process has ended.
         """

@@ -1,4 +1,4 @@
-"""Convolutions with the results of PyTorch's, which leave out or compute faster what they can.
+"""PyTorch's convolutions, without biases that a norm cancels, and faster on the CPU.
 
 Legend: (N, C, H, W) images, (K, C, kh, kw) weights, (N, K, H', W') outputs.
 """
@@ -111,12 +111,12 @@ class OutputConv2d(nn.Conv2d):
 def has_few_positions(
     images: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
 ) -> bool:
-    """Return whether there are few enough positions: the last layers of networks, small images."""
-    positions = images.shape[0]
-    for axis in (0, 1):
-        side = images.shape[2 + axis] + 2 * padding[axis] - weight.shape[2 + axis]
-        positions *= side // stride[axis] + 1
-    return weight.numel() >= WEIGHTS_PER_POSITION * positions
+    """Return whether outputs have so few positions, N H' W', that a product is faster.
+
+    So have the last layers of a discriminator of small images.
+    """
+    height, width = _output_sides(images, weight, stride, padding)
+    return weight.numel() >= WEIGHTS_PER_POSITION * images.shape[0] * height * width
 
 
 def convolve_as_product(
@@ -126,39 +126,59 @@ def convolve_as_product(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
 ) -> Tensor:
-    """Return what `F.conv2d` does, to rounding, in the type of autocast; in channels_last."""
+    """Return what `F.conv2d` does, to rounding: (N, C, H, W) -> (N, K, H', W'), in channels_last.
+
+    As `F.conv2d`, it computes in the type of autocast.
+    """
     half = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu") if half else images.dtype
-    output = _Product.apply(images.to(dtype), weight.to(dtype), stride, padding)
+    sides = _output_sides(images, weight, stride, padding)
+    product = _Product.apply(images.to(dtype), weight.to(dtype), stride, padding)
+    output = product.view(images.shape[0], *sides, weight.shape[0]).permute(0, 3, 1, 2)
     return output if bias is None else output + bias.to(dtype).view(1, -1, 1, 1)
 
 
+def _output_sides(
+    images: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
+) -> tuple[int, int]:
+    """Return H' and W'."""
+    height, width = (
+        (images.shape[axis] + 2 * padding[axis - 2] - weight.shape[axis]) // stride[axis - 2] + 1
+        for axis in (2, 3)
+    )
+    return height, width
+
+
 class _Product(torch.autograd.Function):
-    """The product of the weights with the patches of the images, (N H' W', kh kw C)."""
+    """The product of the patches of images, (N H' W', kh kw C), with weights: (N H' W', K).
+
+    Not a view of it: layers that follow may overwrite the output.
+    """
 
     @staticmethod
     def forward(context: Any, images: Tensor, weight: Tensor, stride: Any, padding: Any) -> Tensor:
-        """(N, C, H, W) -> (N, K, H', W')."""
+        """(N, C, H, W) and (K, C, kh, kw) -> (N H' W', K)."""
         (K, _, kh, kw), (ph, pw) = weight.shape, padding
         windows = F.pad(images, (pw, pw, ph, ph)).unfold(2, kh, stride[0]).unfold(3, kw, stride[1])
         N, _, H, W = windows.shape[:4]
         patches = windows.permute(0, 2, 3, 4, 5, 1).reshape(N * H * W, -1)
-        output = patches @ weight.permute(0, 2, 3, 1).reshape(K, -1).t()
         context.save_for_backward(images, weight, patches)
-        context.shape = (stride, padding)
-        return output.view(N, H, W, K).permute(0, 3, 1, 2)
+        context.stride, context.padding = stride, padding
+        return patches @ weight.permute(0, 2, 3, 1).reshape(K, -1).t()
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:
-        """Return the gradients of the images, by a convolution, and of the weights."""
+        """Return the gradients of the images, by a convolution, and of the weights, a product."""
         images, weight, patches = context.saved_tensors
+        stride, padding = context.stride, context.padding
         K, C, kh, kw = weight.shape
         of_images = of_weight = None
         if context.needs_input_grad[0]:
-            shape = (*context.shape, (1, 1), False, (0, 0), 1, (True, False, False))
+            sides = _output_sides(images, weight, stride, padding)
+            of_output = gradient.view(images.shape[0], *sides, K).permute(0, 3, 1, 2)
+            how = (stride, padding, (1, 1), False, (0, 0), 1, (True, False, False))
             backward = torch.ops.aten.convolution_backward
-            of_images = backward(gradient, images, weight, None, *shape)[0]
+            of_images = backward(of_output, images, weight, None, *how)[0]
         if context.needs_input_grad[1]:
-            of_weight = gradient.permute(1, 0, 2, 3).reshape(K, -1) @ patches
-            of_weight = of_weight.view(K, kh, kw, C).permute(0, 3, 1, 2)
+            of_weight = (gradient.t() @ patches).view(K, kh, kw, C).permute(0, 3, 1, 2)
         return of_images, of_weight, None, None

@@ -42,6 +42,16 @@ def test_steps_of_training(tmp_path: Path) -> None:
         assert re.fullmatch(r"\d+ %", row["of conv rate"])  # 0 % on networks as tiny as these
 
 
+@pytest.mark.slow
+def test_the_profile_of_training(tmp_path: Path) -> None:
+    plain, fused = rows(tmp_path, "train", "--profile", "--ways", "fp32", "--device", "cpu", *TINY)
+    for row in (plain, fused):
+        kinds = {name: value for name, value in row.items() if name not in ("way", "sum")}
+        assert row["sum"] == pytest.approx(sum(kinds.values()))
+        assert kinds["convolutions"] > 0
+        assert kinds["compiled kernels"] == 0
+
+
 def test_a_row_has_its_shares_and_its_ratios_to_the_plain_way(monkeypatch: Any) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     train = import_module("benchmark_train")
@@ -83,6 +93,7 @@ def test_the_profile_groups_what_a_step_computes() -> None:
         ("aten::_fused_adam_", "optimizer"),
         ("graph_0_cpp_fused_convolution_backward_native_group_norm_3", "compiled kernels"),
         ("triton_poi_fused_relu_1", "compiled kernels"),
+        ("aten::addmm", "matrix products"),
         ("aten::mse_loss", "other"),
     ],
 )

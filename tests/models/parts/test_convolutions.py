@@ -1,11 +1,12 @@
 """Convolutions as matrix products are the convolutions of PyTorch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.parts import convolutions
 from models.parts.convolutions import Conv2d, convolve_as_product, has_few_positions
@@ -45,12 +46,16 @@ def test_few_positions_are_those_of_small_images(side: int, few: bool) -> None:
     assert has_few_positions(images, weight, (1, 1), (1, 1)) is few
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(
+    ("norm", "half", "frozen"),
+    [("instance", False, False), ("none", False, True), ("none", True, False)],
+)
 def test_a_compiled_discriminator_of_small_images_computes_products(
-    half: bool, monkeypatch: pytest.MonkeyPatch
+    norm: str, half: bool, frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Traced with its gradients as --compile traces it, without the C++ compiler."""
     torch.manual_seed(0)
-    net = NLayerDiscriminator(3, 16, 3, get_norm_layer("instance"))
+    net = NLayerDiscriminator(3, 16, 3, get_norm_layer(norm)).requires_grad_(not frozen)
     images = torch.randn(2, 3, 32, 32)
     shapes = []
 
@@ -63,10 +68,12 @@ def test_a_compiled_discriminator_of_small_images_computes_products(
     results = []
     for each in (net, compiled):
         net.zero_grad()
+        leaf = images.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            output = each(images)
+            output = each(leaf)
         output.float().square().mean().backward()
-        results.append([output.detach(), *(w.grad for w in net.parameters() if w.grad is not None)])
+        weights = [weight.grad for weight in net.parameters() if weight.grad is not None]
+        results.append([output.detach(), leaf.grad, *weights])
     assert shapes == [(128, 64, 4, 4)]
     for own, reference in zip(results[1], results[0], strict=True):
         scale = float(reference.abs().max())
@@ -80,9 +87,12 @@ def test_other_shapes_of_convolutions_stay_convolutions(monkeypatch: pytest.Monk
     images = torch.zeros(1, 64, 4, 4)
     plain = Conv2d(64, 256, norm, kernel_size=4, padding=1)
     assert plain._is_product(images)
-    for more in ({"groups": 2}, {"dilation": 2, "padding": 3}, {"padding_mode": "reflect"}):
-        shape = {"kernel_size": 4, "padding": 1, **more}
+    for more in (
+        *({"groups": 2}, {"dilation": 2, "padding": 3}, {"padding_mode": "reflect"}),
+        {"padding": "same"},
+    ):
+        shape: dict[str, Any] = {"kernel_size": 4, "padding": 1, **more}
         assert not Conv2d(64, 256, norm, **shape)._is_product(images)
+    assert not plain._is_product(images.to("meta"))
     with torch.no_grad():
         assert not plain._is_product(images)
-    assert isinstance(plain, nn.Conv2d)
