@@ -122,12 +122,8 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         help="direction of translation; BtoA swaps the two domains",
     )
     add("--serial_batches", action="store_true", help="take images in order instead of randomly")
-    add(
-        "--num_threads",
-        type=int,
-        default=4,
-        help="worker processes that load images; 0: the main process",
-    )
+    workers = "worker processes that load images; 0: the main process"
+    add("--num_threads", type=int, default=4, help=workers)
     add("--batch_size", type=int, default=1, help="images per batch")
     add("--load_size", type=int, default=286, help="size that images are resized to, in pixels")
     add("--crop_size", type=int, default=256, help="size of the crop after that, in pixels")

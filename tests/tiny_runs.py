@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 from PIL import Image
 from torch import nn
 
@@ -51,6 +52,14 @@ def make_run(where: Path, *suffixes: str, **kind: Any) -> Path:
     for suffix in suffixes or ("",):
         save_weights(tiny_generator(**kind), folder / f"latest_net_G{suffix}.pth")
     return folder
+
+
+def train_epoch(images: Path, *words: str) -> int:
+    """Run 01_train.py on the CPU, for an epoch, into the runs beside `images`; return its code."""
+    argv = ["--checkpoints_dir", str(images.parent / "checkpoints"), *TINY, "--no_html"]
+    argv += ["--n_epochs", "1", "--n_epochs_decay", "0", "--num_threads", "0"]
+    argv += ["--dataroot", str(images), *words]
+    return run_program(lambda: importlib.import_module("01_train").main(argv))
 
 
 def infer(where: Path, *words: object) -> int:

@@ -1,20 +1,18 @@
 """--skip_connections: sums in the decoder, read off weight files, trained, translated, tiled."""
 
-from importlib import import_module
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
-from tiny_runs import infer, pixels
+from tiny_runs import infer, pixels, train_epoch
 from torch import Tensor, nn
 
 from models import networks
 from models.inference.image_translator import build_generator
 from models.parts.architecture import read_generator
 from models.parts.resnet_generator import SKIP_MARK
-from util.run.session import run_program
 
 RESNETS = list(product(("resnet_6blocks", "resnet_9blocks"), networks.UPSAMPLINGS))
 
@@ -68,13 +66,7 @@ def test_they_are_read_off_the_weights(netG: str) -> None:
 def test_the_programs_train_fine_tune_and_translate_with_them(
     pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = ["--checkpoints_dir", str(pictures.parent / "checkpoints")]
-    flags = [*runs, *TINY, "--n_epochs", "1", "--n_epochs_decay", "0", "--num_threads", "0"]
-    flags += ["--no_html", "--dataroot", str(pictures)]
-
-    def train(*words: str) -> int:
-        return run_program(lambda: import_module("01_train").main([*flags, *words]))
-
+    train = partial(train_epoch, pictures)
     assert train("--name", "run", "--skip_connections", "--ema", "0.9") == 0
     assert train("--name", "tuned", "--start_from", "run") == 0
     assert train("--name", "run", "--continue_train", "--n_epochs", "2") == 0

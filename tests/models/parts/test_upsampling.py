@@ -1,13 +1,12 @@
 """--upsample resize: no checkerboard, read off weight files, tiled, trained and translated."""
 
-from importlib import import_module
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
-from tiny_runs import infer, make_run, pixels, tiny_generator
+from tiny_runs import infer, make_run, pixels, tiny_generator, train_epoch
 
 from models import networks
 from models.inference.image_translator import build_generator
@@ -17,7 +16,6 @@ from models.parts.convolutions import ConvTranspose2d
 from models.parts.layers import Identity
 from models.parts.upsampling import RepeatPixels, resize_convolution
 from util.checkpoints.weights import save_weights
-from util.run.session import run_program
 
 GENERATORS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 
@@ -78,13 +76,7 @@ def test_an_unknown_name_is_refused() -> None:
 def test_the_programs_train_fine_tune_and_translate_with_it(
     pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = ["--checkpoints_dir", str(pictures.parent / "checkpoints")]
-    flags = [*runs, *TINY, "--n_epochs", "1", "--n_epochs_decay", "0", "--num_threads", "0"]
-    flags += ["--no_html", "--dataroot", str(pictures)]
-
-    def train(*words: str) -> int:
-        return run_program(lambda: import_module("01_train").main([*flags, *words]))
-
+    train = partial(train_epoch, pictures)
     assert train("--name", "run", "--upsample", "resize") == 0
     run = pictures.parent / "checkpoints" / "run"
     assert build_generator(run / "latest_net_G_A.pth")[1].upsample == "resize"
