@@ -124,15 +124,14 @@ def define_G(
 ) -> nn.Module:
     """Make a generator, (N, input_nc, H, W) -> (N, output_nc, H, W), both in [-1, 1].
 
-    `skip_connections` are those of `ResnetGenerator`; a U-Net has some anyway.
-
-    Raises ValueError for an unknown `netG`, `norm`, `init_type` or `upsample`.
+    `skip_connections` are those of `ResnetGenerator`; a U-Net has some anyway. Raises ValueError
+    for an unknown `netG`, `norm`, `init_type` or `upsample`.
     """
     if netG not in GENERATORS:
         raise ValueError(f"--netG {netG}: choose from {', '.join(GENERATORS)}")
-    more = (
-        {"skip_connections": True} if skip_connections and netG not in UNET_DOWNS.values() else {}
-    )
+    more: dict[str, bool] = {}
+    if skip_connections and netG not in UNET_DOWNS.values():
+        more["skip_connections"] = True
     net = GENERATORS[netG](
         input_nc=input_nc,
         output_nc=output_nc,

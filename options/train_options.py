@@ -82,7 +82,7 @@ class TrainOptions(BaseOptions):
 
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run that training resumes or starts from."""
-        if opt.continue_train:  # a run keeps its flags; it lacks those that the recipe got since
+        if opt.continue_train and opt.recipe:  # the run lacks flags that the recipe got since
             opt = without_recipe(opt, option_defaults(self, opt))
         opt = complete_training(opt.replace(resume=_starts_from(opt)))
         log_recipe(opt)

@@ -34,7 +34,7 @@ def kind_of(name: str) -> str:
 
 
 def milliseconds_by_kind(step: Callable[[], object], steps: int, on_gpu: bool) -> dict[str, float]:
-    """Return the milliseconds of a step that each kind of operation takes, its parts left out.
+    """Return the milliseconds of a step by kinds of operations, each without those that it calls.
 
     Of a GPU these are the times of the kernels that operations launch. Operations take longer under
     the profiler than without it: compare the kinds, not the sum with other measurements.

@@ -168,7 +168,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:
-        """Return the gradients of the images, by a convolution, and of the weights, a product."""
+        """(N H' W', K) -> gradients of the images, by a convolution, and of the weights."""
         images, weight, patches = context.saved_tensors
         stride, padding = context.stride, context.padding
         K, C, kh, kw = weight.shape
