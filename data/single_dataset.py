@@ -33,9 +33,8 @@ class SingleDataset(BaseDataset):
         root = opt.dataroot
         if not os.path.exists(root):  # noqa: PTH110 - False where the name is too long
             parent = Path(root).parent
-            raise UserError(
-                f"--dataroot {root}: there is no such file or folder; {list_folder(parent)}"
-            )
+            flag = "--dataroot" if opt.isTrain else "--input (or --dataroot)"
+            raise UserError(f"{flag} {root}: no such file or folder; {list_folder(parent)}")
         is_file = Path(root).is_file()
         paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
         # training writes no results among its images

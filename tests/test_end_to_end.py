@@ -239,8 +239,8 @@ def test_wrong_input_is_one_line_without_a_traceback(
         (["--load_iter", "5"], 1, "--load_iter 5: there is no iter_5_net_{G,G_A}.pth"),
         (["--name", "other"], 1, "holds: run"),
         (["--checkpoints_dir", "none"], 1, "exist; --checkpoints_dir says where runs are"),
-        (["--dataroot", "missing.png"], 1, "--dataroot missing.png: there is no such file or"),
-        (["--dataroot", "x" * 300], 1, "there is no such file or folder"),
+        (["--dataroot", "missing.png"], 1, "--dataroot) missing.png: no such file or"),
+        (["--dataroot", "x" * 300], 1, "no such file or folder"),
         (["--model", "cycle_gan"], 1, "no latest_net_G_B.pth"),
     ],
 )
