@@ -134,3 +134,4 @@ def test_all_processes_end_and_the_page_shows_what_is_complete(
         assert shown == done
     assert ("error: process 1: the disk is full" in job.output()) == (number == 0)
     assert "Traceback" not in job.output()
+    assert job.output().count("results so far") == 1

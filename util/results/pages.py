@@ -35,6 +35,8 @@ class ResultPages(Results):
         direction = f", {self.source.direction}" if self.source.direction else ""
         self.title = f"{opt.name}{direction}, {opt.phase}, epoch {epoch_label(opt)}"
         self.img_dir = self.folder / "images"
+        self.told = False
+        """Whether the log says where the results of an interrupted run are."""
         make_folder(self.img_dir)
 
     def targets(self, path: str) -> list[Path]:
@@ -80,7 +82,9 @@ class ResultPages(Results):
         if self.rows and ranks.is_main():
             with suppress(UserError):  # the error that ended the run is reported
                 self._save_pages()
-                log.info("results so far: %s", self.folder / "index.html")
+                if not self.told:
+                    log.info("results so far: %s", self.folder / "index.html")
+                self.told = True
 
     def _save(self, image: Visual, name: str) -> None:
         target = self.img_dir / name
