@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from data.image_folder import IMG_EXTENSIONS
+from models.inference.self_ensemble import NUMBERS
 from util.errors import UsageError
 from util.options import Options
 from util.results.folder import FORMATS
@@ -138,6 +139,14 @@ def _add_inference_flags(parser: argparse.ArgumentParser) -> None:
         "--ema",
         action="store_true",
         help="translate with the averaged weights of a run that was trained with --ema",
+    )
+    add(
+        "--self_ensemble",
+        type=int,
+        default=1,
+        choices=NUMBERS,
+        help="translate this many mirrored and shifted copies of each image and average them, "
+        "against checkerboards; takes as many times as long",
     )
     add(
         "--num_test",

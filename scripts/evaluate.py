@@ -30,6 +30,8 @@ from run_directions import (
 )
 
 from data.inference.held_out import image_set, reader
+from models.inference.self_ensemble import NUMBERS
+from models.inference.translator import InferenceSettings
 from options.base_options import parse_gpu_ids
 from util import ranks, sharing
 from util.devices import pick_device
@@ -55,7 +57,7 @@ from util.run.session import run_program, start_logging
 log = logging.getLogger(__name__)
 
 OF_RUNS, OF_FOLDERS = (
-    ("epoch", "ema", "dataroot", "phase", "eval"),
+    ("epoch", "ema", "self_ensemble", "dataroot", "phase", "eval"),
     ("real", "fake", "label", "input"),
 )
 """The flags of either use."""
@@ -146,6 +148,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--dataroot", help="folder of testA and testB (default: what the run was trained on)")
     add("--phase", help="<phase>A and <phase>B are compared (default: test, else val)")
     add("--eval", action="store_true", help="dropout off, batch norm by its statistics")
+    ensemble = "average the translations of this many mirrored and shifted copies (default: 1)"
+    add("--self_ensemble", type=int, default=1, choices=NUMBERS, help=ensemble)
     add("--real", type=Path, help="folder of real images")
     add("--fake", type=Path, help="folder of translations")
     add("--label", default="", help="of a gallery in --fake: fake, fake_B, ...")
@@ -246,7 +250,8 @@ def of_run(args: argparse.Namespace) -> list[Comparison]:
     check_same_images(*(images for way in ways for images in (way.inputs, way.real)))
     device = sharing.on_all(lambda: chosen_device(args))
     tools = sharing.on_all(lambda: measuring(args, device))
-    found = [Comparison(way.title, way.inputs.how.split(",")[0]) for way in ways]
+    copies = f", --self_ensemble {args.self_ensemble}" if args.self_ensemble > 1 else ""
+    found = [Comparison(way.title + copies, way.inputs.how.split(",")[0]) for way in ways]
     for way, comparison in zip(ways, found, strict=True):
         comparison.figures[UNTRANSLATED] = tools.of_sets(way.real, way.inputs)
     for epoch in epochs:
@@ -262,8 +267,9 @@ def stored(
     args: argparse.Namespace, folder: Path, epoch: str, ways: list[Direction], device: torch.device
 ) -> dict[str, Translate]:
     """The generators of an epoch by their suffixes."""
+    how = InferenceSettings(self_ensemble=args.self_ensemble)
     return {
-        suffix: generator(args, folder, epoch, suffix, device)
+        suffix: generator(args, folder, epoch, suffix, device, how)
         for suffix in {way.forward for way in ways}
     }
 

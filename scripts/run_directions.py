@@ -9,7 +9,7 @@ import torch
 
 from data.inference.held_out import held_out_directions
 from models import load_generator
-from models.inference.translator import on_rgb
+from models.inference.translator import InferenceSettings, on_rgb
 from util.checkpoints.run_folder import read_training_options
 from util.checkpoints.weights import AVERAGED, weights_path
 from util.errors import UserError
@@ -105,11 +105,16 @@ def directions(args: Namespace, folder: Path, suffixes: list[str]) -> list[Direc
 
 
 def generator(
-    args: Namespace, folder: Path, epoch: str, suffix: str, device: torch.device
+    args: Namespace,
+    folder: Path,
+    epoch: str,
+    suffix: str,
+    device: torch.device,
+    settings: InferenceSettings | None = None,
 ) -> Translate:
     """A stored generator at work, for images (1, 3, H, W), the channels of gray ones equal."""
     path = _weights(args, folder, epoch, suffix)
-    loaded = load_generator(path, device=device, eval=args.eval)
+    loaded = load_generator(path, device=device, eval=args.eval, settings=settings)
     return on_rgb(loaded.translator, loaded.input_nc)
 
 

@@ -17,6 +17,8 @@ from conftest import PATIENCE, picture
 from PIL import Image
 from tiny_runs import infer, make_run, names, pixels
 
+from models import load_generator
+from models.inference.translator import InferenceSettings
 from options.test_options import TestOptions
 from util.errors import UserError
 
@@ -91,6 +93,20 @@ def test_batches_and_tiles_give_the_same_as_single_images(folder: Path) -> None:
         assert one.std() > 2
         for other in ("four", "tiles"):
             assert abs(pixels(folder.parent / other / name) - one).max() <= 1, (other, name)
+
+
+def test_mirrored_and_shifted_copies_are_averaged(folder: Path) -> None:
+    translate = load_generator(
+        folder.parent / "checkpoints/run", settings=InferenceSettings(self_ensemble=8)
+    )
+    out = folder.parent / "out"
+    assert infer(folder.parent, "--input", folder, "--output", out, "--self_ensemble", "8") == 0
+    with Image.open(folder / "a.png") as image:
+        averaged = np.asarray(translate(image))
+    assert np.array_equal(pixels(out / "a.png"), averaged)
+    plain = folder.parent / "plain"
+    assert infer(folder.parent, "--input", folder, "--output", plain) == 0
+    assert not np.array_equal(pixels(plain / "a.png"), averaged)
 
 
 def test_size_flags_are_obeyed(folder: Path) -> None:

@@ -194,6 +194,7 @@ def test_the_generators_of_a_run_have_results_of_their_own(folder: Path, caplog)
         (["--model_suffix", "_B"], "test_latest_B"),
         (["--model_suffix", "_B", "--load_iter", "30"], "test_latest_iter30_B"),
         (["--model", "cycle_gan", "--epoch", "5", "--phase", "val"], "val_5"),
+        (["--model_suffix", "_B", "--ema", "--self_ensemble", "8"], "test_latest_B_ema_ensemble8"),
     ],
 )
 def test_the_folder_of_results(words: list[str], folder_name: str) -> None:

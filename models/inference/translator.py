@@ -1,7 +1,6 @@
 """Applies a trained generator to images of any size, as a whole or in tiles."""
 
 import logging
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,12 +15,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from util import ranks
+from util.errors import UserError
 from util.memory import available_bytes
 
 from ..base_model import BaseModel
-from ..compute.compilation import compile_network, compiler_errors_for_users
+from ..compute.compilation import compiler_errors_for_users
 from ..compute.forward import best_memory_format
 from ..compute.precision import autocast, round_weights, use_precision
+from .deferred_compilation import MIN_SECONDS_LEFT, DeferredCompilation
+from .self_ensemble import LARGEST_SHIFT, NUMBERS, no_images, self_ensemble
 from .tile_cost import measure
 from .tiling import can_be_tiled, run_in_tiles
 
@@ -31,10 +33,6 @@ DEFAULT_TILE = 512
 """Side in pixels; a tile and its borders fit into small memories."""
 NEVER_TOO_LARGE = 512 * 512
 """Pixels of a batch for which memory always suffices, so that it need not be estimated."""
-MIN_SECONDS_LEFT = 300.0
-"""Work that must be left: compiling takes 10 to 60 s and saves 2 % of it on CPUs, more on GPUs."""
-MIN_SECONDS_MEASURED = 2.0
-"""Seconds of work after which the measured speed is reliable."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,12 @@ class InferenceSettings:
     compile: str = "off"
     images: int | None = None
     """Number of images to come, which decides whether compiling pays; None: compile at once."""
+    self_ensemble: int = 1
+    """How many mirrored and shifted copies are translated and averaged: 1, 2, 4 or 8."""
+
+    def __post_init__(self) -> None:
+        if self.self_ensemble not in NUMBERS:
+            raise UserError(f"self_ensemble {self.self_ensemble}: give one of {NUMBERS}")
 
 
 class Translator(nn.Module):
@@ -66,7 +70,10 @@ class Translator(nn.Module):
         self.device, self.settings = device, settings
         self.multiple: int = getattr(net, "multiple", 1)
         self.smallest: int = getattr(net, "smallest", self.multiple)
-        self.compilation = DeferredCompilation(net, settings.compile, settings.images)
+        if settings.self_ensemble > 1:
+            self.smallest = max(self.smallest, LARGEST_SHIFT + 1)
+        copies = None if settings.images is None else settings.images * settings.self_ensemble
+        self.compilation = DeferredCompilation(net, settings.compile, copies)
         self._needed = lru_cache(maxsize=16)(lambda shape: measure(net, shape).peak_bytes)
         self._logged_tiling = False
 
@@ -82,21 +89,29 @@ class Translator(nn.Module):
             compiler_errors_for_users(self.settings.compile),
         ):
             if len(inputs) != 1 or more or getattr(inputs[0], "ndim", 0) != 4:
+                if self.settings.self_ensemble > 1:
+                    raise no_images(self.settings.self_ensemble)
                 return _in_float32(self.module(*inputs, **more))
             return self._translate(inputs[0])
 
     def _translate(self, images: Tensor) -> Any:
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
-        batch_size = self._batch_size(padded)
-        if self.settings.tile or not batch_size:
-            tile = self.settings.tile or DEFAULT_TILE
-            output = run_in_tiles(self.module, padded, tile, self.device).to(images.device)
+        if self.settings.self_ensemble > 1:
+            output = self_ensemble(self._padded, padded, self.settings.self_ensemble)
         else:
-            output = self._in_batches(padded, batch_size)
+            output = self._padded(padded)
         if padded.shape == images.shape:
             return output
         return output[..., top : top + height, left : left + width]
+
+    def _padded(self, images: Tensor) -> Any:
+        """Translate images of a size that the network takes."""
+        batch_size = self._batch_size(images)
+        if batch_size and not self.settings.tile:
+            return self._in_batches(images, batch_size)
+        tile = self.settings.tile or DEFAULT_TILE
+        return run_in_tiles(self.module, images, tile, self.device).to(images.device)
 
     def _in_batches(self, images: Tensor, batch_size: int) -> Any:
         first, *others = images.split(batch_size)
@@ -159,38 +174,6 @@ def on_rgb(translator: Callable[[Tensor], Tensor], input_nc: int) -> Callable[[T
     return translate
 
 
-class DeferredCompilation:
-    """Compiles a network once enough work is left for compiling to pay.
-
-    `images` is the number of images to come; None, unknown: then the first call is compiled.
-    """
-
-    def __init__(self, net: nn.Module, mode: str, images: int | None) -> None:
-        self.net, self.mode, self.left = net, mode, images
-        self.pending = mode != "off"
-        self._calls, self._since = 0, 0.0
-
-    def before_call(self, images: int) -> None:
-        """Count the images of the next call, and compile the network if that pays now."""
-        now = time.perf_counter()
-        if self._calls <= 1:
-            self._since = now  # the first call is a warm-up and not measured
-        if self.pending and self._pays(now - self._since, images):
-            self.pending = False
-            compile_network(self.net, self.mode, fixed_shapes=False)
-        self._calls += 1
-        self.left = None if self.left is None else self.left - images
-
-    def _pays(self, seconds: float, images: int) -> bool:
-        if self.left is None:
-            return True
-        seconds_left = self.left / images * seconds / max(1, self._calls - 1)
-        if seconds < MIN_SECONDS_MEASURED or seconds_left < MIN_SECONDS_LEFT:
-            return False
-        log.info("compiling: without, %d images take %.0f more s", self.left, seconds_left)
-        return True
-
-
 def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, int, int]:
     """Pad images (N, C, H, W) on all sides to multiples of `multiple`, at least `smallest` pixels.
 
@@ -210,7 +193,7 @@ def pad_to_size(images: Tensor, multiple: int, smallest: int) -> tuple[Tensor, i
 
 
 def _before_and_after(side: int, multiple: int, smallest: int) -> tuple[int, int]:
-    missing = max(-(-side // multiple) * multiple, smallest) - side
+    missing = -(-max(side, smallest) // multiple) * multiple - side
     return missing // 2, missing - missing // 2
 
 
@@ -219,11 +202,14 @@ def make_translators(model: BaseModel, opt: Namespace, images: int | None) -> No
 
     `images` is the number of images to come, None if it is unknown.
     """
-    settings = InferenceSettings(opt.precision, opt.tile, opt.compile, images)
+    speed = (opt.precision, opt.tile, opt.compile, images)
+    settings = InferenceSettings(*speed, self_ensemble=opt.self_ensemble)
     nets = _networks(model)
     for net in nets:
         _exchange(model, net, Translator(net, model.device, settings))
     log.info("%s", describe(nets))
+    if opt.self_ensemble > 1:
+        log.info("--self_ensemble: results are the mean of %d copies", opt.self_ensemble)
     if opt.compile != "off" and images is not None:
         log.info(
             "--compile: networks are compiled once more than %.0f s of work are left at the speed "

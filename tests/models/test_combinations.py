@@ -54,8 +54,8 @@ def test_a_run_trains_resumes_translates_and_is_exported(model: str, data: Path,
     assert any(not torch.equal(weights[name], before[name]) for name in weights)
     averages = read_weights(folder / "latest_net_G_ema.pth")
     assert any(not torch.equal(weights[name], averages[name]) for name in weights)
-    assert infer(data.parent, *words[:2], "--ema") == 0
-    shown = names(data.parent / "results/run/test_latest_ema/images")
+    assert infer(data.parent, *words[:2], "--ema", "--self_ensemble", "2") == 0
+    shown = names(data.parent / "results/run/test_latest_ema_ensemble2/images")
     ending = f"0_fake_B{'_rgb' * (model == 'colorization')}.png"
     assert any(name.endswith(ending) for name in shown)
     export = ["--name", str(folder), "--to", "torchscript"]

@@ -106,13 +106,15 @@ def test_epochs_of_a_run_in_both_directions(run: Path, capsys) -> None:
     assert f"{shown}*" in next(line for line in out.splitlines() if line.startswith("L1 "))
 
 
-def test_translations_are_those_of_inference(run: Path) -> None:
-    assert run_of(run, "--metrics", WITHOUT_FEATURES, "--json", run / "out.json") == 0
+@pytest.mark.parametrize("how", [(), ("--self_ensemble", "2")], ids=" ".join)
+def test_translations_are_those_of_inference(run: Path, how: tuple[str, ...]) -> None:
+    assert run_of(run, "--metrics", WITHOUT_FEATURES, "--json", run / "out.json", *how) == 0
     there, back = comparisons(run / "out.json")
+    assert there["title"].endswith(" ".join(how))
     for comparison, suffix, side, other in ((there, "_A", "A", "B"), (back, "_B", "B", "A")):
         data = run / "data" / f"test{side}"
         words = ("--dataroot", data, "--model_suffix", suffix, "--output", run / suffix)
-        assert infer(run, *words) == 0
+        assert infer(run, *words, *how) == 0
         names = [f"scene_{number:03}.png" for number in range(6)]
         answers = run / "data" / f"test{other}"
         errors = [np.abs(pixels(run / suffix / n) - pixels(answers / n)).mean() for n in names]
@@ -323,6 +325,7 @@ def test_many_epochs_are_shown_in_blocks_that_fit(run: Path, capsys) -> None:
         (("--name", "run", "--load_size", "-1"), 2, "--load_size -1: give a number above 0"),
         (("--name", "run", "--real", "x"), 2, "--real does not go with --name; leave it out"),
         (("--real", "x", "--fake", "y", "--epoch", "3"), 2, "--epoch does not go with --real"),
+        (("--real", "x", "--fake", "y", "--self_ensemble", "2"), 2, "--self_ensemble does not go"),
         (("--name", "run", "--seed", "-1"), 2, "--seed -1: give a number from 0 to"),
         (("--name", "other"), 1, "there is no run"),
         (("--name", "run", "--epoch", "1,77"), 1, "epoch 77 is not stored in"),

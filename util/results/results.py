@@ -34,7 +34,7 @@ Row = tuple[int, str]
 def results_folder(opt: Namespace) -> Path:
     """Return `<results_dir>/<name>/<phase>_<epoch>[_iter<N>]`, which differs for each generator.
 
-    `_ema` follows where its averaged weights translate.
+    `_ema` follows where its averaged weights translate, `_ensemble8` with --self_ensemble 8.
 
     `--model test` adds the suffix of its generator, unless that is `_A`: both directions translate
     images of the same name to files of the same name, and the default has the reference's folder.
@@ -43,7 +43,8 @@ def results_folder(opt: Namespace) -> Path:
     suffix = opt.model_suffix if opt.model == "test" else ""
     generator = "" if suffix == DEFAULT_SUFFIX else suffix
     averaged = AVERAGED if opt.ema else ""
-    folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}{averaged}"
+    copies = f"_ensemble{opt.self_ensemble}" if opt.self_ensemble > 1 else ""
+    folder = f"{opt.phase}_{opt.epoch}{iteration}{generator}{averaged}{copies}"
     return Path(opt.results_dir) / opt.name / folder
 
 

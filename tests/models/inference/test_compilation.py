@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from models.inference import translator
-from models.inference.translator import MIN_SECONDS_LEFT, DeferredCompilation
+from models.inference import deferred_compilation
+from models.inference.deferred_compilation import MIN_SECONDS_LEFT, DeferredCompilation
 
 
 class Clock:
@@ -29,7 +29,7 @@ def calls_before(
 ) -> int | None:
     """Return after how many calls of so many seconds a network is compiled; None: never."""
     clock = Clock()
-    monkeypatch.setattr(translator, "time", clock)
+    monkeypatch.setattr(deferred_compilation, "time", clock)
     compilation = DeferredCompilation(nn.Identity(), "default", images)
     for number in range(0, images, batch_size):
         compilation.before_call(min(batch_size, images - number))
