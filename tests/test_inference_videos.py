@@ -10,6 +10,8 @@ from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, optional_package
 
+from models import load_generator
+from models.inference.translator import InferenceSettings
 from util.results.video import VideoWriter
 
 FRAMES, RATE = 12, 25
@@ -70,15 +72,19 @@ def test_a_video_has_the_rate_times_size_and_sound_of_its_input(
     assert "translating 12 of 12 frames" in caplog.text
 
 
-def test_frames_are_those_that_the_generator_gives(video_file: Path) -> None:
-    from models import load_generator
-
+@pytest.mark.parametrize(("copies", "folder"), [(1, "test_latest"), (2, "test_latest_ensemble2")])
+def test_frames_are_those_that_the_generator_gives(
+    copies: int, folder: str, video_file: Path
+) -> None:
     av = optional_package("av")
-    assert infer(video_file.parent, "--input", video_file) == 0
+    assert infer(video_file.parent, "--input", video_file, "--self_ensemble", copies) == 0
     translate = load_generator(
-        "run", checkpoints_dir=video_file.parent / "checkpoints", device="cpu"
+        "run",
+        checkpoints_dir=video_file.parent / "checkpoints",
+        device="cpu",
+        settings=InferenceSettings(self_ensemble=copies),
     )
-    result = video_file.parent / "results/run/test_latest/video_fake.mp4"
+    result = video_file.parent / "results/run" / folder / "video_fake.mp4"
     # in luma: the video halves the resolution of colour, and the untrained network gives noise
     with av.open(str(video_file)) as old, av.open(str(result)) as new:
         expected = [luma(translate(frame.to_image())) for frame in old.decode(video=0)]

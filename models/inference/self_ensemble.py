@@ -37,7 +37,7 @@ def self_ensemble(translate: Callable[[Tensor], Any], images: Tensor, number: in
     for mirrored, down, right in COPIES[:number]:
         output = translate(_copy(images, mirrored, down, right))
         if not isinstance(output, Tensor) or output.shape[-2:] != images.shape[-2:]:
-            raise no_images(number)
+            raise cannot_average(number)
         output = (output.flip(-1) if mirrored else output).to(images.device)
         rows, moved_rows = _overlap(down)
         columns, moved_columns = _overlap(-right if mirrored else right)
@@ -48,7 +48,7 @@ def self_ensemble(translate: Callable[[Tensor], Any], images: Tensor, number: in
     return total.div_(count)
 
 
-def no_images(number: int) -> UserError:
+def cannot_average(number: int) -> UserError:
     """Return the error of a network whose results cannot be averaged."""
     return UserError(
         f"--self_ensemble {number}: the network does not translate images into images of the same "

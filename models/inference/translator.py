@@ -23,7 +23,7 @@ from ..compute.compilation import compiler_errors_for_users
 from ..compute.forward import best_memory_format
 from ..compute.precision import autocast, round_weights, use_precision
 from .deferred_compilation import MIN_SECONDS_LEFT, DeferredCompilation
-from .self_ensemble import LARGEST_SHIFT, NUMBERS, no_images, self_ensemble
+from .self_ensemble import LARGEST_SHIFT, NUMBERS, cannot_average, self_ensemble
 from .tile_cost import measure
 from .tiling import can_be_tiled, run_in_tiles
 
@@ -90,7 +90,7 @@ class Translator(nn.Module):
         ):
             if len(inputs) != 1 or more or getattr(inputs[0], "ndim", 0) != 4:
                 if self.settings.self_ensemble > 1:
-                    raise no_images(self.settings.self_ensemble)
+                    raise cannot_average(self.settings.self_ensemble)
                 return _in_float32(self.module(*inputs, **more))
             return self._translate(inputs[0])
 
@@ -98,14 +98,14 @@ class Translator(nn.Module):
         height, width = images.shape[-2:]
         padded, top, left = pad_to_size(images, self.multiple, self.smallest)
         if self.settings.self_ensemble > 1:
-            output = self_ensemble(self._padded, padded, self.settings.self_ensemble)
+            output = self_ensemble(self._translate_padded, padded, self.settings.self_ensemble)
         else:
-            output = self._padded(padded)
+            output = self._translate_padded(padded)
         if padded.shape == images.shape:
             return output
         return output[..., top : top + height, left : left + width]
 
-    def _padded(self, images: Tensor) -> Any:
+    def _translate_padded(self, images: Tensor) -> Any:
         """Translate images of a size that the network takes."""
         batch_size = self._batch_size(images)
         if batch_size and not self.settings.tile:
