@@ -49,6 +49,8 @@ def hint_at_mistake(
         value = typed[typed.index(flag) + 1]
         if re.match(r"-[\d.]", value):  # argparse takes it for a flag, unless it is a number
             return f"; write {flag}={value}"
+    if comma := re.search(r"invalid float value: '(-?\d*),(\d+)'$", message):
+        return f"; write {flag} {comma[1]}.{comma[2]}"
     unknown = {word.split("=")[0] for word in typed} - set(parser._option_string_actions)
     # --input is --input_nc in training
     return "".join(owner_hint(w, training) for w in unknown if flag.startswith(w))

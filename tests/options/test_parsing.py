@@ -252,6 +252,7 @@ def test_a_data_folder_is_required_unless_the_run_knows_it(words: list[str], cap
         (["--learning-rate", "5"], "did you mean --lr?"),
         (["x", "--name", "y"], "unrecognized arguments: x; a flag takes at most one value"),
         ([*BASE, "--value_range", "-1,1"], "expected one argument; write --value_range=-1,1"),
+        ([*BASE, "--lr", "0,0002"], "invalid float value: '0,0002'; write --lr 0.0002"),
     ],
 )
 def test_a_misspelt_flag_is_named_before_one_that_is_missing(

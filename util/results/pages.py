@@ -5,6 +5,7 @@ import re
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from .. import ranks
@@ -108,6 +109,7 @@ class ResultPages(Results):
             self._save_page(number, last)
         if written:
             self._link_earlier_pages(last)
+        self._remove_pages_after(last)
 
     def _save_page(self, number: int, last: int) -> None:
         page = HTML(self.folder, self.title, file_name=_page_name(number))
@@ -130,6 +132,14 @@ class ResultPages(Results):
                 links = page_links(number, last, _page_name)
                 parts = PAGE_LINKS.split(file.read_text(encoding="utf-8"))
                 write_text_atomically(file, links.join(parts))
+
+    def _remove_pages_after(self, last: int) -> None:
+        """Remove the pages of an earlier inference with more images, to which nothing links."""
+        for number in count(last + 1):
+            file = self.folder / _page_name(number)
+            if not file.is_file():
+                return
+            file.unlink()
 
 
 def _page_name(number: int) -> str:

@@ -61,6 +61,16 @@ def test_all_pages_link_each_other_at_both_ends(
     assert links(write(options("--model_suffix", "_B"), 2) / first) == []
 
 
+def test_pages_of_an_earlier_inference_with_more_images_are_removed(
+    options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("util.results.pages.ROWS_PER_PAGE", 2)
+    opt = options("--model_suffix", "_A")
+    write(opt, 7)
+    folder = write(opt, 3)
+    assert sorted(page.name for page in folder.glob("*.html")) == ["index.html", "page_0002.html"]
+
+
 def test_of_many_pages_those_nearby_are_linked() -> None:
     row = page_links(9, 20, lambda number: f"{number}.html")
     assert re.findall(r'href="(\d+)\.html"', row) == ["8", "1", "7", "8", "10", "11", "20", "10"]
