@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..checkpoints.weights import AVERAGED
 from ..images import Visual
 from ..random_streams import own_random_streams
 
@@ -24,11 +25,13 @@ def translate_samples(
     """Return label -> images (N, C, H, W) in [-1, 1] for each batch, and restore the model.
 
     Networks compute as in 02_inference.py without --eval: dropout is on, with the same choices at
-    each call, and batch norm uses the statistics of the batch. Running statistics and random
-    streams are untouched. Raises UserError where the networks do not take the size of an image.
+    each call, and batch norm uses the statistics of the batch; with --ema the averaged weights
+    translate. Running statistics and random streams are untouched. Raises UserError where the networks do not take the size of an image.
     """
     rows = []
     with _unchanged(model):
+        for name, average in model.averages.networks.items():
+            setattr(model, f"net{name.removesuffix(AVERAGED)}", average)
         for batch in batches:
             model.check_sizes(batch)
             model.set_input(dict(batch))

@@ -16,6 +16,7 @@ from util.checkpoints.weights import read_weights
 from util.errors import UsageError
 from util.options import Options
 from util.run.session import run_program
+from util.sinks.samples import translate_samples
 
 Make = Callable[..., Options]
 DECAY = 0.75  # and 1 - 0.75 are exact
@@ -87,6 +88,18 @@ def test_evaluation_measures_the_averages(train_opt: Make) -> None:
         expected = model.netG_A_ema(images)
         assert not torch.equal(expected, model.netG_A(images))
     torch.testing.assert_close(current_generators(model)["G_A"](images), expected)
+
+
+def test_the_fixed_images_are_those_of_the_averages(train_opt: Make) -> None:
+    model = made(train_opt("--ema", "0.5"))
+    step(model, 0)
+    net = model.netG_A
+    (shown,) = translate_samples(model, [batch(2)])
+    with torch.no_grad():
+        expected = model.netG_A_ema(batch(2)["A"])
+        assert not torch.allclose(expected, net(batch(2)["A"]), atol=1e-3)
+    torch.testing.assert_close(shown["fake_B"], expected)
+    assert model.netG_A is net
 
 
 def test_a_state_without_averages_lets_them_begin_at_the_weights(train_opt: Make) -> None:
