@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from util import sharing
 from util.array_files import is_tiff, may_be_array, read_array
-from util.deep_images import TURNED, Levels, kind_of, read_levels
+from util.deep_images import TURNED, Levels, kind_of, named, read_levels
 from util.errors import UnreadableImageError, UserError, printable
 from util.files import identity
 from util.image_files import (
@@ -215,7 +215,8 @@ def _array_instead(path: str, error: Exception, pixels: Pixels) -> Levels:
     if not may_be_array(path) or not isinstance(error.__cause__ or error, UnidentifiedImageError):
         raise error
     try:
-        return read_array(path, _content_of(path)).levels(pixels.value_range, pixels.background)
+        with named(path):
+            return read_array(path, _content_of(path)).levels(pixels.value_range, pixels.background)
     except DAMAGE as reason:
         raise UnreadableImageError(str(path), reason_of(reason)) from reason
 
@@ -239,7 +240,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
     file = io.BytesIO(path.content()) if isinstance(path, StoredImage) else path
     try:
         # a data set may have added extensions
-        with open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
+        with named(path), open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
             yield image
     except DAMAGE as error:
         raise UnreadableImageError(str(path), reason_of(error)) from error

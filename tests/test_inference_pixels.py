@@ -71,9 +71,9 @@ def test_values_beyond_the_range_are_told(tmp_path: Path, caplog, monkeypatch) -
     assert seen.tolist() == [[-1, -1, 0], [1, 1, -1]]
     Image.fromarray(values * 3).save(tmp_path / "y.tiff")  # with other values, told no more
     item(tmp_path / "y.tiff", "--input_nc", "1")
-    assert caplog.text.count("an image has values from -1 to 2, beyond 0 to 1") == 1
+    assert caplog.text.count("x.tiff has values from -1 to 2, beyond 0 to 1") == 1
     assert caplog.text.count("beyond 0 to 1") == 1
-    assert caplog.text.count("values that are no finite numbers") == 1
+    assert caplog.text.count("x.tiff has values that are no finite numbers") == 1
 
 
 def test_colours_of_16_bits_are_read_in_full(tmp_path: Path) -> None:

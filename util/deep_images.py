@@ -10,7 +10,9 @@ import re
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,6 +54,17 @@ TURNED: dict[int, Callable[[Levels], Levels]] = {
 """EXIF orientation -> what turns an image upright."""
 
 _told: set[str] = set()
+_name: ContextVar[str] = ContextVar("_name", default="an image")
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Let warnings about the values of an image name its file."""
+    token = _name.set(path)
+    try:
+        yield
+    finally:
+        _name.reset(token)
 
 
 def check_value_range(value_range: str) -> None:
@@ -160,14 +173,12 @@ def to_levels(values: npt.NDArray[Any], kind: str, value_range: str) -> Levels:
     elif value_range:
         low, high = map(float, value_range.split(","))
     if finite.size < values.size:
-        _tell(
-            "not finite", "an image has values that are no finite numbers, which are black or white"
-        )
+        _tell("not finite", "values that are no finite numbers, which are black or white")
     if least < low or most > high:
         _tell(
             f"{kind} {low} {high}",
-            f"an image has values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which "
-            "are black and white: give others with --value_range",
+            f"values from {least:g} to {most:g}, beyond {low:g} to {high:g}, which are black and "
+            "white: give others with --value_range",
         )
     with np.errstate(invalid="ignore", over="ignore"):  # too large a value becomes inf, white
         levels = (values - low) / (high - low) * 255
@@ -267,8 +278,8 @@ def _tiff(image: Deep, icc_profile: bytes) -> bytes:
     return file.getvalue()
 
 
-def _tell(subject: str, message: str) -> None:
-    """Log a warning, once for each subject: other images have other values."""
+def _tell(subject: str, values: str) -> None:
+    """Log which values an image has, once for each subject: other images have other values."""
     if subject not in _told:
         _told.add(subject)
-        log.warning("%s", message)
+        log.warning("%s has %s", _name.get(), values)

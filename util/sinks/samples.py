@@ -26,7 +26,8 @@ def translate_samples(
 
     Networks compute as in 02_inference.py without --eval: dropout is on, with the same choices at
     each call, and batch norm uses the statistics of the batch; with --ema the averaged weights
-    translate. Running statistics and random streams are untouched. Raises UserError where the networks do not take the size of an image.
+    translate. Running statistics and random streams are untouched. Raises UserError where the
+    networks do not take the size of an image.
     """
     rows = []
     with _unchanged(model):
