@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -26,12 +25,11 @@ from .compute.attributes import declared
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
 from .compute.optimization import Optimization
-from .compute.optimizer_state import after_steps
+from .compute.optimizer_state import improve_spectral_norms
 from .compute.replaced_methods import refuse_unused_methods
 from .compute.scalars import as_scalar, read_scalars
 from .compute.weight_averages import WeightAverages
 from .parts.diffaugment import DiffAugment
-from .parts.spectral_norm import has_spectral_norm, improve_estimates
 from .stored_networks import StoredNetworks
 
 log = logging.getLogger(__name__)
@@ -135,8 +133,8 @@ class BaseModel(StoredNetworks, ABC):
             self._warn_of_unlisted_optimizers()
             self.optimization.make_schedulers(opt)
             self.averages.follow(self.optimizers)
-            for net in filter(has_spectral_norm, self._trained_networks().values()):
-                after_steps(net, self.optimizers, partial(improve_estimates, net))
+            self.forward_pass.follow(self.optimizers)
+            improve_spectral_norms(self._trained_networks().values(), self.optimizers)
         else:
             self.load_networks(epoch_label(opt))
         if opt.resume == "weights":

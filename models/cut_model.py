@@ -124,9 +124,9 @@ class CUTModel(BaseModel):
         """Return the loss of the discriminator on real images and on fake ones."""
         fakes = self.fake_pool.query(fake_B.detach())
         real, fake = self.augment(self.real_B), self.augment(fakes)
-        how: dict[str, Any] = {"fake_first": True, "lambda_r1": self.opt.lambda_r1}
+        how: dict[str, Any] = {"lambda_r1": self.opt.lambda_r1, "generator": self.draws}
         return networks.discriminator_loss(
-            self.netD, self.criterionGAN, real, fake, self.apply, **how
+            self.netD, self.criterionGAN, real, fake, self.apply, fake_first=True, **how
         )
 
     def generator_losses(self, made: list[Tensor], mirrored: bool) -> dict[str, Tensor]:

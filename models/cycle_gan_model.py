@@ -172,10 +172,9 @@ class CycleGANModel(BaseModel):
         return {"D_A": on_B.total, "D_B": on_A.total}
 
     def _on_images(self, netD: nn.Module, real: Tensor, fake: Tensor) -> networks.DiscriminatorLoss:
-        real, fake, r1 = self.augment(real), self.augment(fake), self.opt.lambda_r1
-        return networks.discriminator_loss(
-            netD, self.criterionGAN, real, fake, self.apply, lambda_r1=r1
-        )
+        real, fake = self.augment(real), self.augment(fake)
+        how: dict[str, Any] = {"lambda_r1": self.opt.lambda_r1, "generator": self.draws}
+        return networks.discriminator_loss(netD, self.criterionGAN, real, fake, self.apply, **how)
 
     def optimize_parameters(self) -> None:
         """Step both generators, in every --d_steps-th step, then both discriminators."""

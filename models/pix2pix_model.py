@@ -82,9 +82,9 @@ class Pix2PixModel(BaseModel):
         first = self.real_A.shape[1]
         real_pair, fake_pair = self.augment(real_pair, first), self.augment(fake_pair, first)
         # fakes first, as in the reference: the running statistics of batch norm depend on it
-        how: dict[str, Any] = {"fake_first": True, "lambda_r1": self.opt.lambda_r1}
+        how: dict[str, Any] = {"lambda_r1": self.opt.lambda_r1, "generator": self.draws}
         return networks.discriminator_loss(
-            self.netD, self.criterionGAN, real_pair, fake_pair, self.apply, **how
+            self.netD, self.criterionGAN, real_pair, fake_pair, self.apply, fake_first=True, **how
         )
 
     def generator_losses(self, fake_B: Tensor) -> dict[str, Tensor]:

@@ -143,6 +143,7 @@ class StoredNetworks:
         self._load_weights(paths)
         missing = [name for name in self.model_names if name not in paths]
         self.averages.start(name for name in missing if name in self.averages.networks)
+        self.averages.start_past_warm_up(name for name in paths if name in self.averages.networks)
         missing = [name for name in missing if name not in self.averages.networks]
         log.info(
             "starting from weights alone (%s), with new optimizers%s",

@@ -17,6 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from models.compute.forward import ForwardPass, best_memory_format
+from models.compute.precision import use_precision
+from models.parts.patch_nce import PatchSampler
+from models.parts.spectral_norm import SpectralNorm
 from util.checkpoints.training_state import read_state
 from util.devices import fast_precision
 from util.errors import UserError
@@ -112,6 +115,33 @@ def test_what_is_fast_there() -> None:
     assert fast_precision(MPS) == ("tf32", "float32 on this device")
     for half in (False, True):
         assert best_memory_format(MPS, half, compiled=True) == torch.contiguous_format
+
+
+def test_a_pytorch_without_autocast_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 2.4, in which torch.autocast("mps") is an error even where it is to be left."""
+
+    class OnApple(torch.Tensor):
+        device = MPS
+
+    autocast = torch.autocast
+
+    def strict(device_type: str, *args: Any, **more: Any) -> Any:
+        assert device_type != "mps", "unsupported autocast device_type 'mps'"
+        return autocast(device_type, *args, **more)
+
+    monkeypatch.setattr(torch, "autocast", strict)
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda device: device != "mps")
+    maps, place = torch.rand(1, 3, 4, 4).as_subclass(OnApple), torch.tensor([2, 5])
+    (features,) = PatchSampler([3], 8)([maps], [place])
+    assert features.shape == (1, 2, 8)
+    weight = torch.rand(4, 3, 2, 2)
+    norm = SpectralNorm(weight)
+    torch.testing.assert_close(
+        norm(weight.as_subclass(OnApple)).as_subclass(torch.Tensor), norm(weight)
+    )
+    with pytest.raises(UserError, match=r"--precision bf16: PyTorch .* on an Apple GPU; leave"):
+        use_precision("bf16", MPS)
+    assert use_precision("tf32", MPS).half is None
 
 
 def test_its_random_stream_is_set_back(stream: list[int]) -> None:

@@ -1,6 +1,7 @@
 """The device that a run computes on, and what it can do."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,18 @@ def fast_precision(device: torch.device) -> tuple[str, str]:
     if units is None:
         return "tf32", "float32, as this CPU has no bfloat16 units"
     return "bf16", f"this CPU has {units} units for bfloat16"
+
+
+def lacks_autocast(device: torch.device) -> bool:
+    """Return whether `device` is an Apple GPU for which PyTorch has no autocast, as 2.4."""
+    return device.type == "mps" and not torch.amp.is_autocast_available(device.type)
+
+
+def outside_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context to compute in without autocast, whatever it is called in."""
+    if lacks_autocast(device):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def pick_device(gpu_ids: list[int], asked_by_hand: bool) -> torch.device:

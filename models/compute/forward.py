@@ -6,7 +6,7 @@ changes the mathematics.
 
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
 
 from util.errors import UserError
@@ -80,6 +81,15 @@ class ForwardPass:
             # where torch.compile puts its own call: copies and pickles of the network lack it
             inner = net._compiled_call_impl or net._call_impl
             net._compiled_call_impl = partial(self._direct_call, net, inner)
+
+    def follow(self, optimizers: Iterable[Optimizer]) -> None:
+        """Cast weights anew from now on after each step of the optimizers.
+
+        A fused step changes weights without PyTorch's counter of their changes.
+        """
+        if self.stores_cast_weights:
+            for optimizer in optimizers:
+                optimizer.register_step_post_hook(lambda *_: self.drop_cast_weights())
 
     def begin_step(self, images: int) -> None:
         """Begin a step with a batch of so many images.

@@ -1,11 +1,14 @@
 """The state of optimizers, as it is restored, and their weights."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from ..parts.spectral_norm import has_spectral_norm, improve_estimates
 
 
 def with_memory_layout_of(weight: Tensor, value: Tensor) -> Tensor:
@@ -47,6 +50,12 @@ def after_steps(
         stepped = {id(weight) for weight in weights_of(optimizer)}
         if any(id(weight) in stepped for weight in net.parameters()):
             optimizer.register_step_post_hook(lambda *_: function())
+
+
+def improve_spectral_norms(nets: Iterable[nn.Module], optimizers: Sequence[Optimizer]) -> None:
+    """Improve the estimates of spectral norms from now on after each step of the optimizers."""
+    for net in filter(has_spectral_norm, nets):
+        after_steps(net, optimizers, partial(improve_estimates, net))
 
 
 def apply_flags(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from util.devices import AUTO, fast_precision, lacks_bfloat16
+from util.devices import AUTO, fast_precision, lacks_autocast, lacks_bfloat16
 from util.errors import UserError
 
 
@@ -34,13 +34,19 @@ def use_precision(name: str, device: torch.device) -> Precision:
     """Return the precision of that name, and set PyTorch's switches for TensorFloat-32 by it.
 
     "auto" is one of the others, by the device; the options of both programs hold that one already.
-    Raises UserError if the device has no units for bfloat16 and would emulate it slowly.
+    Raises UserError if the device has no units for bfloat16 and would emulate it slowly, or this
+    PyTorch no autocast for it.
     """
     precision = PRECISIONS[fast_precision(device)[0] if name == AUTO else name]
     if precision.half == torch.bfloat16 and lacks_bfloat16(device):
         raise UserError(
             f"--precision bf16: {torch.cuda.get_device_name(device)} has no bfloat16 units; "
             "use --precision fp16"
+        )
+    if precision.half is not None and lacks_autocast(device):
+        raise UserError(
+            f"--precision {name}: PyTorch {torch.__version__} cannot compute in it on an Apple "
+            "GPU; leave the flag out, or install a newer PyTorch"
         )
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = precision.tf32

@@ -1,6 +1,7 @@
 """Exponential moving averages of weights, as `--ema` asks for them."""
 
 import copy
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -41,6 +42,14 @@ class WeightAverages:
         for name in names:
             self.steps[name] = 0
             self.networks[name].load_state_dict(self.sources[name].state_dict())
+
+    def start_past_warm_up(self, names: Iterable[str]) -> None:
+        """Go on with averages that were loaded from files, which do not hold n.
+
+        With n of 0 the first steps would replace them.
+        """
+        for name in names:
+            self.steps[name] = max(0, math.ceil((10 * self.decay - 1) / (1 - self.decay)))
 
     def resume(self, steps: Mapping[str, int]) -> None:
         """Go on after the steps of a training state, which holds those of some averages or none."""

@@ -39,13 +39,16 @@ def translation(images: Tensor, draws: Tensor) -> Tensor:
 def cutout(images: Tensor, draws: Tensor) -> Tensor:
     """Set a rectangle of half the sides, which may reach beyond the image, to zero."""
     N, _, H, W = images.shape
-    inside = [
-        (torch.arange(side, device=images.device) - (draws[:, [axis]] * side).floor()).abs()
-        <= side / 4
-        for axis, side in enumerate((H, W))
-    ]
-    cut = inside[0].view(N, 1, H, 1) & inside[1].view(N, 1, 1, W)
-    return images.masked_fill(cut, 0.0)
+    rows, columns = (_inside(side, draws[:, [axis]]) for axis, side in enumerate((H, W)))
+    return images.masked_fill(rows.view(N, 1, H, 1) & columns.view(N, 1, 1, W), 0.0)
+
+
+def _inside(side: int, draws: Tensor) -> Tensor:
+    """Return which of the places along a side are in a half of it with a random centre."""
+    half = (side + 1) // 2
+    first = (draws * (side + 1 - half % 2)).floor() - half // 2
+    place = torch.arange(side, device=draws.device)
+    return (first <= place) & (place < first + half)
 
 
 AUGMENTATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import to_float32
+from util import global_batch
+
+from .layers import to_float32, twice_differentiable
 
 LOSSES: dict[str, Callable[[], nn.Module | None]] = {
     "vanilla": nn.BCEWithLogitsLoss,
@@ -95,14 +97,16 @@ def cal_gradient_penalty(
     type: str = "mixed",
     constant: float = 1.0,
     lambda_gp: float = 10.0,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor | float, Tensor | None]:
     """Return lambda_gp * E[(|grad D(x)| - constant)^2] and the gradients, (N, C H W).
 
     This is the penalty of arXiv 1704.00028, equation 3. x are the real or the fake images
-    (N, C, H, W), or for `type` mixed random ones between both; the norm is over all values of one
-    image. Without a weight above 0 the result is (0.0, None). It is computed outside autocast, as
-    these gradients are too small for half precision, and not compiled, as compiled networks can be
-    differentiated only once. Raises ValueError for an unknown type.
+    (N, C, H, W), or for `type` mixed random ones between both, drawn from the `generator` for the
+    global batch, or else from PyTorch's own; the norm is over all values of one image. Without a
+    weight above 0 the result is (0.0, None). It is computed outside autocast, as these gradients
+    are too small for half precision, and not compiled, as compiled networks can be differentiated
+    only once. Raises ValueError for an unknown type.
     """
     if type not in PENALTIES:
         raise ValueError(f"type {type}: choose from {', '.join(PENALTIES)}")
@@ -110,20 +114,35 @@ def cal_gradient_penalty(
         return 0.0, None
     images = fake_data if type == "fake" else real_data
     if type == "mixed":
-        share = torch.rand(len(images), 1, 1, 1, device=device, dtype=images.dtype)
+        share = _share(images, device, generator).view(-1, 1, 1, 1)
         images = share * real_data.detach() + (1 - share) * fake_data.detach()
     images = images.detach().requires_grad_(True)
-    scores = netD.forward(images).sum()
+    with twice_differentiable(netD):
+        scores = netD.forward(images).sum()
+    if not global_batch.has_images():  # synchronised norms let it change gradients of others
+        scores = scores * 0
     (gradients,) = torch.autograd.grad(scores, images, create_graph=True)
     gradients = gradients.flatten(1)
     return lambda_gp * (gradients.norm(dim=1) - constant).square().mean(), gradients
 
 
+def _share(images: Tensor, device: torch.device | str, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        return torch.rand(len(images), device=device, dtype=images.dtype)
+    return global_batch.draw(len(images), 1, generator).to(device, images.dtype)
+
+
 def gradient_penalty(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, weight: float = 10.0
+    discriminator: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    weight: float = 10.0,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Return the penalty of `cal_gradient_penalty` between real and fake images, a scalar."""
-    penalty, _ = cal_gradient_penalty(discriminator, real, fake, real.device, lambda_gp=weight)
+    penalty, _ = cal_gradient_penalty(
+        discriminator, real, fake, real.device, lambda_gp=weight, generator=generator
+    )
     return torch.as_tensor(penalty)
 
 
@@ -173,17 +192,18 @@ def discriminator_loss(
     apply: Apply = apply_separately,
     fake_first: bool = False,
     lambda_r1: float = 0.0,
+    generator: torch.Generator | None = None,
 ) -> DiscriminatorLoss:
     """Return the discriminator's loss on real and generated images (N, C, H, W).
 
     Gradients do not reach what generated `fake`. `fake_first` says which batch goes through the
     network first: the running statistics of batch norm depend on it. `lambda_r1` is the weight of
-    `r1_penalty`.
+    `r1_penalty`, `generator` the source of the random numbers of wgangp.
     """
     fake = fake.detach()
     penalty = real.new_zeros(())
     if getattr(gan_loss, "gan_mode", "") == "wgangp":  # a subclass may have a loss of its own
-        penalty = gradient_penalty(discriminator, real, fake)
+        penalty = gradient_penalty(discriminator, real, fake, generator=generator)
     if lambda_r1 > 0:
         penalty = penalty + r1_penalty(discriminator, real, lambda_r1)
     if fake_first:

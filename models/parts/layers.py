@@ -1,6 +1,7 @@
 """Norms, by their names, activations and padding; some faster than PyTorch's, of equal results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -41,11 +42,15 @@ class SyncBatchNorm(nn.SyncBatchNorm):
     fills the last batch of an epoch does not count. Inference has the statistics of its own images.
     """
 
+    by_sums = False
+    """Whether sums are exchanged on GPUs too."""
+
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         if self.training and torch.is_inference_mode_enabled():  # where each has its own images
             return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
-        if input.device.type != "cpu" or not self.training or ranks.world() == 1:
+        has_own = input.device.type != "cpu" and not self.by_sums
+        if has_own or not self.training or ranks.world() == 1:
             return super().forward(input)
         counts = float(global_batch.has_images())
         ones = input.new_full((1,), counts * input.numel() / self.num_features)
@@ -72,8 +77,21 @@ class _SumOverRanks(torch.autograd.Function):
         return ranks.all_reduce(values.clone(), "sum")
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:
-        return ranks.all_reduce(gradient.clone(), "sum")
+    def backward(_context: Any, gradient: Tensor) -> Any:
+        return _SumOverRanks.apply(gradient)  # which has a derivative itself
+
+
+@contextmanager
+def twice_differentiable(net: nn.Module) -> Iterator[None]:
+    """Let synchronised batch norm have second derivatives, which PyTorch's on GPUs has not."""
+    layers = [layer for layer in net.modules() if isinstance(layer, SyncBatchNorm)]
+    for layer in layers:
+        layer.by_sums = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.by_sums = False
 
 
 def _identity(_channels: int) -> nn.Module:

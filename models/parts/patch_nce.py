@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from util import global_batch, ranks
+from util.devices import outside_autocast
 
 from .layers import to_float32
 from .resnet_generator import ResnetBlock, ResnetGenerator
@@ -52,10 +53,13 @@ def sample_positions(
 ) -> list[Tensor]:
     """Draw P = min(patches, H W) positions without repetition for each map (N, C, H, W).
 
-    They are indices into H W, the same for all images of a batch.
+    They are indices into H W, the same for all images of a batch. Whatever the sizes are, which may
+    differ between processes, a single number is drawn from the `generator`.
     """
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    own = torch.Generator().manual_seed(seed)
     sizes = [maps.shape[2] * maps.shape[3] for maps in features]
-    places = [torch.randperm(size, generator=generator)[:patches] for size in sizes]
+    places = [torch.randperm(size, generator=own)[:patches] for size in sizes]
     return [place.to(maps.device) for place, maps in zip(places, features, strict=True)]
 
 
@@ -75,7 +79,7 @@ class PatchSampler(nn.Module):
     def forward(self, features: list[Tensor], positions: list[Tensor]) -> list[Tensor]:
         """[(N, C, H, W), ...] and [(P,), ...] -> [(N, P, K), ...] float32."""
         sampled = []
-        with torch.autocast(features[0].device.type, enabled=False):
+        with outside_autocast(features[0].device):
             for mlp, maps, where in zip(self.children(), features, positions, strict=True):
                 width = maps.shape[3]
                 patches = maps[:, :, where // width, where % width].transpose(1, 2)

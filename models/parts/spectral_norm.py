@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from util.devices import outside_autocast
+
 FIRST_ITERATIONS = 15
 """Power iterations for the first estimate; later each step of the optimizer adds one."""
 
@@ -29,7 +31,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight, in its own precision, divided by the estimate."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with outside_autocast(weight.device):
             return weight / (self.u @ weight.flatten(1) @ self.v)
 
     @torch.no_grad()

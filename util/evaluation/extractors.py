@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from util.checkpoints.weights import read_weights
+from util.devices import outside_autocast
 from util.errors import UsageError, UserError, did_you_mean
 from util.images import Uint8Image
 
@@ -227,7 +228,7 @@ def _exact_float32(device: torch.device) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     with (
         cudnn.flags(cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False),
-        torch.autocast(device.type, enabled=False),
+        outside_autocast(device),
     ):
         torch.backends.cuda.matmul.allow_tf32 = False
         try:

@@ -328,6 +328,22 @@ def test_weights_are_cast_once_and_again_after_they_have_changed(
     assert not torch.equal(after, first)
 
 
+def test_a_network_that_steps_more_than_once_in_a_batch_has_its_new_weights(
+    train_opt: Make,
+) -> None:
+    model = create_model(train_opt("--precision", "bf16"))
+    model.setup(model.opt)
+    images = torch.rand(1, 3, 32, 32)
+    for _ in range(3):
+        (scores,) = model.apply(model.netD_A, images)
+        model.minimize(model.optimizer_D, {"D": scores.square().mean()})
+    (after,) = model.apply(model.netD_A, images)
+    assert not torch.equal(after, scores)
+    model.forward_pass.drop_cast_weights()
+    (expected,) = model.apply(model.netD_A, images)
+    assert torch.equal(after, expected)
+
+
 @pytest.fixture
 def graphs(monkeypatch: Any) -> list[Any]:
     """The graphs that torch.compile makes, for a backend that runs them as they are."""

@@ -110,6 +110,22 @@ def test_a_state_without_averages_lets_them_begin_at_the_weights(train_opt: Make
     assert torch.equal(model.netG_A_ema.model[1].weight, plain.netG_A.model[1].weight)
 
 
+def test_averages_that_are_loaded_without_a_state_last(pictures: Path) -> None:
+    assert run_training(pictures, "run", "--ema", "0.5", "--lr", "0.01") == 0
+    more = ("--start_from", "run", "--ema", "0.999", "--lr", "0.01")
+    assert run_training(pictures, "tuned", *more) == 0
+    loaded, average, now = (
+        read_weights(pictures.parent / "checkpoints" / f"{name}.pth")["model.1.weight"]
+        for name in (
+            "run/latest_net_G_A_ema",
+            "tuned/latest_net_G_A_ema",
+            "tuned/latest_net_G_A",
+        )
+    )
+    # 5 steps add at most 0.005 of the distance that the weights have come
+    assert 0 < (average - loaded).abs().max() < 0.01 * (now - loaded).abs().max()
+
+
 @pytest.mark.parametrize("decay", ["1", "-0.1"])
 def test_the_decay_is_a_share(decay: str, train_opt: Make) -> None:
     with pytest.raises(SystemExit):

@@ -9,6 +9,8 @@ from torch import nn
 
 from models import networks
 from models.parts.gan_losses import discriminator_loss
+from models.parts.layers import SyncBatchNorm
+from util import ranks
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -63,6 +65,21 @@ def test_the_penalty_weighs_ten_times_the_critic_as_in_equation_3_of_wgan_gp() -
     penalty = 10 * (0.5 * 4 - 1) ** 2
     loss_D = discriminator_loss(Slope(0.5), networks.GANLoss("wgangp"), real, fake)
     assert float(loss_D.total.detach()) == pytest.approx(0.5 * (critic + penalty), rel=1e-5)
+
+
+def test_penalties_pass_by_the_synchronised_norm_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's has no second derivative; tensors without values stand for those of a GPU."""
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(ranks, "all_reduce", lambda values, _operation: values)
+    called: list[torch.Tensor] = []
+    monkeypatch.setattr(nn.SyncBatchNorm, "forward", lambda _layer, x: called.append(x) or x)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), SyncBatchNorm(4), nn.LeakyReLU()).to("meta")
+    images = torch.rand(2, 3, 8, 8, device="meta")
+    networks.gradient_penalty(net, images, images).backward()
+    assert net[0].weight.grad is not None
+    assert not called
+    net(images)
+    assert len(called) == 1
 
 
 def rates(epochs: int, **changes: object) -> list[float]:

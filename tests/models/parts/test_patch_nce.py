@@ -103,6 +103,15 @@ def test_features_are_what_the_layers_return() -> None:
     assert torch.equal(net(images), x)
 
 
+def test_what_is_drawn_after_positions_depends_on_no_size() -> None:
+    """Processes with images of several sizes draw from generators that stay alike."""
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    for side, generator in zip((4, 7), generators, strict=True):
+        sample_positions([torch.rand(1, 3, side, side)], 8, generator)
+    first, second = (torch.rand(4, generator=generator) for generator in generators)
+    assert torch.equal(first, second)
+
+
 def test_sampled_features_are_those_of_their_positions() -> None:
     features = [torch.rand(2, 3, 4, 5), torch.rand(2, 6, 2, 2)]
     positions = sample_positions(features, 8, torch.Generator())
