@@ -53,7 +53,10 @@ def main(argv: list[str] | None = None) -> int:
 
     location = on_main(results.close)
     exit_code = on_main(lambda: images.report(results.failures))
-    log.info("results: %s", location)
+    if location is None:
+        log.warning("no image was translated")
+    else:
+        log.info("results: %s", location)
     return exit_code
 
 

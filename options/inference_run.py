@@ -66,10 +66,14 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
     """Set `model_suffix` and `epoch` of --model test to those of a weight file that exists."""
     epoch, suffix = epoch_label(opt), opt.model_suffix
     if _exists(folder, epoch, suffix):
+        if "direction" in opt.given and suffix in {"_A", "_B"} - {_suffix_by_direction(opt, saved)}:
+            log.info(
+                "--direction %s has no effect: --model_suffix %s chooses the generator",
+                *(opt.direction, suffix),
+            )
         return opt
     if not suffix:
-        same_direction = opt.direction == saved.get("direction", "AtoB")
-        suffix = "_A" if "direction" not in opt.given or same_direction else "_B"
+        suffix = _suffix_by_direction(opt, saved)
         if _exists(folder, epoch, suffix):
             log.info("no --model_suffix given: translating with G%s", suffix)
             return opt.replace(model_suffix=suffix)
@@ -84,6 +88,11 @@ def _choose_generator(opt: Options, folder: Path, saved: dict[str, Any]) -> Opti
     missing = dict.fromkeys([f"G{opt.model_suffix}", f"G{suffix}"])
     reason = none_found(folder, epoch, [*missing], GENERATORS)
     raise UserError(f"{_typed_flags(opt)}: {reason}{_hint(opt, folder)}")
+
+
+def _suffix_by_direction(opt: Options, saved: dict[str, Any]) -> str:
+    same_direction = opt.direction == saved.get("direction", "AtoB")
+    return "_A" if "direction" not in opt.given or same_direction else "_B"
 
 
 def _typed_flags(opt: Options) -> str:

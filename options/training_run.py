@@ -21,7 +21,7 @@ from util.checkpoints.run_folder import check_run_folder, read_training_options,
 from util.checkpoints.training_state import read_state, state_path
 from util.checkpoints.weights import read_weights
 from util.devices import AUTO
-from util.errors import UsageError, UserError
+from util.errors import UsageError, UserError, new_run_from
 from util.files import list_folder
 from util.options import Options
 
@@ -41,6 +41,7 @@ CHOICES = {
     **{"upsample": UPSAMPLINGS, "gan_mode": GAN_MODES, "lr_policy": LR_POLICIES},
 }
 """What stored options are chosen from; a model of a user may have a default beside these."""
+OF_FRESH_WEIGHTS = {"init_type", "init_gain"}
 OF_COMMAND = {
     *("name", "checkpoints_dir", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
@@ -155,10 +156,10 @@ def _refuse_breaking(opt: Options, saved: dict[str, Any]) -> None:
     refused = sorted(_changed(opt, saved) & BREAKING)
     if refused:
         was = ", ".join(f"--{name} {getattr(opt, name)} (was {saved[name]})" for name in refused)
-        raise UsageError(
-            f"--continue_train cannot change {was}: leave it out, or start a new run from these "
-            f"weights: --name NEW --start_from {opt.name}"
-        )
+        other = f"start a new run from these weights: {new_run_from(opt.name)}"
+        if "model" in refused:  # the networks of another model have other names
+            other = "begin a new run: --name NEW without --continue_train"
+        raise UsageError(f"--continue_train cannot change {was}: leave it out, or {other}")
 
 
 def _refuse_other_recipe(opt: Options, saved: dict[str, Any]) -> None:
@@ -168,12 +169,15 @@ def _refuse_other_recipe(opt: Options, saved: dict[str, Any]) -> None:
         raise UsageError(
             f"--continue_train --recipe {opt.recipe}: the run {began} and keeps its flags; "
             "give those to change by name, or start a new run from these weights: "
-            f"--name NEW --start_from {opt.name}"
+            f"{new_run_from(opt.name)}"
         )
 
 
 def _log_changes(opt: Options, saved: dict[str, Any]) -> None:
     for name in sorted(_changed(opt, saved) - BREAKING - OF_COMMAND):
+        if name in OF_FRESH_WEIGHTS and opt.resume == "state":
+            log.info("--%s has no effect: the weights of the run are loaded", name)
+            continue
         values = getattr(opt, name), saved[name]
         now, was = ("(empty)" if value == "" else value for value in values)
         log.info("changed since the run began: --%s %s, was %s", name, now, was)

@@ -237,7 +237,9 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     comparison.figures["translated"] = tools.of_sets(real, fake)
     if not comparison.figures["translated"]:
         raise UserError(
-            f"{args.real} and {args.fake} share no file name, or hold too few images for --metrics"
+            f"--real {args.real} and --fake {args.fake} share no file name, or hold too few images "
+            f"for --metrics {','.join(args.metrics)}: name translations as their answers, or "
+            "choose other metrics"
         )
     return [comparison]
 

@@ -102,6 +102,34 @@ def test_an_image_too_large_for_its_format_is_skipped_and_named(folder: Path, ca
     assert "1wide.webp cannot be written" in caplog.text
 
 
+@pytest.mark.parametrize("output", [True, False], ids=["folder", "gallery"])
+def test_where_no_image_can_be_read_earlier_results_stay(
+    output: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, bad = folder.parent, folder.parent / "bad.png"
+    bad.write_bytes(b"no image")
+    words = ["--output", where / "out"] if output else ["--model_suffix", "_A"]
+    if not output:
+        assert infer(where, "--input", folder, *words) == 0
+    page = where / "results/run/test_latest/index.html"
+    before = None if output else page.read_bytes()
+    capsys.readouterr()
+    assert run_program(lambda: infer(where, "--input", bad, *words)) == 1
+    said = "".join(capsys.readouterr())
+    assert said.count("cannot read the image") == 1
+    assert "no image was translated" in said
+    assert "results:" not in said
+    assert (page.read_bytes() if page.exists() else None) == before
+
+
+def test_a_direction_that_contradicts_the_suffix_is_told(folder: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    for suffix, count in (("_B", 0), ("_A", 1)):
+        words = ["--direction", "BtoA", "--model_suffix", suffix]
+        assert infer(folder.parent, "--input", folder, *words) == 0
+        assert caplog.text.count("--direction BtoA has no effect: --model_suffix _A") == count
+
+
 def test_metadata_that_the_format_cannot_hold_are_left_out(folder: Path, caplog) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a prompt " * 9000  # more than JPEG has room for

@@ -127,8 +127,9 @@ def test_dropout_is_read_off_the_file(weights: Path, pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--start_from", "nowhere"], "nowhere does not exist"),
-        (["--start_from", "old", "--epoch", "9"], "no 9_net_.*holds: latest_net_D_A.pth"),
+        (["--start_from", "nowhere"], "there is no run .*nowhere; .*runs holds: old$"),
+        (["--start_from", "old", "--model", "cut"], "no latest_net_{G,D}.*latest_net_G_B.pth$"),
+        (["--start_from", "old", "--epoch", "9"], "no 9_net_.*D_A.pth.* Choose with --epoch"),
         (["--start_from", "FILE"], "the name must tell which network"),
         (["--start_from", "old", "--continue_train"], "leave out --start_from"),
     ],

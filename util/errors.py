@@ -1,7 +1,10 @@
 """Errors that a user can correct, and hints at what was meant."""
 
 import difflib
-from collections.abc import Iterable
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
 
 
 class UserError(ValueError):
@@ -38,6 +41,16 @@ class UnreadableImageError(UserError):
 
 class UsageError(UserError):
     """A wrong command line, for which the entry scripts exit with 2."""
+
+
+def command(words: Sequence[str]) -> str:
+    """Return a command line, or a part of one, as it is typed in the shell of this machine."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def new_run_from(name: str) -> str:
+    """Return the flags that start a new run from the weights of the run `name`."""
+    return command(["--name", "NEW", "--start_from", name])
 
 
 def printable(text: object) -> str:

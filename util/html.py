@@ -2,11 +2,13 @@
 
 import itertools
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import dominate
 from dominate import tags
@@ -20,6 +22,7 @@ GAP = 6
 """Pixels between the images of a row."""
 INPUT_PREFIX = "real"
 """Of the labels of images that a network does not make."""
+SHOWN = re.compile(r'<img\s[^>]*?\bsrc="([^"]+)"')
 LINKED_AROUND = 2
 """Page numbers on each side of the current one that are always linked."""
 
@@ -227,6 +230,14 @@ def page_links(number: int, last: int, name: Callable[[int], str]) -> str:
         row.add(tags.span(str(n), aria_current="page") if here else tags.a(str(n), href=name(n)))
     add("next \u2192", number + 1, "next")
     return row.render()
+
+
+def images_shown(web_dir: Path) -> set[Path]:
+    """Return the images that the pages of a folder show, as paths relative to it."""
+    pages = [web_dir / "index.html", *web_dir.glob("page_*.html")]
+    texts = (page.read_text(encoding="utf-8", errors="replace") for page in pages if page.is_file())
+    addresses = (unescape(address) for text in texts for address in SHOWN.findall(text))
+    return {Path(os.fsdecode(unquote_to_bytes(address))) for address in addresses}
 
 
 def image_size(path: Path) -> tuple[int, int] | None:

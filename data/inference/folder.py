@@ -129,10 +129,10 @@ class ImagePrefetcher:
         if self.existing:
             message = "%d of %d had their results already (--skip_existing)"
             log.info(message, self.existing, self.count)
-        if self.failures:
+        if self.failures and self.count > 1:  # told as it happened, maybe long ago
             log.warning("%d of %d images were skipped:", len(self.failures), self.count)
-        for failure in self.failures:
-            log.warning("  %s", failure)
+            for failure in self.failures:
+                log.warning("  %s", failure)
         return 1 if self.failures else 0
 
     def _pending(self, results: Results) -> Iterator[int]:

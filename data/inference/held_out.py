@@ -1,5 +1,6 @@
 """The image sets that evaluation compares, read from files as inference reads them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from util.errors import UserError
 from util.evaluation.direction import Direction
 from util.evaluation.image_set import ImageSet, Read
 from util.files import list_folder
+from util.html import images_shown
 from util.images import BY_TYPE, Pixels
 
 from ..image_folder import find_images, read_image
 from ..transforms import CHANNELS
+
+log = logging.getLogger(__name__)
 
 HELD_OUT = ("test", "val")
 """The phases that training does not see; the first whose folder exists is used."""
@@ -108,10 +112,15 @@ def reader(
 
 
 def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") -> ImageSet:
-    """Return the images of a folder and below it; raises UserError where there are none."""
+    """Return the images of a folder and below it; raises UserError where there are none.
+
+    With `label` they are those that a gallery shows; `folder` is that of its pages or its images.
+    """
     if not folder.is_dir():
         raise UserError(f"{flag}: there is no folder {folder}; {list_folder(folder.parent)}")
-    paths = find_images(folder)
+    if label and (folder / "index.html").is_file() and (folder / "images").is_dir():
+        folder = folder / "images"
+    paths = _shown(folder) if label else find_images(folder)
     images = ImageSet(folder, paths, read, how, label)
     if not images:
         condition = f" whose name ends with _{label}" if label else ""
@@ -121,3 +130,13 @@ def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") ->
         choices = ", ".join(sorted(ending[1:] for ending in labels))
         raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({choices})")
     return images
+
+
+def _shown(folder: Path) -> list[str]:
+    """Return the images of a gallery without those that an earlier inference has left there."""
+    paths, shown = find_images(folder), images_shown(folder.parent)
+    kept = [path for path in paths if Path(path).relative_to(folder.parent) in shown]
+    if kept and len(kept) < len(paths):
+        left = len(paths) - len(kept)
+        log.info("%s: left out %d files that the pages beside it do not show", folder, left)
+    return kept or paths

@@ -114,6 +114,21 @@ def test_a_run_that_continues_has_the_flags_of_its_data_set(train_opt, tmp_path:
     assert {name: vars(opt)[name] for name in stored} == stored
 
 
+def test_what_a_run_that_is_resumed_cannot_change(
+    train_opt: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    save_run(train_opt("--name", "a run"), with_state=True)
+    words = ["--name", "a run", "--continue_train"]
+    with pytest.raises(UsageError, match=r"--ngf 9 .*: --name NEW --start_from ['\"]a run['\"]$"):
+        complete_training(train_opt(*words, "--ngf", "9"))
+    with pytest.raises(UsageError, match=r"--model cut .*begin a new run: --name NEW without"):
+        complete_training(train_opt(*words, "--model", "cut"))
+    complete_training(train_opt(*words, "--init_type", "xavier"))
+    assert "--init_type has no effect: the weights of the run are loaded" in caplog.messages
+    assert "changed since" not in caplog.text
+
+
 @pytest.mark.parametrize("stored", ["tf32", "bf16"])
 def test_a_run_resumes_in_the_precision_that_it_began_in_on_every_machine(
     stored: str, train_opt: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -21,6 +21,7 @@ from models.networks import define_G
 from util.checkpoints.weights import save_weights
 from util.evaluation import Extractor
 from util.evaluation.report import number
+from util.html import HTML
 from util.run.session import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,6 +281,34 @@ def test_folders_and_their_untranslated_images(tmp_path: Path, capsys) -> None:
     assert after["PSNR"]["value"] > before["PSNR"]["value"]
     assert "FID[tiny]" in printed.err
     assert "cycle error" not in printed.err
+
+
+def test_a_gallery_is_what_its_pages_show(tmp_path: Path, capsys) -> None:
+    """Files of an earlier inference may lie beside them, under names of answers."""
+    answers = scenes(3)
+    real = store(tmp_path / "real", answers)
+    gallery = tmp_path / "a gallery"
+    store(gallery / "images", {f"{name}_fake": levels for name, levels in answers.items()})
+    other = answers["scene_000"]
+    store(gallery / "images" / "sub", {"n\u00fc_fake": other, "a b_fake": other})
+    shown = ["scene_001_fake.png", "sub/n\u00fc_fake.png"]
+    page = HTML(gallery, "results")
+    page.add_images(shown[:1], ["fake"], shown[:1])
+    page.save()
+    second = HTML(gallery, "results", file_name="page_0002.html")
+    second.add_images(shown[1:], ["fake"], shown[1:])
+    second.save()
+    words = ("--label", "fake", "--metrics", "psnr", "--json", tmp_path / "out")
+    for folder in (gallery, gallery / "images"):
+        assert evaluate("--real", real, "--fake", folder, *words) == 0
+        (comparison,) = comparisons(tmp_path / "out")
+        assert comparison["title"].startswith("2 images of")
+        assert "1 pairs of the same name" in comparison["figures"]["translated"]["PSNR"]["protocol"]
+        assert "left out 3 files that the pages" in "".join(capsys.readouterr())
+    (gallery / "index.html").unlink()
+    (gallery / "page_0002.html").unlink()
+    assert evaluate("--real", real, "--fake", gallery / "images", *words) == 0
+    assert comparisons(tmp_path / "out")[0]["title"].startswith("5 images of")
 
 
 def test_equal_images_have_an_infinite_psnr(tmp_path: Path, capsys) -> None:

@@ -3,6 +3,7 @@
 import re
 from argparse import Namespace
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 
 from ..errors import UserError
@@ -23,17 +24,20 @@ def find_all_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str
     paths = find_weights(folder, epoch, names)
     for name in names:
         if name not in paths:
-            raise UserError(
-                f"{none_found(folder, epoch, [name])}. Choose with --name, --epoch or --load_iter"
-            )
+            raise UserError(none_found(folder, epoch, [name]))
     return paths
 
 
 def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_net_*.pth") -> str:
-    """Return what is missing and what the folder holds of `among`, as part of an error message."""
+    """Return what is missing and what the folder holds of `among`, as part of an error message.
+
+    Where it has other epochs of these networks, it names the flags that choose one.
+    """
     name = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
     reason = " (a training with --eval_freq writes it)" if epoch == "best" else ""
-    return f"there is no {epoch}_net_{name}.pth{reason}; {list_folder(folder, among)}"
+    others = any(any(folder.glob(f"*_net_{escape(network)}.pth")) for network in names)
+    remedy = ". Choose with --epoch or --load_iter" if others else ""
+    return f"there is no {epoch}_net_{name}.pth{reason}; {list_folder(folder, among)}{remedy}"
 
 
 def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> dict[str, Path]:
@@ -50,9 +54,9 @@ def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> di
     paths = find_weights(source, epoch, names)
     if not paths:
         flag = "--continue_train" if opt.continue_train else f"--start_from {opt.start_from}"
-        raise UserError(
-            f"{flag}: {none_found(source, epoch, names)}. Choose with --epoch or --load_iter"
-        )
+        if not source.is_dir():
+            raise UserError(f"{flag}: there is no run {source}; {list_folder(source.parent)}")
+        raise UserError(f"{flag}: {none_found(source, epoch, names)}")
     return paths
 
 

@@ -74,10 +74,11 @@ class OutputFolder(Results):
         for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._save, image, path)
 
-    def close(self) -> Path:
-        """Wait until all files are written; returns the folder."""
+    def close(self) -> Path | None:
+        """Wait until all files are written; returns the folder, None where it does not exist."""
         self.threads.finish()
-        return Path(self.opt.output)
+        output = Path(self.opt.output)
+        return output if output.is_dir() else None
 
     def target(self, path: str) -> Path:
         """Return the file for the translation of `path`."""

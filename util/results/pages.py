@@ -71,9 +71,14 @@ class ResultPages(Results):
                 self._save_page(full, last=full + 1)
         self.rows.append((len(self.rows) if place is None else place, path))
 
-    def close(self) -> Path:
-        """Write the pages that are not written yet; returns the path of the first."""
+    def close(self) -> Path | None:
+        """Write the pages that are not written yet; returns the path of the first.
+
+        Without images it leaves those that exist, and returns None.
+        """
         self.threads.finish()
+        if not self.rows:
+            return None
         self._save_pages()
         return self.folder / "index.html"
 

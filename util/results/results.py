@@ -92,8 +92,8 @@ class Results:
         """Let the rows, whose files are there, and failures be those of all processes."""
         self.rows, self.complete, self.failures = rows, len(rows), failures
 
-    def close(self) -> Path:
-        """Write what is still unwritten; returns the path of the results."""
+    def close(self) -> Path | None:
+        """Write what is still unwritten; returns the path of the results, None without any."""
         raise NotImplementedError
 
     def interrupted(self) -> None:

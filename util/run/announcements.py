@@ -1,9 +1,6 @@
 """What a training says at its end: what there is now, and what to type next."""
 
 import logging
-import os
-import shlex
-import subprocess
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ from typing import Any
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.weights import weights_path
 from ..durations import duration
+from ..errors import command
 from ..evaluation.report import number
 from .evaluator import Evaluator
 from .progress import Progress
@@ -76,8 +74,3 @@ def inference_words(opt: Namespace, generators: list[str]) -> list[str]:
 
 def _has(opt: Namespace, folder: str) -> bool:
     return (Path(str(opt.dataroot)) / folder).is_dir()
-
-
-def command(words: list[str]) -> str:
-    """Return a command line as it is typed in the shell of this machine."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import ranks
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.training_state import state_path
-from ..errors import UserError
+from ..errors import UserError, new_run_from
 from ..files import write_text_atomically
 from ..images import Visual
 from .progress import Progress
@@ -113,8 +113,8 @@ class Health:
             return "Nothing was saved yet: begin again with a lower --lr, or without those images"
         return (
             f"The last save is untouched: {resume_command(self.opt)} resumes from it, best with a "
-            "lower --lr; without those images begin a new run with its weights, --name NEW "
-            f"--start_from {self.opt.name}"
+            "lower --lr; without those images begin a new run with its weights, "
+            f"{new_run_from(self.opt.name)}"
         )
 
     def watch_reported(self, losses: Mapping[str, float]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from ..devices import lacks_bfloat16
-from ..errors import UserError
+from ..errors import UserError, new_run_from
 from ..memory import peak_bytes
 
 MESSAGES = (
@@ -77,7 +77,7 @@ def _advice_for_training(opt: Namespace, half: str) -> list[str]:
         advice.append("--grad_checkpoint (half the memory or less, a third slower)")
     smaller = opt.crop_size // 2 // 4 * 4
     # --continue_train cannot change the sizes of a run, and no weights that exist fit another --ngf
-    new_run = f"--name NEW --start_from {opt.name} " if opt.resume == "state" else ""
+    new_run = f"{new_run_from(opt.name)} " if opt.resume == "state" else ""
     if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
         advice.append(f"{new_run}--crop_size {smaller} (sees less of an image at once)")
     elif "crop" not in opt.preprocess:

@@ -122,7 +122,7 @@ def _is_finished(progress: Progress, evaluator: Evaluation) -> bool:
         log.info(
             "this run is finished (%d of %d epochs); a larger --n_epochs or --n_epochs_decay "
             "extends it",
-            progress.epoch - 1,
+            min(progress.epoch - 1, progress.last_epoch),  # fewer may be asked for than it has
             progress.last_epoch,
         )
         return True
