@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import PATIENCE
 
+from models.compute.weight_averages import WeightAverages
 from util.sinks.background import Background
 from util.sinks.dashboard.sink import Dashboard
 from util.sinks.deliveries import Deliveries
@@ -100,6 +101,7 @@ def test_a_model_that_cannot_translate_loses_its_samples_alone(
 ) -> None:
     class Model:
         device = torch.device("cpu")
+        averages = WeightAverages({}, 0.0)
 
         def check_sizes(self, batch: object) -> None:
             raise RuntimeError("no sizes")

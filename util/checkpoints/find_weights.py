@@ -24,20 +24,21 @@ def find_all_weights(folder: Path, epoch: str, names: Sequence[str]) -> dict[str
     paths = find_weights(folder, epoch, names)
     for name in names:
         if name not in paths:
-            raise UserError(none_found(folder, epoch, [name]))
+            raise UserError(none_found(folder, epoch, [name]) + _flags_that_choose(folder, [name]))
     return paths
 
 
 def none_found(folder: Path, epoch: str, names: Sequence[str], among: str = "*_net_*.pth") -> str:
-    """Return what is missing and what the folder holds of `among`, as part of an error message.
-
-    Where it has other epochs of these networks, it names the flags that choose one.
-    """
+    """Return what is missing and what the folder holds of `among`, as part of an error message."""
     name = names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
     reason = " (a training with --eval_freq writes it)" if epoch == "best" else ""
-    others = any(any(folder.glob(f"*_net_{escape(network)}.pth")) for network in names)
-    remedy = ". Choose with --epoch or --load_iter" if others else ""
-    return f"there is no {epoch}_net_{name}.pth{reason}; {list_folder(folder, among)}{remedy}"
+    return f"there is no {epoch}_net_{name}.pth{reason}; {list_folder(folder, among)}"
+
+
+def _flags_that_choose(folder: Path, names: Sequence[str]) -> str:
+    """Return a hint at the flags of the epoch, "" where the folder has no epoch of these names."""
+    others = any(any(folder.glob(f"*_net_{escape(name)}.pth")) for name in names)
+    return ". Choose with --epoch or --load_iter" if others else ""
 
 
 def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> dict[str, Path]:
@@ -56,7 +57,8 @@ def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> di
         flag = "--continue_train" if opt.continue_train else f"--start_from {opt.start_from}"
         if not source.is_dir():
             raise UserError(f"{flag}: there is no run {source}; {list_folder(source.parent)}")
-        raise UserError(f"{flag}: {none_found(source, epoch, names)}")
+        hint = _flags_that_choose(source, names)
+        raise UserError(f"{flag}: {none_found(source, epoch, names)}{hint}")
     return paths
 
 
