@@ -16,7 +16,7 @@ import torch.utils.data
 from PIL import Image, UnidentifiedImageError
 
 from util import sharing
-from util.array_files import is_tiff, may_be_array, read_array
+from util.array_files import is_misread, is_tiff, may_be_array, read_array
 from util.deep_images import TURNED, Levels, kind_of, named, read_levels
 from util.errors import UnreadableImageError, UserError, printable
 from util.files import identity
@@ -194,7 +194,7 @@ def read_deep(
     """
     all_channels = pixels.background is None
     try:
-        if all_channels and is_tiff(path):
+        if all_channels and is_tiff(path, _content_of(path)):
             raise UnidentifiedImageError  # Pillow reads the first page alone
         with _opened(path) as image:
             if not kind_of(image) and not all_channels:
@@ -212,11 +212,12 @@ def read_deep(
 
 def _array_instead(path: str, error: Exception, pixels: Pixels) -> Levels:
     """Return the levels of a file that Pillow does not know, or raise the `error` of another."""
-    if not may_be_array(path) or not isinstance(error.__cause__ or error, UnidentifiedImageError):
+    content, cause = _content_of(path), error.__cause__ or error
+    if not isinstance(cause, UnidentifiedImageError) or not may_be_array(path, content):
         raise error
     try:
         with named(path):
-            return read_array(path, _content_of(path)).levels(pixels.value_range, pixels.background)
+            return read_array(path, content).levels(pixels.value_range, pixels.background)
     except DAMAGE as reason:
         raise UnreadableImageError(str(path), reason_of(reason)) from reason
 
@@ -241,6 +242,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
     try:
         # a data set may have added extensions
         with named(path), open_image(file, tuple(IMG_EXTENSIONS[2 * len(_ENDINGS) :])) as image:
+            if is_misread(image):
+                raise UnidentifiedImageError
             yield image
     except DAMAGE as error:
         raise UnreadableImageError(str(path), reason_of(error)) from error

@@ -18,7 +18,8 @@ def without_results(paths: list[str], opt: Namespace) -> list[str]:
     names = (name for name in (opt.output, opt.results_dir) if name is not None)
     for folder in (Path(name).resolve() for name in names):
         if folder != root and folder.is_relative_to(root):
-            inside = os.path.join(opt.dataroot, folder.relative_to(root), "")  # noqa: PTH118
+            # as paths of images begin: ./in is in
+            inside = os.path.join(str(Path(opt.dataroot)), folder.relative_to(root), "")  # noqa: PTH118
             paths = [path for path in paths if not path.startswith(inside)]
     return paths
 
@@ -36,9 +37,11 @@ class SingleDataset(BaseDataset):
             flag = "--dataroot" if opt.isTrain else "--input (or --dataroot)"
             raise UserError(f"{flag} {root}: no such file or folder; {list_folder(parent)}")
         is_file = Path(root).is_file()
-        paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
-        # training writes no results among its images
-        self.A_paths = paths if opt.isTrain else without_results(paths, opt)
+        if opt.isTrain or is_file:  # training writes no results among its images
+            self.A_paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
+        else:
+            paths = without_results(make_dataset(root), opt)
+            self.A_paths = paths[: int(min(len(paths), opt.max_dataset_size))]
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -176,6 +176,17 @@ def test_patience_ends_the_run_and_says_why(
     assert json.loads((run / "best.json").read_text())["G_A"]["epoch"] == 5
 
 
+def test_patience_does_not_count_evaluations_without_a_figure(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # no two images of the test folders have the same name
+    more = [*EVAL, "--eval_metrics", "psnr", "--patience", "1", "--n_epochs", "3"]
+    assert train(pictures, "run", *more) == 0
+    out = capsys.readouterr().out
+    assert "--eval_metrics psnr: nothing could be measured on these images" in out
+    assert "finished: epoch 3" in out
+
+
 def test_an_evaluation_that_fails_does_not_harm_the_run(
     paired: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

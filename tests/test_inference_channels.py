@@ -5,12 +5,13 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import picture
-from tiny_runs import infer, optional_package
+from tiny_runs import infer, make_run, optional_package
 from torch import nn
 
 from data.augmentation import Augmentation
@@ -87,6 +88,39 @@ def test_tiff_of_any_channels_is_read_as_it_is_written(
         assert np.abs(seen - values / WHITE[dtype]).max() < 1e-6, path
         header = read_header(path)
         assert (header.width, header.height) == (8, 6)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("dtype", "channels", "how"),
+    [
+        ("uint16", 1, {"photometric": "minisblack"}),
+        ("int16", 1, {"photometric": "minisblack"}),
+        ("float32", 1, {"photometric": "minisblack"}),
+        ("uint16", 3, {"photometric": "rgb"}),
+        ("uint16", 3, {"photometric": "rgb", "planarconfig": "separate"}),
+        ("uint8", 3, {"photometric": "rgb", "planarconfig": "separate"}),
+    ],
+    ids=str,
+)
+def test_tiff_of_every_layout_is_read_in_full(
+    dtype: str, channels: int, how: Any, compression: str | None, order: str, tmp_path: Path
+) -> None:
+    tifffile = optional_package("tifffile")
+    white = {"int16": 32767.0, **WHITE}[dtype]
+    values = SHARES[..., :channels] * white
+    values = (values if dtype == "float32" else values.round()).astype(dtype)
+    planar = "planarconfig" in how
+    shape = values.transpose(2, 0, 1) if planar else values[..., 0] if channels == 1 else values
+    file = tmp_path / "x.tif"
+    tifffile.imwrite(file, shape, byteorder=order, compression=compression, **how)
+    expected = values / (65535.0 if dtype == "int16" else white)
+    assert np.abs(levels(file, channels) - expected).max() < 1e-6
+    make_run(tmp_path, "")
+    assert infer(tmp_path, "--input", file, "--output", tmp_path / "out", "--format", "tiff") == 0
+    deep = {"uint8": "uint8", "float32": "float32"}.get(dtype, "uint16")
+    assert tifffile.imread(tmp_path / "out" / "x.tiff").dtype == deep
 
 
 def test_transparency_is_a_channel_where_four_are_asked_for(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import picture
 from PIL import Image, ImageCms
-from tiny_runs import infer, make_run, names
+from tiny_runs import infer, make_run, names, optional_package
 from torch import nn
 
 from data.image_folder import read_image
@@ -113,6 +114,23 @@ def test_transparent_pixels_show_the_background(
     path = next(tmp_path.glob("x.*"))
     seen = (item(path, *words)[:, 0] + 1) * 127.5
     assert np.abs(seen - np.array([expected] * 3)).max() <= 1
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_is_no_part_of_the_range_of_a_file(
+    ending: str, channels: int, tmp_path: Path
+) -> None:
+    values = np.full((8, 8, channels), 65535, np.uint16)
+    values[..., :-1] = (1000 + 2000 * RAMP).round()[..., None]
+    if ending == "png":
+        (tmp_path / "x.png").write_bytes(encode(values, "PNG"))
+    else:
+        how: dict[str, Any] = {"photometric": "rgb" if channels == 4 else "minisblack"}
+        how |= {"extrasamples": ["unassalpha"], "planarconfig": "contig"}
+        optional_package("tifffile").imwrite(tmp_path / "x.tif", values, **how)
+    seen = item(tmp_path / f"x.{ending}", "--value_range", "auto")
+    assert np.abs(seen - (RAMP * 2 - 1)).max() < 2 / 2000 + 1e-6
 
 
 def test_cmyk_is_converted_by_its_profile(tmp_path: Path, monkeypatch) -> None:

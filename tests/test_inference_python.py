@@ -1,5 +1,6 @@
 """load_generator gives the pixels of the command; the documented snippet runs."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from conftest import picture
 from PIL import Image
 from tiny_runs import infer, make_run, pixels
 
+from data.image_folder import read_deep
 from models import load_generator
 from util.errors import UserError
+from util.images import Pixels
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +45,26 @@ def test_same_pixels_as_the_command(name: str, netG: str, norm: str, tmp_path: P
         result = np.asarray(translate(image)).astype(int)
     assert result.std() > 1
     assert np.array_equal(result, pixels(tmp_path / "out" / f"{source.stem}.png"))
+
+
+def test_the_range_and_the_background_are_those_of_the_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "")
+    stored = {"value_range": "0,4095", "background": "white", "model": "cycle_gan"}
+    (run / "train_opt.json").write_text(json.dumps(stored))
+    gray = np.asarray(picture(3, 45, 38).convert("L"))
+    Image.fromarray(gray.astype(np.uint16) * 16).save(tmp_path / "deep.png")
+    clear = picture(4, 45, 38).convert("RGBA")
+    clear.putalpha(Image.fromarray(gray[:38, :45]))
+    clear.save(tmp_path / "clear.png")
+    translate = load_generator(run, device="cpu")
+    for name in ("deep.png", "clear.png"):
+        words = ["--input", tmp_path / name, "--output", tmp_path / "out", "--format", "png"]
+        assert infer(tmp_path, *words) == 0
+        with Image.open(tmp_path / name) as image:
+            result = np.asarray(translate(image)).astype(int)
+        expected = np.asarray(read_deep(str(tmp_path / "out" / name), None, Pixels("0,4095")))
+        assert result.std() > 1
+        assert np.abs(result - expected).max() <= 1
 
 
 def test_a_run_is_found_by_name_folder_or_file(tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ def test_results_inside_the_input_folder_are_not_translated(folder: Path, caplog
     assert names(folder / "monet") == ["0.png", "1.png", "2.png"]
 
 
+def test_results_among_the_inputs_are_left_out_however_these_are_typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    caplog.set_level("INFO")
+    words = ["--input", "./in", "--output", "./in/0 out", "--max_dataset_size", "2"]
+    for _ in range(2):
+        assert infer(folder.parent, *words) == 0
+    assert caplog.text.count("translating 2 of 2 images") == 2
+
+
 def test_an_image_too_large_for_its_format_is_skipped_and_named(folder: Path, caplog) -> None:
     picture(9, 16400, 8).save(folder / "1wide.png")
     out = folder.parent / "out"

@@ -72,6 +72,26 @@ def test_a_video_has_the_rate_times_size_and_sound_of_its_input(
     assert "translating 12 of 12 frames" in caplog.text
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_of_avi_stay_in_order(codec: str, video_file: Path) -> None:
+    """AVI stores no times out of order, which B-frames, here of the input, need."""
+    av = optional_package("av")
+    source, out = video_file.with_suffix(".avi"), video_file.parent / "out"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream(codec, rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(FRAMES):
+            container.mux(video.encode(av.VideoFrame.from_image(picture(number, WIDTH, HEIGHT))))
+        container.mux(video.encode(None))
+    assert infer(source.parent, "--input", source, "--output", out) == 0
+    assert infer(source.parent, "--input", out / "video.avi", "--output", out / "again") == 0
+    for path in (out / "video.avi", out / "again" / "video.avi"):
+        with av.open(str(path)) as container:
+            times = [frame.pts for frame in container.decode(video=0)]
+        assert len(times) == FRAMES
+        assert times == sorted(set(times))
+
+
 @pytest.mark.parametrize(("copies", "folder"), [(1, "test_latest"), (2, "test_latest_ensemble2")])
 def test_frames_are_those_that_the_generator_gives(
     copies: int, folder: str, video_file: Path

@@ -1,12 +1,13 @@
-"""Image files of any number of channels: NPY, and TIFF that Pillow does not read.
+"""Image files of any number of channels: NPY, and TIFF that Pillow does not read, or misreads.
 
 Such are TIFF files of 2, 4 or more channels, of colours in floating point, or with one page for
-each channel. They are read by tifffile, an optional package.
+each channel, and those of `is_misread`. They are read by tifffile, an optional package.
 """
 
 import io
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PLANAR_CONFIGURATION
 
-from .deep_images import BYTE, TURNED, Levels, composited, to_levels
+from .deep_images import BYTE, TURNED, Levels, composited, raw_mode, to_levels
 from .image_files import BYTES_OF_DEEP, read_bytes, refuse_irregular
 from .memory import available_bytes
 
 NPY_ENDING = ".npy"
+NPY_BEGINNING = b"\x93NUMPY"
 TIFF = (".tif", ".tiff")
+TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ORIENTATION = 0x0112
 """The TIFF tag that tells how the camera was held."""
 MOST_PAGES = 256
@@ -45,10 +50,12 @@ class ArrayImage:
 
         Transparent pixels show the `background`; with None transparency stays a channel.
         """
-        levels = _levels(self.values, self.kind, value_range)
         if self.has_alpha and background is not None:
+            colours = _levels(self.values[..., :-1], self.kind, value_range)
             alpha = _levels(self.values[..., -1:], self.kind, "")
-            levels = composited(levels, alpha, background)
+            levels = composited(colours, alpha, background)
+        else:
+            levels = _levels(self.values, self.kind, value_range)
         return TURNED.get(self.orientation, lambda upright: upright)(levels)
 
 
@@ -57,14 +64,34 @@ def is_array_file(path: str | Path) -> bool:
     return str(path).lower().endswith(NPY_ENDING)
 
 
-def is_tiff(path: str | Path) -> bool:
-    """Return whether the extension of a file is that of TIFF."""
-    return str(path).lower().endswith(TIFF)
+def is_tiff(path: str | Path, content: Callable[[], bytes] | None = None) -> bool:
+    """Return whether a file is TIFF by its extension or its `content`, if given."""
+    by_name = str(path).lower().endswith(TIFF)
+    return by_name or (content is not None and content().startswith(TIFF_BEGINNINGS))
 
 
-def may_be_array(path: str | Path) -> bool:
-    """Return whether a file of that extension may be read here, even if Pillow does not read it."""
-    return str(path).lower().endswith((NPY_ENDING, *TIFF))
+def may_be_array(path: str | Path, content: Callable[[], bytes] | None = None) -> bool:
+    """Return whether a file may be read here, even if Pillow does not read it.
+
+    That is so for TIFF and NPY, by its extension or its `content`, if given.
+    """
+    by_name = is_array_file(path) or is_tiff(path, content)
+    return by_name or (content is not None and content().startswith(NPY_BEGINNING))
+
+
+def is_misread(image: Image.Image) -> bool:
+    """Return whether Pillow decodes a file wrongly: some TIFF with more than 8 bits per channel.
+
+    Such are colours stored one channel after the other, and what is compressed in another order of
+    bytes than that of this machine, which libtiff turns round and Pillow again.
+    """
+    tiff: Any = image
+    if image.format != "TIFF" or max(tiff.tag_v2.get(BITSPERSAMPLE, (1,))) <= 8:
+        return False
+    planar = tiff.tag_v2.get(PLANAR_CONFIGURATION) == 2 and len(image.getbands()) > 1
+    foreign = tiff.tag_v2.prefix != {"little": b"II", "big": b"MM"}[sys.byteorder]
+    compressed = any(tile[0] == "libtiff" for tile in tiff.tile)
+    return planar or (foreign and compressed and not raw_mode(image).endswith("N"))
 
 
 def read_array(path: str | Path, content: Callable[[], bytes] | None = None) -> ArrayImage:
@@ -77,7 +104,8 @@ def read_array(path: str | Path, content: Callable[[], bytes] | None = None) -> 
         refuse_irregular(path)
     file = io.BytesIO(read_bytes(path) if content is None else content())
     with _refusing_damage():
-        return _read_npy(file) if is_array_file(path) else _read_tiff(file)
+        is_npy = is_array_file(path) or file.getvalue().startswith(NPY_BEGINNING)
+        return _read_npy(file) if is_npy else _read_tiff(file)
 
 
 def describe(path: str | Path) -> tuple[int, int, int, str]:

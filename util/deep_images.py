@@ -102,10 +102,11 @@ def kind_of(image: Image.Image) -> str:
         return "uint16"
     if image.mode in ("I", "F"):
         return {"I": "int32", "F": "float"}[image.mode]
-    return "uint16" if COLOURS.fullmatch(_raw_mode(image)) else ""
+    return "uint16" if COLOURS.fullmatch(raw_mode(image)) else ""
 
 
-def _raw_mode(image: Image.Image) -> str:
+def raw_mode(image: Image.Image) -> str:
+    """Return how Pillow calls the pixels as a file stores them; "" where they are loaded."""
     tiles: Any = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
@@ -125,17 +126,17 @@ def read_levels(
         values = _all_bits(image, open_image(io.BytesIO(content())))
     else:
         values = np.asarray(image)[..., None]
-    levels = to_levels(values, kind, value_range)
-    if levels.shape[2] in (2, 4) and background is not None:
-        return composited(levels, to_levels(values[..., -1:], kind, ""), background)
-    return levels
+    if values.shape[2] in (2, 4) and background is not None:
+        colours = to_levels(values[..., :-1], kind, value_range)
+        return composited(colours, to_levels(values[..., -1:], kind, ""), background)
+    return to_levels(values, kind, value_range)
 
 
 def composited(levels: Levels, alpha: Levels, background: str) -> Levels:
-    """Return levels without their last channel, transparency `alpha` (H, W, 1), on a colour."""
+    """Return levels (H, W, C) with the transparency `alpha` (H, W, 1) on a colour."""
     shown = np.array(ImageColor.getrgb(background)[:3], np.float32)
     share = alpha / np.float32(255)
-    return (levels[..., :-1] * share + shown * (1 - share)).astype(np.float32)
+    return (levels * share + shown * (1 - share)).astype(np.float32)
 
 
 def _all_bits(image: Image.Image, again: Any) -> npt.NDArray[Any]:
@@ -143,13 +144,13 @@ def _all_bits(image: Image.Image, again: Any) -> npt.NDArray[Any]:
 
     Pillow reads the upper byte of each value; in the other order of bytes it reads the lower one.
     """
-    raw_mode = _raw_mode(image)
-    if raw_mode == "LA;16B":  # Pillow reads it in one order alone: its four bytes as channels
+    stored = raw_mode(image)
+    if stored == "LA;16B":  # Pillow reads it in one order alone: its four bytes as channels
         again.tile = [_with_raw_mode(tile, "RGBA") for tile in again.tile]
         return np.asarray(again).view(">u2")
     native = {"little": "L", "big": "B"}[sys.byteorder]
-    other = {"L": "B", "B": "L"}[raw_mode[-1].replace("N", native)]
-    again.tile = [_with_raw_mode(tile, raw_mode[:-1] + other) for tile in again.tile]
+    other = {"L": "B", "B": "L"}[stored[-1].replace("N", native)]
+    again.tile = [_with_raw_mode(tile, stored[:-1] + other) for tile in again.tile]
     return np.asarray(image).astype(np.uint16) * 256 + np.asarray(again)
 
 

@@ -82,13 +82,28 @@ class VideoFrames:
         with open_video(self.path) as container:
             container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
-                yield from container.decode(video=0)
+                yield from self._in_order(container)
             except damage as error:
                 self.failures.append(str(error))
                 log.warning("%s cannot be decoded any further (%s)", self.path, error)
 
+    @staticmethod
+    def _in_order(container: Any) -> Iterator[Any]:
+        """Yield the frames with times that grow, which those of AVI files with B-frames do not."""
+        stream, previous = container.streams.video[0], None
+        seconds = 1 / stream.average_rate if stream.average_rate else 0
+        step = max(1, int(seconds / stream.time_base))
+        for frame in container.decode(stream):
+            time = frame.dts if frame.pts is None else frame.pts
+            if previous is None:
+                time = time or 0
+            elif time is None or time <= previous:
+                time = previous + step
+            frame.pts = previous = time
+            yield frame
+
     def _item(self, frame: Any) -> Item:
-        name = name_of_frame(self.path, frame.dts if frame.pts is None else frame.pts)
+        name = name_of_frame(self.path, frame.pts)
         image = frame.to_image()
         if frame.rotation:
             image = image.rotate(frame.rotation, expand=True)

@@ -13,7 +13,15 @@ from util.checkpoints.weights import load_into, read_weights
 from util.deep_images import TURNED, kind_of, to_deep, to_levels
 from util.devices import pick_device
 from util.errors import UserError
-from util.images import orientation, to_float_tensor, to_image_array, to_tensor, upright_rgb
+from util.images import (
+    BY_TYPE,
+    Pixels,
+    orientation,
+    to_float_tensor,
+    to_image_array,
+    to_tensor,
+    upright_rgb,
+)
 
 from ..networks import define_G
 from ..parts.architecture import Generator, read_generator
@@ -21,10 +29,13 @@ from .translator import InferenceSettings, Translator
 
 
 class ImageTranslator:
-    """Translates images with the same result as 02_inference.py."""
+    """Translates images with the same result as 02_inference.py.
 
-    def __init__(self, translator: Translator, input_nc: int) -> None:
-        self.translator, self.input_nc = translator, input_nc
+    `pixels` says how those are read that are not RGB of 8 bits.
+    """
+
+    def __init__(self, translator: Translator, input_nc: int, pixels: Pixels = BY_TYPE) -> None:
+        self.translator, self.input_nc, self.pixels = translator, input_nc, pixels
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Translate an image of any mode and size; the result is RGB, upright, of the same size.
@@ -39,13 +50,13 @@ class ImageTranslator:
             )
         if kind := kind_of(image) if len(image.getbands()) == 1 else "":
             gray = TURNED.get(orientation(image), lambda upright: upright)(np.asarray(image))
-            levels = np.ascontiguousarray(to_levels(gray, kind, ""))
+            levels = np.ascontiguousarray(to_levels(gray, kind, self.pixels.value_range))
             images = to_float_tensor(levels).expand(1, self.input_nc, *levels.shape)
             # the upper 8 bits of the 16, which Pillow shows of the file that 02_inference.py writes
             deep = to_deep(self.translator(images)[0], "uint16", "", "PNG")
             array = (deep // 256).astype(np.uint8)
             return Image.fromarray(np.broadcast_to(array, (*array.shape[:2], 3)).copy())
-        image = upright_rgb(image)
+        image = upright_rgb(image, self.pixels)
         images = to_tensor(image.convert("L") if self.input_nc == 1 else image).unsqueeze(0)
         return Image.fromarray(to_image_array(self.translator(images)[0]))
 
@@ -70,7 +81,8 @@ def load_generator(
     target = torch.device(device) if device is not None else pick_device([0], False)
     net = net.to(target).train(not eval)
     translator = Translator(net, target, settings or InferenceSettings())
-    return ImageTranslator(translator, architecture.input_nc)
+    pixels = Pixels.of(read_training_options(path.parent))
+    return ImageTranslator(translator, architecture.input_nc, pixels)
 
 
 def build_generator(path: Path) -> tuple[nn.Module, Generator]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY, picture
@@ -233,6 +234,26 @@ def test_caches_serve_shards(opt: Make, shards: Path, tmp_path: Path) -> None:
     for path in root.glob("*.tar"):
         path.unlink()
     assert sums(again, 2) == plain
+
+
+@pytest.mark.parametrize("ending", ["npy", "tif"])
+def test_arrays_are_read_through_pipes(ending: str, opt: Make, tmp_path: Path) -> None:
+    """Images of a pipe have no names: their first bytes tell what they are."""
+    tifffile = optional_package("tifffile")
+    for side in ("trainA", "trainB"):
+        (tmp_path / "arrays" / side).mkdir(parents=True)
+        for i in range(4):
+            values = np.random.RandomState(i).rand(5, 40, 40).astype(np.float32)
+            path = tmp_path / "arrays" / side / f"{i}.{ending}"
+            np.save(path, values) if ending == "npy" else tifffile.imwrite(
+                path, values, photometric="minisblack"
+            )
+    root = tmp_path / "tar"
+    script("pack_shards").main([str(tmp_path / "arrays"), str(root), "--images", "2"])
+    nc = ("--input_nc", "5", "--output_nc", "5")
+    plain = sums(create_dataset(opt(*nc, root=root)))
+    words = ("--dataroot_B", piped(root, "B", 1), *nc)
+    assert sums(create_dataset(opt(*words, root=piped(root, "A", 1)))) == plain
 
 
 def test_unreadable_images_are_replaced_as_in_folders(

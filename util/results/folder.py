@@ -12,8 +12,17 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..array_files import NPY_ENDING, kind_of_file, may_be_array
-from ..deep_images import BYTE, ENCODED, NPY, OF_ANY_CHANNELS, Deep, encode, kind_of, to_deep
+from ..array_files import NPY_ENDING, is_misread, kind_of_file, may_be_array
+from ..deep_images import (
+    BYTE,
+    ENCODED,
+    NPY,
+    OF_ANY_CHANNELS,
+    Deep,
+    encode,
+    kind_of,
+    to_deep,
+)
 from ..errors import UsageError, UserError, printable
 from ..files import make_folder, write_atomically
 from ..image_files import DAMAGE, open_image
@@ -118,6 +127,8 @@ def _kind(source: Path) -> str:
     """Return the kind of the pixels of an input, "" for 8 bits that Pillow reads."""
     try:
         with open_image(source) as image:
+            if is_misread(image):
+                raise UnidentifiedImageError
             return kind_of(image)
     except DAMAGE:  # a data set may read what Pillow does not
         with suppress(*DAMAGE):

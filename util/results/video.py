@@ -162,6 +162,8 @@ class VideoWriter:
         even = image.width % 2 == image.height % 2 == 0  # yuv420p halves both sides
         self._stream.pix_fmt = "yuv420p" if even else "yuv444p"
         self._stream.codec_context.time_base = source.time_base
+        if self.path.suffix.lower() == ".avi":  # which cannot store times out of order
+            self._stream.codec_context.max_b_frames = 0
         self._copy_appearance(source.codec_context, self._stream.codec_context, image.size)
         self._sounds = {
             sound.index: self._output.add_stream_from_template(sound)

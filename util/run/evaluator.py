@@ -175,6 +175,10 @@ class Evaluator:
 
     def _take(self, epoch: int, figures: Figures) -> None:
         """Store the weights of the networks that are better than ever, and count the others."""
+        if not any(figures.values()):
+            names = ",".join(self.metrics)
+            log.warning("--eval_metrics %s: nothing could be measured on these images", names)
+            return
         self.waited += 1
         for net, row in figures.items():
             title = next(iter(row), None)  # of the first of --eval_metrics that could be measured
