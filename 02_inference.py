@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     location = on_main(results.close)
     exit_code = on_main(lambda: images.report(results.failures))
     if location is None:
-        log.warning("no image was translated")
+        log.warning("nothing was translated")
     else:
         log.info("results: %s", location)
     return exit_code

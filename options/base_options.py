@@ -10,6 +10,7 @@ import models
 from util.errors import UsageError, UserError
 from util.options import Options
 from util.plugins import add_flags
+from util.programs import name_in_messages
 
 from .flag_hints import hint_at_mistake
 from .naming import run_name, suffixed_name
@@ -59,8 +60,8 @@ class Parser(argparse.ArgumentParser):
 class BaseOptions:
     """The shared flags, and `parse` = `gather` (pure, repeatable), `finish`, `validate`.
 
-    Parsing touches no disk and no device, and prints nothing but errors, --help and the new
-    names of old flags.
+    Parsing touches no device, of the disk only the options of a run that training continues, and
+    prints nothing but errors, --help and the new names of old flags.
     """
 
     isTrain = False
@@ -75,7 +76,8 @@ class BaseOptions:
 
     def parser(self, argv: list[str]) -> Parser:
         """Return the parser with the flags and defaults of the model and data set named in argv."""
-        parser = Parser(formatter_class=_HelpFormatter, usage="%(prog)s [flags]")
+        usage = "%(prog)s [flags]"
+        parser = Parser(name_in_messages(), usage=usage, formatter_class=_HelpFormatter)
         parser.training, parser.typed = self.isTrain, argv
         self.initialize(parser)
         first = known_flags(parser, argv)
@@ -130,7 +132,7 @@ class BaseOptions:
             validate(opt, complete=not vars(opt).get("continue_train"))
             return begin_script(self, opt, option_defaults) if argv is None else opt
         except UsageError as error:
-            Parser().error(str(error))
+            Parser(name_in_messages()).error(str(error))
 
 
 def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:

@@ -146,8 +146,10 @@ def _data_folder(opt: Options, folder: Path) -> str:
     if not opt.dataroot:
         raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
     if opt.dataset_mode != "shards" and not Path(str(opt.dataroot)).exists():
+        root = Path(str(opt.dataroot))
+        when = "any more" if root.is_absolute() else f"below the current folder, {Path.cwd()}"
         raise UserError(
-            f"give --dataroot: the data folder of the run, {opt.dataroot}, does not exist any more"
+            f"give --dataroot: the data folder of the run, {root}, does not exist {when}"
         )
     return str(opt.dataroot)
 

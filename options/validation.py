@@ -181,6 +181,8 @@ def _check_shape(opt: Namespace) -> None:
 
 
 def _check_output(opt: Namespace) -> None:
+    if os.path.isfile(opt.output):  # noqa: PTH113 - False where the name is too long
+        raise UsageError(f"--output {opt.output}: is a file; give a folder for the results")
     source, output = Path(opt.dataroot).resolve(), Path(opt.output).resolve()
     if os.path.isdir(source):  # noqa: PTH112 - False where the name is too long
         clash = output == source

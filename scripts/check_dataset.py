@@ -21,6 +21,7 @@ from data.checks.contact_sheet import write_contact_sheet
 from data.checks.duplicates import exact_duplicates, near_duplicates
 from data.checks.findings import add_duplicates, check, table
 from data.checks.folders import SIDES, dataset_mode, read_folders
+from data.image_folder import is_image_file
 from data.transforms import PREPROCESS
 from util.errors import UsageError
 from util.run.session import run_program
@@ -68,6 +69,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--sheet", metavar="FILE", help=f"the picture ({SHEET}); 'none' writes none")
     add("--threads", type=int, default=8, help="files that are read at a time (8)")
     args = parser.parse_args(argv)
+    if args.sheet and args.sheet != "none" and not is_image_file(args.sheet):
+        raise UsageError(f"--sheet {args.sheet}: give an image file, such as sheet.jpg, or none")
     for flag in ("load_size", "crop_size", "threads"):
         if getattr(args, flag) < 1:
             raise UsageError(f"--{flag} {getattr(args, flag)}: must be above 0")

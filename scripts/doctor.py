@@ -65,17 +65,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--name", default=None, help="check the run of this name too")
     parser.add_argument("--checkpoints_dir", default="./checkpoints", help="where the runs are")
     args = parser.parse_args(argv)
-    checkpoints = Path(args.checkpoints_dir)
     parts: list[tuple[str, Callable[[], Findings]]] = [
         ("versions", versions),
         ("devices", devices),
-        ("memory", lambda: memory(checkpoints)),
+        ("memory", lambda: memory(Path(args.checkpoints_dir))),
         ("dashboard", dashboard),
     ]
     if args.dataroot is not None:
         parts.append(("data", lambda: data(Path(args.dataroot))))
     if args.name is not None:
-        parts.append(("run", lambda: run(checkpoints / args.name)))
+        parts.append(("run", lambda: run(Path(args.checkpoints_dir, args.name))))
     problems = sum(show(name, part) for name, part in parts)
     print(f"\n{problems} problem(s), marked with !!" if problems else "\nno problem found")
     return 1 if problems else 0
@@ -238,8 +237,7 @@ def data(root: Path) -> Findings:
         sizes, unreadable = set(), []
         for path in chosen:
             try:
-                width, height = read_image(path).size
-                sizes.add(f"{width} x {height}")
+                sizes.add("{} x {}".format(*read_image(path).size))
             except UnreadableImageError as error:
                 unreadable.append(str(error))
         text = f"{len(paths)} images; {len(chosen)} decoded: {', '.join(sorted(sizes))}; "
@@ -262,13 +260,13 @@ def run(folder: Path) -> Findings:
     yield Finding("run", f"{folder}: {told or f'it holds no {OPTION_FILES[0]}'}", not options)
     weights = sorted(path.name for path in folder.glob("latest_net_*.pth"))
     yield Finding("weights", ", ".join(weights) or "no latest_net_*.pth", problem=not weights)
-    yield _state(state_path(folder))
+    yield _state(state_path(folder), options)
     yield from _losses(folder)
     for network, best in read_best(folder).items():
         yield Finding("best", f"{network}: epoch {best.epoch}, {best.metric} {best.value:.4g}")
 
 
-def _state(path: Path) -> Finding:
+def _state(path: Path, options: dict[str, Any]) -> Finding:
     from util.checkpoints.training_state import read_state
     from util.errors import UserError
 
@@ -278,7 +276,9 @@ def _state(path: Path) -> Finding:
         epoch = read_state(path, mmap=True)["progress"]["epoch"]
     except (UserError, KeyError, TypeError) as error:
         return Finding("state", f"--continue_train cannot resume: {error}", problem=True)
-    return Finding("state", f"reads; --continue_train resumes in epoch {epoch}")
+    last = options.get("n_epochs", epoch) + options.get("n_epochs_decay", 0)
+    text = "the run is finished" if epoch > last else f"--continue_train resumes in epoch {epoch}"
+    return Finding("state", f"reads; {text}")
 
 
 def _losses(folder: Path) -> Findings:

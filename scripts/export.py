@@ -28,7 +28,7 @@ from models.parts.convolutions import OutputConv2d
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.weights import bare_state_dict, load_into
 from util.errors import UserError
-from util.files import write_atomically
+from util.files import make_folder, write_atomically
 from util.run.session import run_program
 
 Apply = Callable[[Tensor], Tensor]
@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     OutputConv2d.by_rows = False  # other programs have kernels of their own
     write, suffix = FORMATS[args.to]
     path = args.output or weights.with_suffix(suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise UserError(f"--output {path}: is a folder; give a file, such as {path / f'G{suffix}'}")
+    make_folder(path.parent)
     apply = write(net, path, metadata(net, architecture))
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) from {weights}")
     worst = largest_difference(net, apply)

@@ -67,6 +67,13 @@ def test_the_range_and_the_background_are_those_of_the_run(tmp_path: Path) -> No
         assert np.abs(result - expected).max() <= 1
 
 
+def test_a_generator_of_colours_alone_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "")
+    (run / "train_opt.json").write_text(json.dumps({"model": "colorization"}))
+    with pytest.raises(UserError, match=r"without its lightness; use .* --model colorization"):
+        load_generator(run, device="cpu")
+
+
 def test_a_run_is_found_by_name_folder_or_file(tmp_path: Path) -> None:
     folder = make_run(tmp_path, "_A", "_B")
     by_name = load_generator("run", checkpoints_dir=tmp_path / "checkpoints", device="cpu")

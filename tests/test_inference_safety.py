@@ -128,7 +128,7 @@ def test_where_no_image_can_be_read_earlier_results_stay(
     assert run_program(lambda: infer(where, "--input", bad, *words)) == 1
     said = "".join(capsys.readouterr())
     assert said.count("cannot read the image") == 1
-    assert "no image was translated" in said
+    assert "nothing was translated" in said
     assert "results:" not in said
     assert (page.read_bytes() if page.exists() else None) == before
 

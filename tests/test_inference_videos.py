@@ -174,12 +174,14 @@ def test_an_interrupted_video_leaves_no_file(video_file: Path, monkeypatch) -> N
 
 
 def test_a_video_that_cannot_be_written_is_one_line(video_file: Path, capsys) -> None:
-    (video_file.parent / "file").write_text("")
-    assert (
-        infer(video_file.parent, "--input", video_file, "--output", video_file.parent / "file") == 1
-    )
+    file = video_file.parent / "file"
+    file.write_text("")
+    with pytest.raises(SystemExit, match="2"):
+        infer(video_file.parent, "--input", video_file, "--output", file)
+    assert f"error: --output {file}: is a file; give a folder" in capsys.readouterr().err
+    assert infer(video_file.parent, "--input", video_file, "--output", file / "in") == 1
     err = capsys.readouterr().err
-    assert err.startswith(f"error: cannot make the folder {video_file.parent / 'file'} (")
+    assert err.startswith(f"error: cannot make the folder {file / 'in'} (")
     assert err.count("\n") == 1
 
 

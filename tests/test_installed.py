@@ -79,12 +79,15 @@ def test_the_commands_train_translate_and_measure(commands: Path, tmp_path: Path
     small = "--netG resnet_6blocks --ngf 4 --ndf 4 --load_size 32 --crop_size 32 --num_threads 0"
     short = "--n_epochs 1 --n_epochs_decay 0 --display_id 0 --gpu_ids -1"
     train = ["--dataroot", "images", "--name", "tiny", *small.split(), *short.split()]
-    run(commands / "cyclegan-train", *train, where=tmp_path)
+    said = run(commands / "cyclegan-train", *train, where=tmp_path)
+    assert "translate: cyclegan-infer --name tiny" in said
     assert (tmp_path / "checkpoints" / "tiny" / "latest_net_G_A.pth").is_file()
     translate = ["--name", "tiny", "--model", "test", "--model_suffix", "_A", "--gpu_ids", "-1"]
     said = run(commands / "cyclegan-infer", *translate, where=tmp_path)
     assert "results: " in said
     assert (tmp_path / "results/tiny/test_latest/images/1_fake.png").is_file()
+    wrong = subprocess.run([commands / "cyclegan-train", "--nmae", "x"], capture_output=True)
+    assert wrong.stderr.startswith(b"cyclegan-train: error: unrecognized arguments: --nmae x")
     run(commands / "cyclegan-script", "compare_epochs", "--name", "tiny", where=tmp_path)
     assert (tmp_path / "checkpoints/tiny/web/epochs.html").is_file()
 

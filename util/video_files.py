@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import UserError
+from .files import list_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
@@ -33,8 +34,13 @@ def open_video(path: Path) -> Any:
         raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
         container = av.open(str(path))
+    except FileNotFoundError:
+        raise UserError(f"there is no video {path}; {list_folder(path.parent)}") from None
     except (OSError, ValueError, av.error.FFmpegError) as error:
-        raise UserError(f"cannot read the video {path} ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot read the video {path} ({reason}): the file is damaged or no video"
+        ) from error
     if not container.streams.video:
         container.close()
         raise UserError(f"{path} holds no video")

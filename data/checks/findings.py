@@ -46,8 +46,8 @@ def check(folders: Sequence[Folder], opt: Namespace) -> Findings:
         modes = {header.mode for header in folder.headers}
         if len(modes) > 1:
             findings.warnings.append(
-                f"{folder.name} mixes {', '.join(sorted(modes))}: with 3 channels all become "
-                "RGB, with 1 gray, and transparent pixels show --background"
+                f"{folder.name} mixes {', '.join(sorted(modes))}: of up to 4 channels, all "
+                "become RGB with 3 channels, gray with 1; transparent pixels show --background"
             )
     _check_balance(folders, opt, findings)
     return findings
@@ -93,7 +93,7 @@ def table(folders: Sequence[Folder]) -> str:
     for folder in folders:
         modes = Counter(header.mode for header in folder.headers)
         others = sorted(folder.left_out.items(), key=lambda item: (-item[1], item[0]))
-        left_out = " ".join(f"{count}x{name}" for name, count in others[:4])
+        left_out = " ".join(f"{name}:{count}" for name, count in others[:4])
         rows.append(
             (
                 folder.name,

@@ -85,7 +85,11 @@ class VideoFrames:
                 yield from self._in_order(container)
             except damage as error:
                 self.failures.append(str(error))
-                log.warning("%s cannot be decoded any further (%s)", self.path, error)
+                log.warning(
+                    "%s is damaged and cannot be decoded any further (%s); `ffmpeg -i VIDEO "
+                    "NEW.mp4` may repair it",
+                    *(self.path, error),
+                )
 
     @staticmethod
     def _in_order(container: Any) -> Iterator[Any]:

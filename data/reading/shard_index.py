@@ -16,10 +16,11 @@ from typing import Any
 
 from util.errors import UserError
 from util.files import write_text_atomically
+from util.programs import words_of
 
 from .shard_streams import FAILURES, import_webdataset, is_image_member
 
-COMMAND = "python scripts/pack_shards.py --index"
+COMMAND = " ".join([*words_of("scripts/pack_shards.py"), "--index"])
 BLOCK = 2**20
 
 

@@ -89,13 +89,19 @@ def build_generator(path: Path) -> tuple[nn.Module, Generator]:
     """Return the network of a weight file, in training mode, and its architecture.
 
     The weights of a U-Net do not tell whether it has dropout: the options stored with the run do.
-    Raises UserError if the file cannot be read or holds no generator.
+    Raises UserError if the file cannot be read or holds no generator that makes whole images.
     """
     weights = read_weights(path)
     a = read_generator(weights, path)
+    options = read_training_options(path.parent)
+    if options.get("model") == "colorization":
+        raise UserError(
+            f"{path}: this generator makes the colours of an image without its lightness; use "
+            "02_inference.py --model colorization"
+        )
     no_dropout = a.no_dropout
     if no_dropout is None:
-        no_dropout = bool(read_training_options(path.parent).get("no_dropout", False))
+        no_dropout = bool(options.get("no_dropout", False))
     how = (a.input_nc, a.output_nc, a.ngf, a.netG, a.norm, not no_dropout)
     net = define_G(*how, upsample=a.upsample, skip_connections=bool(a.skip_connections))
     load_into(net, weights, path)

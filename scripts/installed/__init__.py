@@ -14,6 +14,8 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 PROGRAMS = FOLDER / "programs"
 SCRIPTS = FOLDER / "scripts"
+OF_A_CHECKOUT = {"quickstart", "run_tests", "benchmark_inference"}
+"""Scripts that need a checkout, or are started by others."""
 
 if str(FOLDER) not in sys.path:
     sys.path.insert(0, str(FOLDER))
@@ -38,7 +40,8 @@ def infer() -> int:
 
 def script() -> None:
     """The command cyclegan-script NAME ...: a program of scripts/, for example evaluate."""
-    names = sorted(path.stem for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text())
+    programs = (path for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text())
+    names = sorted({path.stem for path in programs} - OF_A_CHECKOUT)
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.exit(f"usage: cyclegan-script NAME [flags of that program]; NAME: {', '.join(names)}")
     program = SCRIPTS / f"{sys.argv[1]}.py"

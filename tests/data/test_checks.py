@@ -136,7 +136,7 @@ def test_everything_that_is_wrong(pictures: Path) -> None:
     assert "trainB mixes L, RGB" in text
     assert "trainA has 65 images and trainB only 4" in text
     assert len(findings.warnings) == 2
-    assert "1x.gif 1x.txt" in table(folders)
+    assert ".gif:1 .txt:1" in table(folders)
     assert check(folders[1:], OPT).errors[-1] == "there is no folder trainA"
 
 

@@ -114,6 +114,18 @@ def test_a_run_that_continues_has_the_flags_of_its_data_set(train_opt, tmp_path:
     assert {name: vars(opt)[name] for name in stored} == stored
 
 
+def test_flags_of_the_model_of_the_run_can_be_typed_as_it_continues(
+    train_opt: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    save_run(train_opt("--name", "a run", "--model", "cut", "--lambda_NCE", "3"), with_state=True)
+    words = ["--name", "a run", "--continue_train", "--lambda_NCE", "2"]
+    opt = complete_training(train_opt(*words))
+    assert (opt.model, opt.lambda_NCE, opt.nce_T) == ("cut", 2, 0.07)
+    assert not opt.given & {"model", "dataset_mode"}
+    assert "changed since the run began: --lambda_NCE 2.0, was 3.0" in caplog.messages
+
+
 def test_what_a_run_that_is_resumed_cannot_change(
     train_opt: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

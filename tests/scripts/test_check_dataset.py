@@ -30,6 +30,8 @@ def test_exit_codes_and_files(
     assert check(pictures, *SIZES, "--sheet", tmp_path / "mine.png") == 0
     assert "warning: 1 test images are copies of training images" in capsys.readouterr().out
     assert (tmp_path / "mine.png").is_file()
+    assert check(pictures, *SIZES, "--sheet", "x.foo") == 2
+    assert "--sheet x.foo: give an image file" in capsys.readouterr().err
     (pictures / "trainB" / "broken.jpg").write_bytes(b"")
     assert check(pictures, *SIZES, "--sheet", "none") == 1
     assert "error: trainB: 1 files cannot be read (broken.jpg" in capsys.readouterr().out

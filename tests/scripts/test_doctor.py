@@ -58,6 +58,9 @@ def test_a_run_that_is_well(capsys: pytest.CaptureFixture[str], run: Path) -> No
     assert lines["weights"] == "latest_net_G_A.pth, latest_net_G_B.pth"
     assert lines["state"] == "reads; --continue_train resumes in epoch 7"
     assert lines["losses"].startswith("(epoch: 6, iters: 10")
+    (run / "train_opt.json").write_text(json.dumps({"n_epochs": 4, "n_epochs_decay": 2}))
+    _, lines = report(capsys, "--name", "run", "--checkpoints_dir", run.parent)
+    assert lines["state"] == "reads; the run is finished"
 
 
 def test_a_run_that_is_not(capsys: pytest.CaptureFixture[str], run: Path) -> None:

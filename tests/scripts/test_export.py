@@ -96,6 +96,11 @@ def test_no_such_run_and_no_package_are_one_line(tmp_path: Path, monkeypatch, ca
     make_run(tmp_path, "")
     assert export(tmp_path, "--name", "other", "--to", "onnx") == 1
     assert "there is no run" in capsys.readouterr().err
+    assert export(tmp_path, "--to", "safetensors", "--output", str(tmp_path)) == 1
+    assert "is a folder; give a file" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert export(tmp_path, "--to", "safetensors", "--output", str(tmp_path / "file/G.st")) == 1
+    assert "cannot make the folder" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert export(tmp_path, "--to", "onnx") == 1
     assert capsys.readouterr().err == "error: this needs the package onnx: pip install onnx\n"

@@ -52,7 +52,7 @@ def choose(name: str, publications: dict[str, Publication], preferred: str) -> P
     known = sorted({name for publication in publications.values() for name in publication.names})
     lists = "\n".join(f"  {title}: {' '.join(p.names)}" for title, p in publications.items())
     problem = f"there is no {name!r}{did_you_mean(name, known)}" if name else "give one name"
-    raise UsageError(f"{problem}. The names are\n{lists}")
+    raise UsageError(f"{problem}\nThe names are\n{lists}")
 
 
 def parser_of_names(

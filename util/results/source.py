@@ -69,7 +69,8 @@ def own_folder(opt: Namespace) -> Path:
         if owner is None or owner == source:
             break
         run = Path(os.path.normpath(Path(opt.results_dir) / owner.run))
-        what = ", ".join([owner.direction, *owner.weights]).removeprefix(", ")
+        model = [] if owner.model == source.model else [f"--model {owner.model}"]
+        what = ", ".join([*filter(None, [owner.direction]), *model, *owner.weights])
         log.info("%s is left as it is: it holds results of %s (%s)", folder, run, what)
     make_folder(folder)
     write_text_atomically(folder / SOURCE, json.dumps(asdict(source), indent=1) + "\n")

@@ -68,15 +68,15 @@ class VideoResult(Results):
         for image, path in zip(images_of(visuals[TRANSLATION], len(paths)), paths, strict=True):
             self.threads.submit(self._encode, image, path)
 
-    def close(self) -> Path:
-        """Finish the video; returns its path."""
+    def close(self) -> Path | None:
+        """Finish the video; returns its path, None where no frame was added and none is there."""
         try:
             self.threads.finish()
             self.writer.close()
         except BaseException:
             self.writer.discard()
             raise
-        return self.path
+        return self.path if self.path.is_file() else None
 
     def _encode(self, image: Visual, path: str) -> None:
         frame = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)

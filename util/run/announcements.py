@@ -10,6 +10,7 @@ from ..checkpoints.weights import weights_path
 from ..durations import duration
 from ..errors import command
 from ..evaluation.report import number
+from ..programs import words_of
 from .evaluator import Evaluator
 from .progress import Progress
 
@@ -50,7 +51,7 @@ def log_end(
 
 def inference_words(opt: Namespace, generators: list[str]) -> list[str]:
     """Return the command line that translates the test images of a run."""
-    words = ["python", "02_inference.py", "--name", opt.name]
+    words = [*words_of("02_inference.py"), "--name", opt.name]
     if opt.checkpoints_dir != "./checkpoints":
         words += ["--checkpoints_dir", str(opt.checkpoints_dir)]
     if generators[:1] == ["G_A"]:

@@ -14,6 +14,8 @@ WIDTH, HEIGHT = 360, 214
 """Size of a chart in pixels."""
 LEFT, BOTTOM, TOP, RIGHT = 42, 36, 24, 10
 """Margins between a chart's edge and its axes, which hold the tick labels and the legend."""
+LETTER = 7
+"""Pixels of a bold letter of the legend, at most on average."""
 COLUMNS, GAP, TITLE_HEIGHT = 2, 10, 30
 """Of the file: charts beside each other, pixels between them, and the line above them."""
 TICKS = 4
@@ -104,6 +106,7 @@ def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
         f'aria-label="{escape(group)}" fill="none" stroke-linejoin="round" {FONT} font-size="10">',
         *_axes(first, last, low, high),
     ]
+    legend = _legend(names)
     for number, name in enumerate(names):
         colour, text = COLOURS[number % len(COLOURS)], escape(name)
         hue = f"c{number % len(COLOURS)}"  # by which a page changes the colour in dark mode
@@ -113,10 +116,22 @@ def _chart(points: Sequence[Point], group: str, names: Sequence[str]) -> str:
             if kind == "smooth":
                 look = f'stroke-width="1.6" data-name="{text}"'
             lines.append(f'<path class="{kind} {hue}" stroke="{colour}" {look} d="{path}"/>')
-        x = LEFT + 6 + number * 110  # wide enough for the usual names of losses
         look = f'class="{hue}" fill="{colour}" font-weight="600"'
-        lines.append(f'<text x="{x}" y="15" {look}>{text}</text>')
+        x, shown = legend[number]
+        lines.append(f'<text x="{x}" y="15" {look}>{escape(shown)}</text>')
     return "\n".join([*lines, "</svg>"])
+
+
+def _legend(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Return where each name begins and its text; of `L1 G_A`, `L1 G_B` the second is `G_B`."""
+    legend, x, before = [], LEFT + 6, ""
+    for name in names:
+        metric, _, generator = name.rpartition(" ")
+        text = generator if metric and metric == before and generator[0] == "G" else name
+        legend.append((x, text))
+        x += max(110, LETTER * len(text) + 12)  # usual names of losses in columns
+        before = metric
+    return legend
 
 
 def _path(

@@ -119,7 +119,10 @@ def test_the_gallery_links_to_the_page_of_epochs_where_there_is_one(
     gallery.metrics(record(1))
     gallery.images(frame(2))
     assert f'href="{COMPARISON}"' in page.read_text()
-    assert 'data-name="KID[tiny] G_A"' in page.read_text()
+    html = page.read_text()
+    assert 'data-name="KID[tiny] G_A"' in html
+    assert ">KID[tiny] G_A</text>" in html and ">G_B</text>" in html
+    assert ">KID[tiny] G_B</text>" not in html
 
 
 def test_weights_and_biases_gets_each_value(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-INSTALL_COMMAND = "python scripts/install_visdom_assets.py"
+from util.programs import words_of
+
+INSTALL_COMMAND = " ".join(words_of("scripts/install_visdom_assets.py"))
 INSTALL_VISDOM = (
     'pip install "setuptools<81" wheel && pip install --no-build-isolation "visdom>=0.2.4"'
 )
