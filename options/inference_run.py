@@ -45,6 +45,7 @@ def adopt_from_run(opt: Options) -> Options:
     saved = read_training_options(folder)
     if opt.model == "test":
         _refuse_colours_alone(opt, saved)
+        _refuse_undivided_pairs(opt, saved)
         opt = _choose_generator(opt, folder, saved)
     opt = _adopt_saved(opt, saved)
     opt = _adopt_architecture(opt, folder)
@@ -59,6 +60,17 @@ def _refuse_colours_alone(opt: Options, saved: dict[str, Any]) -> None:
         raise UsageError(
             f"--model test --name {opt.name}: its generator makes the colours of an image without "
             "its lightness; use --model colorization"
+        )
+
+
+def _refuse_undivided_pairs(opt: Options, saved: dict[str, Any]) -> None:
+    root, of_pairs = str(saved.get("dataroot", "")), saved.get("dataset_mode") == "aligned"
+    if not (root and of_pairs and opt.dataroot and opt.dataset_mode == "single"):
+        return
+    if Path(opt.dataroot).resolve() == Path(root).resolve():
+        raise UsageError(
+            f"--model test takes a folder of single images, and {root} holds the pairs of the "
+            f"training: use --model {saved.get('model', 'pix2pix')}"
         )
 
 

@@ -249,7 +249,7 @@ def test_memory_of_results_does_not_grow(tmp_path: Path) -> None:
 
 def test_no_place_for_results_is_one_line(folder: Path, capsys) -> None:
     file = folder / "a.png"
-    assert infer(folder.parent, "--input", folder, "--output", file) == 1
+    assert infer(folder.parent, "--input", folder, "--output", file / "in") == 1
     assert infer(folder.parent, "--input", folder, "--results_dir", file) == 1
     err = capsys.readouterr().err
     assert err.count("cannot make the folder") == err.count("\n") == 2

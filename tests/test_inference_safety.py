@@ -133,6 +133,15 @@ def test_where_no_image_can_be_read_earlier_results_stay(
     assert (page.read_bytes() if page.exists() else None) == before
 
 
+def test_the_pairs_of_a_training_are_not_translated_undivided(folder: Path, capsys) -> None:
+    stored = {"model": "pix2pix", "dataset_mode": "aligned", "dataroot": str(folder)}
+    run = folder.parent / "checkpoints/run"
+    (run / "train_opt.json").write_text(json.dumps(stored))
+    assert infer(folder.parent, "--input", folder, "--model_suffix", "_A") == 2
+    assert "holds the pairs of the training: use --model pix2pix" in capsys.readouterr().err
+    assert infer(folder.parent, "--input", folder / "0.png", "--model_suffix", "_A") == 0
+
+
 def test_a_direction_that_contradicts_the_suffix_is_told(folder: Path, caplog) -> None:
     caplog.set_level("INFO")
     for suffix, count in (("_B", 0), ("_A", 1)):
