@@ -28,6 +28,17 @@ LARGEST_PORT = 65535
 Trace = dict[str, Any]
 
 
+def legend_place(traces: Sequence[Trace]) -> dict[str, Any]:
+    """Return where plotly's legend, on the right, covers no curve.
+
+    That is below curves that stay far from 0, the lower end of the axis, else at the top: losses
+    fall.
+    """
+    values = [y for trace in traces for y in trace["y"] if y is not None]
+    stays_high = len(values) > len(traces) and 0 < 0.4 * max(values) < min(values)
+    return {"y": 0, "yanchor": "bottom"} if stays_high else {"y": 1, "yanchor": "top"}
+
+
 def server_address(server: str, port: int) -> tuple[SplitResult, int]:
     """Return the parts of --display_server and the port. Raises UsageError for what is none."""
     parts = urlsplit(server if "//" in server else f"http://{server}")
@@ -101,7 +112,10 @@ class VisdomClient:
             "margin": {"l": 50, "r": 15, "t": 30, "b": 40},
             "xaxis": xaxis,
             "yaxis": {"rangemode": "tozero", "exponentformat": "e"},
-            "legend": {"x": 1, "y": 1, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.6)"},
+            "legend": {
+                **{"x": 1, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.6)"},
+                **legend_place(traces),
+            },
         }
         opts = {"title": title, **look}
         self.post("events", {"win": window, "data": traces, "layout": layout, "opts": opts})

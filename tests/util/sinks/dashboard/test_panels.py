@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from util.sinks.curves import Curves
+from util.sinks.dashboard.client import legend_place
 from util.sinks.dashboard.panels import epoch_axis, headline, loss_panels
 
 EPOCH = 100
@@ -41,6 +42,20 @@ def test_losses_of_both_directions_share_a_panel(point: Any) -> None:
     assert [t["name"] for t in panels["loss D"]] == ["D_A", "D_B", "D_A raw", "D_B raw"]
     pix2pix = Curves([point(1, losses={"G_GAN": 1.0, "G_L1": 20.0, "D_real": 0.5, "D_fake": 0.4})])
     assert list(loss_panels(pix2pix.points, pix2pix.names)) == ["loss G", "loss D"]
+
+
+@pytest.mark.parametrize(
+    ("curves", "place"),
+    [
+        ([[400.0, None, 380.0], [260.0, 250.0, 250.0]], "bottom"),
+        ([[0.7, 0.2, 0.18], [0.5, 0.2, 0.2]], "top"),
+        ([[1.0], [0.9]], "top"),  # where they go is not known
+        ([[-1.0, -0.9], [-1.0, -0.9]], "top"),
+        ([[None], []], "top"),
+    ],
+)
+def test_the_legend_is_where_the_curves_are_not(curves: list[Any], place: str) -> None:
+    assert legend_place([{"y": values} for values in curves])["yanchor"] == place
 
 
 def test_the_line_at_the_top(point: Any) -> None:
