@@ -26,6 +26,7 @@ from models.inference.image_translator import build_generator
 from models.parts.architecture import Generator
 from models.parts.convolutions import OutputConv2d
 from util.checkpoints.find_weights import find_generator
+from util.checkpoints.run_folder import read_training_options
 from util.checkpoints.weights import bare_state_dict, load_into
 from util.errors import UserError
 from util.files import make_folder, write_atomically
@@ -40,6 +41,17 @@ MAX_DIFFERENCE = 1e-3
 """Of outputs in [-1, 1]: an eighth of a level of an 8-bit image."""
 
 
+OF_IMAGES = (
+    "8-bit RGB (gray where input_nc is 1) / 127.5 - 1",
+    "(output + 1) * 127.5, round, clamp to 0..255",
+)
+OF_COLOURS = (
+    "L of CIELAB (illuminant D65) / 50 - 1",
+    "output * 110 are a and b of CIELAB, with the L of the input",
+)
+"""What a generator takes, and what is done to its output."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Export and check; return 1 where the file differs from PyTorch."""
     args = arguments(argv)
@@ -47,12 +59,13 @@ def main(argv: list[str] | None = None) -> int:
     net, architecture = build_generator(weights)
     net.eval()
     OutputConv2d.by_rows = False  # other programs have kernels of their own
+    of_colours = read_training_options(weights.parent).get("model") == "colorization"
     write, suffix = FORMATS[args.to]
     path = args.output or weights.with_suffix(suffix)
     if path.is_dir():
         raise UserError(f"--output {path}: is a folder; give a file, such as {path / f'G{suffix}'}")
     make_folder(path.parent)
-    apply = write(net, path, metadata(net, architecture))
+    apply = write(net, path, metadata(net, architecture, of_colours))
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) from {weights}")
     worst = largest_difference(net, apply)
     print(f"largest difference from PyTorch on two sizes: {worst:.1e} (of a range of 2)")
@@ -75,14 +88,18 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def metadata(net: nn.Module, architecture: Generator) -> dict[str, str]:
-    """Return as text what a program must know to use the network."""
+def metadata(net: nn.Module, architecture: Generator, of_colours: bool) -> dict[str, str]:
+    """Return as text what a program must know to use the network.
+
+    `of_colours`: it is one of --model colorization.
+    """
     multiple = getattr(net, "multiple", 1)
+    before, after = OF_COLOURS if of_colours else OF_IMAGES
     return {
-        "preprocessing": "8-bit RGB (gray where input_nc is 1) / 127.5 - 1, N x C x H x W float32",
+        "preprocessing": f"{before}, N x C x H x W float32",
         "padding": "reflect on all sides, half of it before, to multiples of size_multiple and at "
         "least smallest_size; crop the output alike",
-        "postprocessing": "(output + 1) * 127.5, round, clamp to 0..255",
+        "postprocessing": after,
         "size_multiple": str(multiple),
         "smallest_size": str(getattr(net, "smallest", multiple)),
         **{name: str(value) for name, value in architecture.flags().items()},

@@ -74,34 +74,34 @@ def load_generator(
 
     `model_suffix` chooses among the weight files of a run: by default none, else _A. By default
     the device is the first GPU, or the CPU without one. `eval` turns dropout off and has batch norm
-    use its running statistics. Raises UserError if there is no such file or it cannot be loaded.
+    use its running statistics. Raises UserError if there is no such file, it cannot be loaded, or
+    it makes no whole images, as of --model colorization.
     """
     path = find_generator(run, checkpoints_dir, epoch, model_suffix)
-    net, architecture = build_generator(path)
-    target = torch.device(device) if device is not None else pick_device([0], False)
-    net = net.to(target).train(not eval)
-    translator = Translator(net, target, settings or InferenceSettings())
-    pixels = Pixels.of(read_training_options(path.parent))
-    return ImageTranslator(translator, architecture.input_nc, pixels)
-
-
-def build_generator(path: Path) -> tuple[nn.Module, Generator]:
-    """Return the network of a weight file, in training mode, and its architecture.
-
-    The weights of a U-Net do not tell whether it has dropout: the options stored with the run do.
-    Raises UserError if the file cannot be read or holds no generator that makes whole images.
-    """
-    weights = read_weights(path)
-    a = read_generator(weights, path)
     options = read_training_options(path.parent)
     if options.get("model") == "colorization":
         raise UserError(
             f"{path}: this generator makes the colours of an image without its lightness; use "
             "02_inference.py --model colorization"
         )
+    net, architecture = build_generator(path)
+    target = torch.device(device) if device is not None else pick_device([0], False)
+    net = net.to(target).train(not eval)
+    translator = Translator(net, target, settings or InferenceSettings())
+    return ImageTranslator(translator, architecture.input_nc, Pixels.of(options))
+
+
+def build_generator(path: Path) -> tuple[nn.Module, Generator]:
+    """Return the network of a weight file, in training mode, and its architecture.
+
+    The weights of a U-Net do not tell whether it has dropout: the options stored with the run do.
+    Raises UserError if the file cannot be read or holds no generator.
+    """
+    weights = read_weights(path)
+    a = read_generator(weights, path)
     no_dropout = a.no_dropout
     if no_dropout is None:
-        no_dropout = bool(options.get("no_dropout", False))
+        no_dropout = bool(read_training_options(path.parent).get("no_dropout", False))
     how = (a.input_nc, a.output_nc, a.ngf, a.netG, a.norm, not no_dropout)
     net = define_G(*how, upsample=a.upsample, skip_connections=bool(a.skip_connections))
     load_into(net, weights, path)

@@ -1,5 +1,6 @@
 """Options that are rarely used together, in the programs, for models of one generator."""
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -60,7 +61,11 @@ def test_a_run_trains_resumes_translates_and_is_exported(model: str, data: Path,
     assert any(name.endswith(ending) for name in shown)
     export = ["--name", str(folder), "--to", "torchscript"]
     assert script("export").main(export) == 0
-    assert (folder / "latest_net_G.pt").is_file()
+    extra = {"metadata.json": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.load(str(folder / "latest_net_G.pt"), _extra_files=extra)
+    assert ("CIELAB" in str(extra["metadata.json"])) == (model == "colorization")
 
 
 def test_colours_without_lightness_are_no_images(data: Path, capsys) -> None:
