@@ -18,7 +18,7 @@ def without_results(paths: list[str], opt: Namespace) -> list[str]:
     names = (name for name in (opt.output, opt.results_dir) if name is not None)
     for folder in (Path(name).resolve() for name in names):
         if folder != root and folder.is_relative_to(root):
-            # as paths of images begin: ./in is in
+            # Path, since the paths of the images in ./in begin with in/
             inside = os.path.join(str(Path(opt.dataroot)), folder.relative_to(root), "")  # noqa: PTH118
             paths = [path for path in paths if not path.startswith(inside)]
     return paths
@@ -37,8 +37,10 @@ class SingleDataset(BaseDataset):
             flag = "--dataroot" if opt.isTrain else "--input (or --dataroot)"
             raise UserError(f"{flag} {root}: no such file or folder; {list_folder(parent)}")
         is_file = Path(root).is_file()
-        if opt.isTrain or is_file:  # training writes no results among its images
-            self.A_paths = [str(root)] if is_file else make_dataset(root, opt.max_dataset_size)
+        if is_file:
+            self.A_paths = [str(root)]
+        elif opt.isTrain:  # which writes no results among its images
+            self.A_paths = make_dataset(root, opt.max_dataset_size)
         else:
             paths = without_results(make_dataset(root), opt)
             self.A_paths = paths[: int(min(len(paths), opt.max_dataset_size))]

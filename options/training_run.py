@@ -42,6 +42,7 @@ CHOICES = {
 }
 """What stored options are chosen from; a model of a user may have a default beside these."""
 OF_FRESH_WEIGHTS = {"init_type", "init_gain"}
+"""Options that only initialise networks, so that a run which is resumed has no use for them."""
 OF_COMMAND = {
     *("name", "checkpoints_dir", "phase", "suffix", "isTrain", "gpu_ids", "verbose"),
     *("continue_train", "start_from", "epoch", "load_iter", "epoch_count", "num_threads"),
