@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from util import sharing
 from util.array_files import is_misread, is_tiff, may_be_array, read_array
-from util.deep_images import TURNED, Levels, kind_of, named, read_levels
+from util.deep_images import Levels, kind_of, named, read_levels, turned_upright
 from util.errors import UnreadableImageError, UserError, printable
 from util.files import identity
 from util.image_files import (
@@ -205,7 +205,7 @@ def read_deep(
                 levels = read_levels(image, content, pixels.value_range, pixels.background)
             else:
                 levels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
-            return TURNED.get(orientation(image), lambda upright: upright)(levels)
+            return turned_upright(levels, orientation(image))
     except (UnreadableImageError, UnidentifiedImageError) as error:
         return _array_instead(path, error, pixels)
 

@@ -38,7 +38,7 @@ class TemplateModel(BaseModel):
         self.model_names = ["G"]
         self.netG = self.make_generator(opt.input_nc, opt.output_nc)
         if self.isTrain:
-            self.optimizer = self.make_optimizer(self.netG)
+            self.optimizer = self.make_optimizer(self.netG, lr=opt.lr_G)
 
     def set_input(self, input: dict[str, Any]) -> None:
         """Store images `A`, `B` (N, C, H, W) and their paths; --direction BtoA swaps them."""

@@ -2,20 +2,22 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import data
 import models
+from models.inference.translator import translators_around_test
 from util.errors import UsageError, UserError
 from util.options import Options
 from util.plugins import add_flags
 from util.programs import name_in_messages
+from util.run.script_run import ScriptRun, print_user_errors_in_one_line
 
 from .flag_hints import hint_at_mistake
 from .naming import run_name, suffixed_name
 from .old_flags import add_use_dropout, with_current_flags, with_current_values
-from .script_door import begin_script
 from .shared_flags import add_data_flags, add_network_flags, add_run_flags, add_speed_flags
 from .validation import validate
 
@@ -120,7 +122,7 @@ class BaseOptions:
         """Return the checked options; exit with 2 and one line for a wrong command line.
 
         Without `argv`, as scripts in the reference's manner call it, that of the program is parsed
-        and the run begins too; see `begin_script`.
+        and the run begins too; see `_begin_script`.
         """
         if argv is None and Path(sys.argv[0]).name in NOTEBOOKS:
             raise UserError(
@@ -130,9 +132,20 @@ class BaseOptions:
         try:
             opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
             validate(opt, complete=not vars(opt).get("continue_train"))
-            return begin_script(self, opt, option_defaults) if argv is None else opt
+            return self._begin_script(opt) if argv is None else opt
         except UsageError as error:
             Parser(name_in_messages()).error(str(error))
+
+    def _begin_script(self, parsed: Options) -> Options:
+        """Start logging, complete the options from their run, seed; return what a script may set.
+
+        Raises UsageError for flags that do not fit the run; any other UserError ends the script
+        with one line, here and later.
+        """
+        print_user_errors_in_one_line()
+        defaults = partial(option_defaults, self)
+        run = ScriptRun(self.complete, self.follow, validate, defaults, translators_around_test)
+        return run.begin(parsed)
 
 
 def option_defaults(options: BaseOptions, opt: Options) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import models
 from models.parts.architecture import read_generator
 from util.checkpoints.find_weights import GENERATORS, find_weights, none_found
-from util.checkpoints.run_folder import read_training_options, run_folder
+from util.checkpoints.run_folder import read_training_options, run_folder, stored_dataroot
 from util.checkpoints.weights import epoch_label, read_weights, weights_path
 from util.errors import UsageError, UserError
 from util.files import list_folder
@@ -180,9 +180,7 @@ def _fits(name: str, value: Any, stored: Any, opt: Options) -> bool:
 
 
 def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
-    if not saved.get("dataroot"):
-        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
-    root = Path(str(saved["dataroot"]))
+    root = Path(stored_dataroot(saved, folder))
     if opt.dataset_mode != "single":
         log.info("no --dataroot given: using that of the training, %s", root)
         return root

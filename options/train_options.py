@@ -154,7 +154,7 @@ def _add_schedule_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_quality_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("better results (see docs/training.md)").add_argument
+    add = parser.add_argument_group("better results (see docs/better_results.md)").add_argument
     add(
         "--recipe",
         type=str,

@@ -17,7 +17,12 @@ from models.networks import (
 )
 from models.parts.architecture import read_discriminator, read_generator
 from util.checkpoints.find_weights import find_start_weights
-from util.checkpoints.run_folder import check_run_folder, read_training_options, run_folder
+from util.checkpoints.run_folder import (
+    check_run_folder,
+    read_training_options,
+    run_folder,
+    stored_dataroot,
+)
 from util.checkpoints.training_state import read_state, state_path
 from util.checkpoints.weights import read_weights
 from util.devices import AUTO
@@ -144,10 +149,8 @@ def _with_precision_of_run(opt: Options, saved: dict[str, Any]) -> Options:
 
 def _data_folder(opt: Options, folder: Path) -> str:
     """Return the stored data folder. Raises UserError where it is missing or was not stored."""
-    if not opt.dataroot:
-        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
-    if opt.dataset_mode != "shards" and not Path(str(opt.dataroot)).exists():
-        root = Path(str(opt.dataroot))
+    root = Path(stored_dataroot(vars(opt), folder))
+    if opt.dataset_mode != "shards" and not root.exists():
         when = "any more" if root.is_absolute() else f"below the current folder, {Path.cwd()}"
         raise UserError(
             f"give --dataroot: the data folder of the run, {root}, does not exist {when}"

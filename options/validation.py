@@ -36,7 +36,7 @@ FLAGS = {"together": "batch_size", "readers": "num_threads"}
 """Flags of the options of inference that have another name than their flag."""
 LARGEST_SEED = 2**63 - 1
 """The largest seed that PyTorch's random generators take."""
-TWO_DOMAINS = ("cycle_gan", "pix2pix", "colorization")
+TWO_DOMAINS = ("cycle_gan", "cut", "pix2pix", "colorization")
 """Models that take images A and B."""
 PAIRS = ("unaligned", "aligned", "colorization")
 """Our data sets that give images A and B; those of plug-ins may give A alone."""

@@ -67,7 +67,7 @@ def count_inference(precision: str, size: int = 256) -> Any:
         net = define_G(3, 3, 64, "resnet_9blocks", "instance").to(CUDA)
         translator = Translator(net, CUDA, InferenceSettings(precision, tile=0))
         for _ in range(2):
-            with mock.patch("models.inference.translator.available_bytes", lambda _: None):
+            with mock.patch("models.inference.translator.available_bytes", lambda _: 2**60):
                 images = torch.rand(1, 3, size, size)
                 with Counts() as counts:
                     translator(images)

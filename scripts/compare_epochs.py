@@ -17,6 +17,7 @@ from evaluate import Measuring, chosen_device, measuring
 from gallery_samples import StoredSamples
 from run_directions import (
     add_ema_flag,
+    check_numbers,
     chosen_epochs,
     directions,
     generator,
@@ -81,9 +82,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--checkpoints_dir", default="./checkpoints", help="where runs are stored")
     add("--gpu_ids", help="GPU to compute on; -1 is the CPU (default: 0 where there is one)")
     args = parser.parse_args(argv)
-    for flag in ("images", "max", "load_size"):
-        if getattr(args, flag) is not None and getattr(args, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
+    check_numbers(args, "images", "max", "load_size")
     if args.samples and args.ema:
         raise UsageError("--ema needs weights; leave it out with --samples")
     if args.samples and args.metrics:
@@ -109,7 +108,7 @@ def add_translations(
     stored: Mapping[str, Mapping[str, Mapping[str, Figure]]],
 ) -> None:
     """Translate the images with the generators of each epoch, and write them at once."""
-    epochs = chosen_epochs(args, folder, args.epochs)
+    epochs = chosen_epochs(args, folder, "epochs")
     ways = directions(args, folder, generators(args, folder, epochs))
     device = chosen_device(args)
     tools: Measuring | None = measuring(args, device) if args.metrics else None

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from run_directions import (
     add_ema_flag,
+    check_numbers,
     chosen_epochs,
     directions,
     generator,
@@ -181,11 +182,7 @@ def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             raise UsageError(f"--{flag} does not go with {there}; leave it out")
     if args.correlate is not None and args.correlate not in METRICS:
         raise UsageError(f"--correlate {args.correlate}: give one of {', '.join(METRICS)}")
-    for flag in ("max", "load_size"):
-        if getattr(args, flag) is not None and getattr(args, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
-    if not 0 <= args.seed < 2**32:
-        raise UsageError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
+    check_numbers(args, "max", "load_size")
 
 
 def console_for(target: str | None) -> contextlib.AbstractContextManager[object]:
@@ -231,7 +228,7 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     check_same_images(real, fake)
     tools = sharing.on_all(lambda: measuring(args))
     title = f"{len(fake)} images of {args.fake}, against {len(real)} images of {args.real}"
-    comparison = Comparison(title, how)
+    comparison = Comparison(title, how.size)
     if inputs is not None:
         comparison.figures[UNTRANSLATED] = tools.of_sets(real, inputs)
     comparison.figures["translated"] = tools.of_sets(real, fake)
@@ -247,13 +244,13 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
 def of_run(args: argparse.Namespace) -> list[Comparison]:
     """Every direction of a run, with every epoch that was asked for."""
     folder = sharing.on_all(lambda: run_folder_of(args))
-    epochs = sharing.on_all(lambda: chosen_epochs(args, folder, args.epoch))
+    epochs = sharing.on_all(lambda: chosen_epochs(args, folder, "epoch"))
     ways = sharing.on_all(lambda: directions(args, folder, generators(args, folder, epochs)))
     check_same_images(*(images for way in ways for images in (way.inputs, way.real)))
     device = sharing.on_all(lambda: chosen_device(args))
     tools = sharing.on_all(lambda: measuring(args, device))
     copies = f", --self_ensemble {args.self_ensemble}" if args.self_ensemble > 1 else ""
-    found = [Comparison(way.title + copies, way.inputs.how.split(",")[0]) for way in ways]
+    found = [Comparison(way.title + copies, way.inputs.how.size) for way in ways]
     for way, comparison in zip(ways, found, strict=True):
         comparison.figures[UNTRANSLATED] = tools.of_sets(way.real, way.inputs)
     for epoch in epochs:

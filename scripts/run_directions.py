@@ -10,9 +10,9 @@ import torch
 from data.inference.held_out import held_out_directions
 from models import load_generator
 from models.inference.translator import InferenceSettings, on_rgb
-from util.checkpoints.run_folder import read_training_options
+from util.checkpoints.run_folder import read_training_options, stored_dataroot
 from util.checkpoints.weights import AVERAGED, weights_path
-from util.errors import UserError
+from util.errors import UsageError, UserError
 from util.evaluation.direction import Direction
 from util.evaluation.translated import Translate
 from util.files import list_folder
@@ -27,6 +27,15 @@ def add_ema_flag(parser: ArgumentParser) -> None:
     )
 
 
+def check_numbers(args: Namespace, *positive: str) -> None:
+    """Raise UsageError where one of these flags is given and not above 0, or --seed is no seed."""
+    for flag in positive:
+        if getattr(args, flag) is not None and getattr(args, flag) < 1:
+            raise UsageError(f"--{flag} {getattr(args, flag)}: give a number above 0")
+    if not 0 <= args.seed < 2**32:
+        raise UsageError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
+
+
 def run_folder_of(args: Namespace) -> Path:
     """Raises UserError where there is no such run."""
     folder = Path(args.checkpoints_dir) / args.name
@@ -37,11 +46,12 @@ def run_folder_of(args: Namespace) -> Path:
     return folder
 
 
-def chosen_epochs(args: Namespace, folder: Path, words: str) -> list[str]:
+def chosen_epochs(args: Namespace, folder: Path, flag: str) -> list[str]:
     """`120,200` -> ["120", "200"]; `all` -> every epoch that has a number, in order.
 
-    Raises UserError where one is not stored.
+    `flag` is the one that names them. Raises UserError where one is not stored.
     """
+    words: str = getattr(args, flag)
     found = folder.glob(f"*_net_G*{_ending(args)}.pth")
     names = [path.name for path in found if args.ema or not path.stem.endswith(AVERAGED)]
     if args.ema and not names:
@@ -58,7 +68,7 @@ def chosen_epochs(args: Namespace, folder: Path, words: str) -> list[str]:
     missing = [epoch for epoch in epochs if epoch not in stored]
     if missing or not epochs:
         raise UserError(
-            f"--epoch {words}: {f'epoch {missing[0]}' if missing else 'nothing'} is not stored in "
+            f"--{flag} {words}: {f'epoch {missing[0]}' if missing else 'nothing'} is not stored in "
             f"{folder} (there are: {', '.join([*map(str, numbers), *others]) or 'none'})"
         )
     return epochs
@@ -86,9 +96,7 @@ def directions(args: Namespace, folder: Path, suffixes: list[str]) -> list[Direc
     Raises UserError where the images are not there or the data set is of another kind.
     """
     saved = read_training_options(folder)
-    root = args.dataroot or saved.get("dataroot")
-    if not root:
-        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
+    root = args.dataroot or stored_dataroot(saved, folder)
     kind = saved.get("dataset_mode", "unaligned")
     if kind not in ("unaligned", "aligned"):
         flags = "--output DIR, then give --real and --fake DIR"

@@ -9,7 +9,8 @@ from conftest import picture
 from tiny_runs import infer, make_run, names
 
 from util.errors import UserError
-from util.results.written_files import HEAD, WrittenFiles, sha256_of
+from util.files import sha256_of
+from util.results.written_files import HEAD, WrittenFiles
 
 
 @pytest.fixture

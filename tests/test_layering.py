@@ -49,7 +49,6 @@ LAYERS = {
         ["__init__.py", "flag_hints.py", "naming.py", "old_flags.py", "recipes.py"],
         ["shared_flags.py", "reading_flags.py"],
         ["validation.py"],
-        ["script_door.py"],
         ["base_options.py", "inference_run.py"],
         ["training_run.py"],
         ["*_options.py"],

@@ -20,15 +20,15 @@ import torch
 from PIL import Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PLANAR_CONFIGURATION
 
-from .deep_images import BYTE, TURNED, Levels, composited, raw_mode, to_levels
+from .deep_images import BYTE, Levels, composited, raw_mode, to_levels, turned_upright
 from .image_files import BYTES_OF_DEEP, read_bytes, refuse_irregular
+from .images import ORIENTATION
 from .memory import available_bytes
 
 NPY_ENDING = ".npy"
 NPY_BEGINNING = b"\x93NUMPY"
 TIFF = (".tif", ".tiff")
 TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-ORIENTATION = 0x0112
 """The TIFF tag that tells how the camera was held."""
 MOST_PAGES = 256
 """Pages of a TIFF file that are read as channels."""
@@ -56,7 +56,7 @@ class ArrayImage:
             levels = composited(colours, alpha, background)
         else:
             levels = _levels(self.values, self.kind, value_range)
-        return TURNED.get(self.orientation, lambda upright: upright)(levels)
+        return turned_upright(levels, self.orientation)
 
 
 def is_array_file(path: str | Path) -> bool:

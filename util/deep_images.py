@@ -42,7 +42,7 @@ ENCODED = ("PNG", "TIFF", NPY)
 """The formats that `encode` writes."""
 OF_ANY_CHANNELS = ("TIFF", NPY)
 """Those that hold other numbers of channels than 1 and 3, and floating point."""
-TURNED: dict[int, Callable[[Levels], Levels]] = {
+_TURNED: dict[int, Callable[[Levels], Levels]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
     4: lambda a: a[::-1],
@@ -55,6 +55,11 @@ TURNED: dict[int, Callable[[Levels], Levels]] = {
 
 _told: set[str] = set()
 _name: ContextVar[str] = ContextVar("_name", default="an image")
+
+
+def turned_upright(levels: Levels, orientation: int | None) -> Levels:
+    """Return an image as the EXIF orientation says that it is seen."""
+    return _TURNED[orientation](levels) if orientation in _TURNED else levels
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Writing files and lines whole or not at all, making folders, listing them for messages."""
 
+import hashlib
 import os
 import socket
 import threading
@@ -208,3 +209,19 @@ def list_folder(folder: Path, pattern: str = "*", max_names: int = 12) -> str:
         return f"{folder} holds no {pattern}" if pattern != "*" else f"{folder} is empty"
     more = f", ... ({len(names)} in all)" if len(names) > max_names else ""
     return f"{folder} holds: {', '.join(map(printable, names[:max_names]))}{more}"
+
+
+def version(path: str) -> tuple[str | int, ...]:
+    """Return what changes where the bytes of a file may have changed: its path, size and times."""
+    stat = os.stat(path)  # noqa: PTH116 - once per item
+    # st_ctime_ns too, since tar, cp -p and rsync -t set the modification time back
+    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns  # noqa: PTH100
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

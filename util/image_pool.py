@@ -27,7 +27,10 @@ class ImagePool:
         self.rng = rng or random.Random(random.getrandbits(64))
 
     def query(self, images: Tensor) -> Tensor:
-        """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached."""
+        """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached.
+
+        Without a buffer the batch itself is returned.
+        """
         if self.pool_size == 0:
             return images
         images = images.detach()

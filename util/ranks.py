@@ -1,7 +1,7 @@
 """The processes of a run on several GPUs or machines, as torchrun starts them: its ranks.
 
 Where one process computes alone, nothing here communicates, and every function returns at once.
-Small messages between the processors go through Gloo, tensors on GPUs through NCCL where it exists.
+Small messages between the processes go through Gloo, tensors on GPUs through NCCL where it exists.
 """
 
 import os

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from util.errors import UnreadableImageError, UserError
-from util.results.written_files import sha256_of
+from util.files import sha256_of
 from util.threads import in_threads
 
 from ..image_folder import read_image

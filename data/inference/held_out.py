@@ -9,7 +9,7 @@ from PIL import Image
 
 from util.errors import UserError
 from util.evaluation.direction import Direction
-from util.evaluation.image_set import ImageSet, Read
+from util.evaluation.image_set import ImageSet, Preparation, Read
 from util.files import list_folder
 from util.html import images_shown
 from util.images import BY_TYPE, Pixels
@@ -91,7 +91,7 @@ def held_out_directions(
 
 def reader(
     size: int | None, gray: bool = False, half: int | None = None, pixels: Pixels = BY_TYPE
-) -> tuple[Read, str]:
+) -> tuple[Read, Preparation]:
     """Return a function that reads an image file as 02_inference.py does, and its description."""
 
     def read(path: str) -> Image.Image:
@@ -104,14 +104,16 @@ def reader(
             image = image.resize((size, size), Image.Resampling.BICUBIC)
         return image
 
-    words = ["their own size" if size is None else f"{size}x{size} (bicubic)"]
-    words += ["gray"] if gray else []
-    words += [("left half", "right half")[half]] if half is not None else []
-    words += [str(pixels)] if pixels != BY_TYPE else []
-    return read, ", ".join(words)
+    how = Preparation(
+        "their own size" if size is None else f"{size}x{size} (bicubic)",
+        gray,
+        "" if half is None else ("left half", "right half")[half],
+        "" if pixels == BY_TYPE else str(pixels),
+    )
+    return read, how
 
 
-def image_set(folder: Path, flag: str, read: Read, how: str, label: str = "") -> ImageSet:
+def image_set(folder: Path, flag: str, read: Read, how: Preparation, label: str = "") -> ImageSet:
     """Return the images of a folder and below it; raises UserError where there are none.
 
     With `label` they are those that a gallery shows; `folder` is that of its pages or its images.

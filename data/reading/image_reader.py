@@ -6,7 +6,6 @@ Legend: uint8 images are (C, H, W), after the resize and before the random crop 
 import hashlib
 import logging
 import multiprocessing
-import os
 from argparse import Namespace
 from collections import deque
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from util.deep_images import Levels
 from util.errors import DataError, UnreadableImageError, UserError
+from util.files import version
 from util.images import Pixels, Uint8Image, to_float_tensor, to_uint8
 
 from ..image_folder import StoredImage
@@ -166,7 +166,7 @@ class ImageReader:
         """Return a hash of everything that decides the pixels; None where there is no such file."""
         file: object
         try:
-            file = path.identity() if isinstance(path, StoredImage) else _identity(path)
+            file = path.identity() if isinstance(path, StoredImage) else version(path)
         except OSError:
             return None
         opt = self.opt
@@ -188,12 +188,6 @@ def _with_channels(levels: Levels, number: int, path: str) -> Levels:
         reason = f"it has {stored} channels, not {number} as --input_nc or --output_nc asks for"
         raise UnreadableImageError(path, reason)
     return levels
-
-
-def _identity(path: str) -> tuple[str | int, ...]:
-    stat = os.stat(path)  # noqa: PTH116 - once per item
-    # st_ctime_ns too, since tar, cp -p and rsync -t set the modification time back
-    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns  # noqa: PTH100
 
 
 def crop_and_flip(image: Uint8Image, opt: Namespace, crop_flip: CropFlip) -> Tensor:

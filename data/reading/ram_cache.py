@@ -34,8 +34,6 @@ BYTES_PER_ENTRY = 8192
 """The table has an entry for so many bytes of pixels: smaller images fill it before the block."""
 MAX_LOAD = 0.75
 """At most this share of the entries is used; a fuller table is slow to search."""
-WHEN_UNKNOWN = 2 * GB
-"""The default size on systems that do not report how much memory is free."""
 
 
 def ram_cache(cache_gb: float | None) -> "RamCache":
@@ -46,10 +44,10 @@ def ram_cache(cache_gb: float | None) -> "RamCache":
     system does not share that much.
     """
     free = available_bytes(torch.device("cpu"))
-    requested = (free or 2 * WHEN_UNKNOWN) // 2 if cache_gb is None else int(cache_gb * GB)
-    size = (requested if free is None else min(requested, free)) // ranks.local_world()
+    requested = free // 2 if cache_gb is None else int(cache_gb * GB)
+    size = min(requested, free) // ranks.local_world()
     reason = "half of the free memory" if cache_gb is None else f"--cache_gb {cache_gb:g}"
-    limited = ", but no more is free" if free is not None and requested > free else ""
+    limited = ", but no more is free" if requested > free else ""
     if ranks.local_world() > 1:
         limited += f", shared out to {ranks.local_world()} processes"
     log.info("--cache ram: up to %.2f GB of images (%s%s)", size / GB, reason, limited)

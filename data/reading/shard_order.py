@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from util.random_streams import permutation
 
-Key = tuple[int | str, ...]
-
 
 class ShardOrder:
     """Where item i of an epoch is stored, as a pure function of (seed, side, epoch, i).

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from util.errors import DataError, UsageError, UserError
-from util.files import list_folder
+from util.files import list_folder, version
 
 from ..image_folder import StoredImage
 from .shard_index import (
@@ -197,9 +197,7 @@ class ShardImage(StoredImage):
         url = self.shard.url
         if not is_local(url):
             return "shard", url, self.shard.content, self.position
-        stat = os.stat(url)  # noqa: PTH116 - once per item
-        path = os.path.abspath(url)  # noqa: PTH100
-        return "shard", path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, self.position
+        return "shard", *version(url), self.position
 
 
 def _table(shard: Shard) -> Table:

@@ -10,7 +10,7 @@ from torch import nn
 from util.checkpoints.find_weights import find_generator
 from util.checkpoints.run_folder import read_training_options
 from util.checkpoints.weights import load_into, read_weights
-from util.deep_images import TURNED, kind_of, to_deep, to_levels
+from util.deep_images import kind_of, to_deep, to_levels, turned_upright
 from util.devices import pick_device
 from util.errors import UserError
 from util.images import (
@@ -49,7 +49,7 @@ class ImageTranslator:
                 "02_inference.py with NPY or TIFF files"
             )
         if kind := kind_of(image) if len(image.getbands()) == 1 else "":
-            gray = TURNED.get(orientation(image), lambda upright: upright)(np.asarray(image))
+            gray = turned_upright(np.asarray(image), orientation(image))
             levels = np.ascontiguousarray(to_levels(gray, kind, self.pixels.value_range))
             images = to_float_tensor(levels).expand(1, self.input_nc, *levels.shape)
             # the upper 8 bits of the 16, which Pillow shows of the file that 02_inference.py writes

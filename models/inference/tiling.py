@@ -58,8 +58,7 @@ def run_in_tiles(net: nn.Module, images: Tensor, tile: int, device: torch.device
             "tiles; use --tile 0, and --max_size for images that are too large"
         )
     cost = measure(net, (1, *images.shape[1:]))
-    free = available_bytes(torch.device("cpu"))
-    in_files = free is None or cost.peak_bytes > free / 2
+    in_files = cost.peak_bytes > available_bytes(torch.device("cpu")) / 2
     outputs = []
     for image in images:
         with _bar(cost.multiply_adds) as bar:

@@ -137,7 +137,7 @@ class Translator(nn.Module):
         if self.device.type != "cuda":  # whose memory the processes of a machine share
             available //= ranks.local_world()
         small = batch_size * images.shape[-2] * images.shape[-1] <= NEVER_TOO_LARGE
-        if small or available is None or self.settings.tile == 0 or not can_be_tiled(self.module):
+        if small or self.settings.tile == 0 or not can_be_tiled(self.module):
             return batch_size
         needed = self._needed((1, *images.shape[1:]))
         if needed <= available:
@@ -265,7 +265,7 @@ def draws(model: BaseModel) -> bool:
 def describe(nets: list[nn.Module]) -> str:
     """Describe what affects the output beside the weights: dropout and norm statistics."""
     layers = [layer for net in nets for layer in net.modules()]
-    dropout = [layer for layer in layers if isinstance(layer, nn.Dropout)]
+    dropout = [layer for layer in layers if isinstance(layer, _DropoutNd)]
     batch_norm = [layer for layer in layers if isinstance(layer, _BatchNorm)]
     parts = ["no dropout"]
     if dropout:

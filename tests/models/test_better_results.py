@@ -62,6 +62,8 @@ def test_generators_and_discriminators_have_rates_of_their_own(train_opt: Make) 
         assert [o.param_groups[0]["lr"] for o in model.optimizers] == [0.003, 0.001]
         model = trained(train_opt(*words, "--lr", "0.002", "--lr_D", "0.001"), steps=0)
         assert [o.param_groups[0]["lr"] for o in model.optimizers] == [0.002, 0.001]
+    (optimizer,) = trained(train_opt("--model", "template", "--lr_G", "0.003"), steps=0).optimizers
+    assert optimizer.param_groups[0]["lr"] == 0.003
 
 
 def test_a_generator_raises_the_scores_of_its_images_by_hinge() -> None:

@@ -135,6 +135,7 @@ def test_a_flag_of_a_plugin_wins_over_an_inactive_value(monkeypatch) -> None:
         (["--seed", "-1"], "--seed -1: must be from 0 to 2**63 - 1"),
         (["--epoch", "../other/latest"], "--epoch ../other/latest"),
         (["--dataset_mode", "single"], "leave --dataset_mode out"),
+        (["--model", "cut", "--dataset_mode", "single"], "leave --dataset_mode out"),
         (["--print_freq", "0"], "--print_freq 0"),
         (["--display_port", "99999"], "--display_port 99999: must be from 1 to 65535"),
         (["--display_server", "http://localhost:abc"], "--display_server http://localhost:abc: "),

@@ -197,13 +197,14 @@ def test_names_cannot_end_the_script(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (("--images", "0"), 2, "--images 0: give a number above 0"),
+        (("--seed", "-1"), 2, "--seed -1: give a number from 0 to"),
         (("--metrics", "fit"), 2, "there is no such metric; did you mean fid?"),
         (
             ("--samples", "--metrics", "l1"),
             2,
             "--metrics needs weights; leave it out with --samples",
         ),
-        (("--epochs", "3"), 1, "epoch 3 is not stored in"),
+        (("--epochs", "3"), 1, "--epochs 3: epoch 3 is not stored in"),
         (("--samples", "--epochs", "3"), 1, "epoch 3 has neither weights in"),
         (("--name", "other"), 1, "there is no run"),
     ],

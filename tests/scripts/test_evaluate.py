@@ -17,6 +17,7 @@ from evaluation_images import noisy, scenes, tiny_extractor
 from PIL import Image
 from tiny_runs import infer, make_run, optional_package, pixels, tiny_generator
 
+from data.inference.held_out import held_out_directions
 from models.networks import define_G
 from util.checkpoints.weights import save_weights
 from util.evaluation import Extractor
@@ -228,6 +229,14 @@ def test_the_identity_error_needs_domains_of_as_many_channels(run: Path) -> None
     assert run_of(run, "--metrics", WITHOUT_FEATURES, "--json", run / "out.json") == 0
     for comparison in comparisons(run / "out.json"):
         assert set(comparison["figures"]["latest"]) == {"L1", "PSNR", "SSIM", "cycle error"}
+
+
+def test_a_gray_background_makes_no_image_gray(tmp_path: Path) -> None:
+    for place, folder in enumerate(("testA", "testB")):
+        store(tmp_path / folder, scenes(2, seed=place))
+    options = {"dataroot": tmp_path, "input_nc": 1, "background": "gray"}
+    for direction in held_out_directions(options, ["_A", "_B"]):
+        assert direction.applicable(["l1", "identity"]) == ["l1"]
 
 
 def test_an_extractor_without_maps_is_said(run: Path, monkeypatch, capsys) -> None:

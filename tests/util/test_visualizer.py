@@ -15,6 +15,7 @@ import torch
 from conftest import PATIENCE
 
 from models.compute.weight_averages import WeightAverages
+from util import ranks
 from util.sinks.background import Background
 from util.sinks.dashboard.sink import Dashboard
 from util.sinks.deliveries import Deliveries
@@ -202,6 +203,17 @@ def test_no_hint_where_computing_takes_longer(
     with caplog.at_level(logging.INFO):
         for step in range(30):  # waiting 0.5 s for a batch that takes 0.8 s, but for one outlier
             hint.losses(point(step, data=9.0 if step == 12 else 0.5, time=0.1))
+    assert not caplog.records
+
+
+def test_the_hint_compares_a_step_of_all_processes(
+    tmp_path: Path, point: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks._here, "world", 4)
+    hint = LoadingHint(options(tmp_path, batch_size=2))
+    with caplog.at_level(logging.INFO):
+        for step in range(30):  # 8 images in all, each in 0.1 s
+            hint.losses(point(step, data=0.5, time=0.1))
     assert not caplog.records
 
 

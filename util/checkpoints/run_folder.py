@@ -32,6 +32,13 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in OPTION_FILES)
 
 
+def stored_dataroot(saved: Mapping[str, Any], folder: Path) -> str:
+    """Return the data folder in the options of a run. Raises UserError where they have none."""
+    if not saved.get("dataroot"):
+        raise UserError(f"give --dataroot: {folder} does not tell what the run was trained on")
+    return str(saved["dataroot"])
+
+
 def check_run_folder(opt: Options) -> None:
     """Raise UserError where a training of that name would write into or move foreign files.
 

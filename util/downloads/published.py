@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import hashlib
 import os
 import re
 import tempfile
@@ -11,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError, UserError, did_you_mean
-from ..files import make_folder, write_text_atomically
+from ..files import make_folder, sha256_of, write_text_atomically
 from .transfer import download, remove
 
 HOST = "https://efrosgans.eecs.berkeley.edu"
-BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.part")
     try:
         download(url, part)
-        digest = sha256(part)
+        digest = sha256_of(part)
     except OSError as error:
         raise UserError(f"cannot write {part}: {error.strerror or error}") from error
     except UserError as error:
@@ -112,15 +110,6 @@ def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder beside `target`, for what is then renamed to it; deleted at the end."""
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         yield Path(folder)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_record(record: Path) -> dict[str, str]:

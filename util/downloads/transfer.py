@@ -207,7 +207,7 @@ def _refuse_small_disk(part: Path, total: int | None, have: int) -> None:
     if total is not None and total - have > free:
         raise UserError(
             f"{part.parent}: the download needs {(total - have) / 1e9:.1f} GB and the disk has "
-            f"{free / 1e9:.1f} GB left; make room or choose another disk with --output"
+            f"{free / 1e9:.1f} GB left; make room or choose a folder on another disk"
         )
 
 

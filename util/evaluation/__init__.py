@@ -3,7 +3,7 @@
 from .evaluation import evaluate_direction, evaluate_pairs
 from .extractors import Extractor, make_extractor
 from .feature_cache import FeatureCache
-from .figures import METRICS, Figure, best
+from .figures import METRICS, Figure
 from .image_set import ImageSet
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "FeatureCache",
     "Figure",
     "ImageSet",
-    "best",
     "evaluate_direction",
     "evaluate_pairs",
     "make_extractor",

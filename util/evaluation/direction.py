@@ -27,11 +27,11 @@ class Direction:
 
     def applicable(self, metrics: Sequence[str]) -> list[str]:
         """Return `metrics` without `identity` where input and target differ in channels."""
-        alike = ("gray" in self.inputs.how) == ("gray" in self.real.how)
+        alike = self.inputs.how.gray == self.real.how.gray
         return [metric for metric in metrics if alike or metric != "identity"]
 
 
 def place(images: ImageSet) -> str:
     """Return the folder of a set, and the half of its images that is meant."""
-    half = [word for word in ("left half", "right half") if word in images.how]
-    return f"{images.folder}{f' ({half[0]})' if half else ''}"
+    half = images.how.half
+    return f"{images.folder}{f' ({half})' if half else ''}"

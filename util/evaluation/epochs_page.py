@@ -18,7 +18,7 @@ from ..files import make_folder, write_atomically, write_text_atomically
 from ..html import page_asset
 from ..image_files import open_image
 from ..images import ImageArray, save_image
-from .figures import Figure, best
+from .figures import Figure, best_by_title
 from .report import number
 
 PAGE, SHEET, IMAGES = "epochs.html", "epochs.png", "epochs"
@@ -54,13 +54,7 @@ class Side:
     @property
     def best(self) -> dict[str, str]:
         """Title -> the best epoch, where several epochs have the figure and differ."""
-        found = {}
-        for title in self.titles:
-            rows = self.figures.items()
-            epoch = best({epoch: row[title] for epoch, row in rows if title in row})
-            if epoch is not None:
-                found[title] = epoch
-        return found
+        return best_by_title(self.figures)
 
 
 class EpochsPage:

@@ -17,8 +17,6 @@ class Metric:
     """Compares two sets by the features of an extractor; needs torch-fidelity."""
     of_pairs: bool = False
     """Compares a translation with the true answer, the real image of the same name."""
-    of_cycles: bool = False
-    """Needs the generators of both directions."""
 
 
 METRICS = {
@@ -30,8 +28,8 @@ METRICS = {
     "psnr": Metric("PSNR", higher_is_better=True, of_pairs=True),
     "ssim": Metric("SSIM", higher_is_better=True, of_pairs=True),
     "lpips_like": Metric("LPIPS-like", of_features=True, of_pairs=True),
-    "cycle": Metric("cycle error", of_cycles=True),
-    "identity": Metric("identity error", of_cycles=True),
+    "cycle": Metric("cycle error"),
+    "identity": Metric("identity error"),
 }
 """What `--metrics` accepts, in the order in which figures are shown."""
 
@@ -95,9 +93,17 @@ def is_better(figure: Figure, value: float | None) -> bool:
 def best(figures: Mapping[str, Figure]) -> str | None:
     """The key (an epoch, say) of the best of several figures of one metric; the first of equals.
 
-    None where there are none, or where all are equal.
+    None where there are none, or where all are equal; not a number is never the best.
     """
-    if len({figure.value for figure in figures.values()}) < 2:
+    values = {key: figure.value for key, figure in figures.items() if not math.isnan(figure.value)}
+    if len(set(values.values())) < 2:
         return None
-    sign = -1 if next(iter(figures.values())).higher_is_better else 1
-    return min(figures, key=lambda key: sign * figures[key].value)
+    choose = max if next(iter(figures.values())).higher_is_better else min
+    return choose(values, key=values.__getitem__)
+
+
+def best_by_title(rows: Mapping[str, Mapping[str, Figure]]) -> dict[str, str]:
+    """Title -> the key of the row that is best in it, for rows of title -> figure."""
+    titles = dict.fromkeys(title for row in rows.values() for title in row)
+    found = {t: best({key: row[t] for key, row in rows.items() if t in row}) for t in titles}
+    return {title: key for title, key in found.items() if key is not None}

@@ -5,6 +5,7 @@ Legend: levels are (3, H, W) uint8.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,17 +17,32 @@ Read = Callable[[str], Image.Image]
 """An image file -> an upright RGB image."""
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to images after decoding them, as far as that changes the levels."""
+
+    size: str
+    gray: bool = False
+    half: str = ""
+    """`left half` or `right half`, of a file with a pair."""
+    pixels: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.size, "gray" if self.gray else "", self.half, self.pixels]
+        return ", ".join(part for part in parts if part)
+
+
 class ImageSet(Mapping[str, Uint8Image]):
     """Name -> levels, sorted by name.
 
     A name is the path below `folder` without the ending, so that `testA/x.png` and `testB/x.jpg`
     are a pair; the second of two files that differ in the ending alone is named with it. With
     `label` only files whose name ends with `_<label>` are taken, without that ending. `how` says
-    what `read` does to an image after decoding it, as far as that changes the levels.
+    what `read` does.
     """
 
     def __init__(
-        self, folder: str | Path, paths: list[str], read: Read, how: str, label: str = ""
+        self, folder: str | Path, paths: list[str], read: Read, how: Preparation, label: str = ""
     ) -> None:
         self.folder, self.how, self._read = Path(folder), how, read
         self.paths = _named(self.folder, paths, f"_{label}" if label else "")
@@ -55,7 +71,7 @@ class ImageSet(Mapping[str, Uint8Image]):
     def digest(self) -> str:
         """Of the contents of all files in order, and of what is done to them."""
         contents = [_digest(Path(path).read_bytes()) for path in self.paths.values()]
-        return _digest("/".join([self.how, *contents]))
+        return _digest("/".join([str(self.how), *contents]))
 
 
 def _digest(content: bytes | str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .figures import METRICS, Figure, best
+from .figures import METRICS, Figure, best_by_title
 
 WIDTH = 100
 UNTRANSLATED = "untranslated"
@@ -36,14 +36,8 @@ class Comparison:
     @property
     def best(self) -> dict[str, str]:
         """Title -> the best epoch, where there are several and they differ."""
-        found = {}
-        for title in self.titles:
-            rows = self.figures.items()
-            named = {key: row[title] for key, row in rows if title in row and key != UNTRANSLATED}
-            epoch = best(named)
-            if epoch is not None:
-                found[title] = epoch
-        return found
+        epochs = {key: row for key, row in self.figures.items() if key != UNTRANSLATED}
+        return best_by_title(epochs)
 
 
 def table(comparison: Comparison) -> str:
@@ -100,7 +94,7 @@ def _protocols(comparison: Comparison) -> list[str]:
 def number(value: float) -> str:
     """Four significant digits, no exponent for what is near 0."""
     if not math.isfinite(value):
-        return "inf"
+        return str(value)
     if abs(value) < 1:
         return f"{value:.4f}"
     return f"{value:.{max(0, 3 - int(math.log10(abs(value))))}f}"

@@ -40,7 +40,7 @@ OTHERWISE = ".tif"
 """What is appended to the name of an input whose format cannot hold other channels."""
 
 LOSSY = {"JPEG", "WEBP"}
-ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
+EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 CAMERA_TAGS = {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
 """EXIF: description, make, model, resolution (3), software, date, artist, copyright."""
 

@@ -10,13 +10,13 @@ from typing import Any
 from PIL import Image
 
 from ..errors import UserError
-from ..files import clipped, make_folder, replace_file
+from ..files import clipped, make_folder, replace_file, sha256_of
 from ..images import Visual, images_of, stretched, to_image_array
 from ..threads import Threads
 from ..video_files import import_av, open_video, time_of_frame
 from .results import TRANSLATION, Results, Visuals, shortened
 from .source import own_folder
-from .written_files import WrittenFiles, sha256_of
+from .written_files import WrittenFiles
 
 CODECS = {".webm": "libvpx-vp9"}
 DEFAULT_CODEC = "libx264"

@@ -1,6 +1,5 @@
 """What results may replace: files that an earlier translation wrote, never an input."""
 
-import hashlib
 import os
 import stat
 import threading
@@ -8,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UsageError, UserError
-from ..files import identity, make_folder
+from ..files import identity, make_folder, sha256_of
 
 NAME = ".translated"
 """The file in `--output` that lists the results there, with the SHA-256 of each."""
@@ -101,15 +100,6 @@ class WrittenFiles:
                 os.close(file)
         except OSError as error:
             raise UserError(f"cannot write {self.list}: {error.strerror}") from error
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def refuse_inputs(targets: Iterable[Path], inputs: Iterable[str]) -> None:

@@ -21,10 +21,10 @@ from ..evaluation import (
     make_extractor,
 )
 from ..evaluation.direction import Direction
-from ..evaluation.evaluation import own_random_streams
 from ..evaluation.figures import in_order, is_better
 from ..evaluation.report import number
 from ..evaluation.translated import Translate
+from ..random_streams import own_random_streams
 from ..sinks.sink import MetricsRecord
 from .launch import SAME_IMAGES, check_alike, hash_of_names
 from .progress import Position, Progress

@@ -28,7 +28,10 @@ OF_PROCESS = ("gpu_ids",)
 OF_MACHINE = ("dataroot", "checkpoints_dir", "num_threads", "cache", "cache_gb", "cache_dir")
 """Options in which machines may differ."""
 BY_HAND = ("start_from", "epoch", "load_iter", "epoch_count")
-"""Options of a start that do not hold for a restart, which resumes from the last state."""
+"""Options that choose weights or an epoch, so that a start does not resume from its last state.
+
+A restart leaves them out.
+"""
 CODE = ("data", "models", "options", "util")
 SAME_IMAGES = "all machines need the same images under --dataroot"
 """What to do where `images_of` differ."""

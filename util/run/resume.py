@@ -16,14 +16,11 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
-from .launch import start_alike
+from .launch import BY_HAND, start_alike
 from .out_of_memory import is_out_of_memory
 from .progress import Progress
 
 log = logging.getLogger(__name__)
-
-NOT_EXACTLY = ("start_from", "epoch", "load_iter", "epoch_count")
-"""Options that choose weights or an epoch by hand, so that a run does not resume from its state."""
 
 
 class Resumable(Protocol):
@@ -53,7 +50,7 @@ class Evaluation(Protocol):
 
 def resume_command(opt: Namespace) -> str:
     """Return in words which command resumes a run exactly, as a change of the command of `opt`."""
-    without = " or ".join(f"--{name}" for name in NOT_EXACTLY if name in opt.given)
+    without = " or ".join(f"--{name}" for name in BY_HAND if name in opt.given)
     command = "the same command with --continue_train"
     return f"{command} and without {without}" if without else command
 

@@ -51,8 +51,9 @@ class Deliveries(Sink):
             self._put(False, lambda sink: sink.metrics(record))
 
     def saved(self) -> None:
-        """Queue the notice of a save."""
-        self._put(True, lambda sink: sink.saved())
+        """Queue the notice of a save, which is no record with images."""
+        if self._uses("saved"):
+            self._put(False, lambda sink: sink.saved())
 
     def _uses(self, name: str) -> bool:
         """Return whether the other sink overrides the method of that name."""

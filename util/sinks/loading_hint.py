@@ -5,6 +5,7 @@ import statistics
 from argparse import Namespace
 from collections import deque
 
+from .. import ranks
 from ..threads import cpu_cores
 from .sink import LossRecord, Sink
 
@@ -28,7 +29,8 @@ class LoadingHint(Sink):
         if self._first or self._told:
             self._first = False
             return
-        self._steps.append((record.data, record.time * self.opt.batch_size))
+        global_batch = self.opt.batch_size * ranks.world()
+        self._steps.append((record.data, record.time * global_batch))
         waiting = statistics.median(step[0] for step in self._steps)
         computing = statistics.median(step[1] for step in self._steps)
         if len(self._steps) == STEPS and waiting > computing:

@@ -45,11 +45,6 @@ class Retrying(Deliveries):
         if self.inner is not None:
             self.inner.open()
 
-    def saved(self) -> None:
-        """Pass on the notice of a save, which is no record with images."""
-        if self._uses("saved"):
-            self._put(False, lambda sink: sink.saved())
-
     def close(self) -> None:
         """Deliver what waits and close the sink; a disk that has just failed is waited for."""
         self._put(False, lambda sink: sink.close())

@@ -69,6 +69,7 @@ def test_dropout_and_norm_statistics_are_described() -> None:
         "generator: dropout off (--eval), batch norm by the statistics of the training (--eval)"
     )
     assert describe([tiny_generator()]).startswith("generator: no dropout, instance norm")
+    assert describe([nn.Dropout2d()]).startswith("generator: dropout on")
 
 
 def test_weights_are_rounded_once_with_the_result_of_autocast() -> None:

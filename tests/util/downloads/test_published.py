@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from util.downloads.published import Publication, choose, downloaded, read_record, sha256
+from util.downloads.published import Publication, choose, downloaded, read_record
 from util.errors import UsageError, UserError
+from util.files import sha256_of
 
 FIRST = Publication("https://host/one", ".zip", "MIRROR_ONE", ("maps", "mini"))
 SECOND = Publication("https://host/two", ".tar.gz", "MIRROR_TWO", ("maps", "shoes"))
@@ -47,7 +48,7 @@ def test_the_record_of_a_download(tmp_path: Path) -> None:
     target = tmp_path / "datasets" / "maps"
     url = source(tmp_path, b"content")
     with downloaded(url, target, "MIRROR") as part:
-        digest = sha256(part)
+        digest = sha256_of(part)
     record = target.with_name("maps.sha256")
     assert record.read_text() == f"{digest}  maps.zip\n"
     assert list(target.parent.iterdir()) == [record]

@@ -11,9 +11,9 @@ from PIL import Image
 from tiny_runs import optional_package
 
 from util.errors import UsageError, UserError
-from util.evaluation import METRICS, Figure, best, evaluate_direction, evaluate_pairs
+from util.evaluation import METRICS, Figure, evaluate_direction, evaluate_pairs
 from util.evaluation.feature_distances import kid_subset_size
-from util.evaluation.figures import title
+from util.evaluation.figures import best, title
 
 DISTANCES = ("fid", "kid", "l1", "lpips_like")
 LIKENESSES = ("psnr", "ssim")
@@ -189,6 +189,7 @@ def test_the_best_of_several() -> None:
     assert best(of("fid", 3, 1, 2)) == "1"
     assert best(of("ssim", 0.3, 0.1, 0.3)) == "0"
     assert best(of("recall", 0, 0)) is None
+    assert best(of("fid", float("nan"), 3, 1)) == "2"
     assert best({}) is None
 
 

@@ -10,6 +10,7 @@ from evaluation_images import scenes, tiny_extractor
 from PIL import Image
 
 from util.evaluation import Extractor, FeatureCache, ImageSet
+from util.evaluation.image_set import Preparation
 
 
 def store(folder: Path, *names: str, seed: int = 0) -> list[str]:
@@ -23,8 +24,8 @@ def store(folder: Path, *names: str, seed: int = 0) -> list[str]:
     return paths
 
 
-def images_of(folder: Path, paths: list[str], how: str = "own size", label: str = "") -> ImageSet:
-    return ImageSet(folder, paths, Image.open, how, label)
+def images_of(folder: Path, paths: list[str], size: str = "own size", label: str = "") -> ImageSet:
+    return ImageSet(folder, paths, Image.open, Preparation(size), label)
 
 
 class Counting:
