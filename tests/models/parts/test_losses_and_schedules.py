@@ -49,6 +49,25 @@ def test_gradient_penalty_is_its_formula_and_trains_the_discriminator() -> None:
     assert float(net.slope.grad) == pytest.approx(10 * 2 * (0.5 * 4 - 1) * 4, rel=1e-5)
 
 
+class HalfSquare(nn.Module):
+    """D(x) = sum(x^2) / 2, whose gradient is x."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.square() / 2).sum(dim=(1, 2, 3))
+
+
+def test_the_penalty_is_that_of_real_of_fake_or_of_images_between_them() -> None:
+    real, fake = torch.full((64, 1, 4, 4), 1.0), torch.full((64, 1, 4, 4), 3.0)
+    for kind, value in (("real", 1), ("fake", 3)):
+        penalty, gradients = networks.cal_gradient_penalty(HalfSquare(), real, fake, "cpu", kind)
+        assert float(penalty.detach()) == pytest.approx(10 * (4 * value - 1) ** 2, rel=1e-5)
+        assert (gradients == value).all()
+    _, gradients = networks.cal_gradient_penalty(HalfSquare(), real, fake, "cpu")
+    values = gradients[:, 0]
+    assert (gradients == values[:, None]).all()  # one share for all pixels of an image
+    assert values.min() >= 1 and values.max() <= 3 and values.std() > 0.1
+
+
 def test_the_penalty_is_part_of_the_discriminator_loss_under_wgangp_alone() -> None:
     real, fake = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
     for mode, expected in (("wgangp", 10.0), ("lsgan", 0.0)):
