@@ -156,6 +156,15 @@ def test_num_test_limits_the_frames(video_file: Path) -> None:
     assert len(describe(video_file, av)["times"]) == FRAMES
 
 
+def test_decoders_do_not_log_through_python(video_file: Path) -> None:
+    """They would wait for its lock while a container that is closed waits for them."""
+    av = optional_package("av")
+    av.logging.set_level(av.logging.ERROR)  # as torchvision did
+    out = video_file.parent / "out"
+    assert infer(video_file.parent, "--input", video_file, "--output", out, "--num_test", "5") == 0
+    assert av.logging.get_level() is None
+
+
 def test_an_interrupted_video_leaves_no_file(video_file: Path, monkeypatch) -> None:
     from models.test_model import TestModel
 

@@ -22,8 +22,12 @@ def import_av() -> ModuleType:
     """Import PyAV. Raises UserError that says what to install where it is missing."""
     try:
         import av
+        import av.logging
     except ImportError:
         raise UserError("videos need the package PyAV: pip install av") from None
+    # older versions of torchvision let FFmpeg's decoder threads log through Python: closing a
+    # container while they decode would hang, as it keeps Python's lock, which they wait for
+    av.logging.set_level(None)
     return av
 
 
