@@ -148,6 +148,20 @@ def test_instance_norm_is_that_of_pytorch_with_its_gradient(dtype: torch.dtype) 
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mean", [0.0, 1.0, 100.0])
+def test_instance_norm_of_a_nearly_constant_image(
+    mean: float, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    images = torch.full((2, 4, 128, 128), mean)
+    images[:, :, 60:64, 60:64] += 0.01 * (1 + mean) * torch.arange(1, 5).view(4, 1, 1)
+    images = images.to(dtype).contiguous(memory_format=layout)
+    exact = nn.functional.instance_norm(images.double())
+    error = (InstanceNorm2d(4)(images).double() - exact).norm() / exact.norm()
+    assert error < (1e-3 if dtype == torch.float32 else 1e-2)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_output_convolution_by_rows_is_the_convolution(layout: torch.memory_format) -> None:
     net = OutputConv2d(5, 3, kernel_size=7).double()
     x = torch.randn(2, 5, 11, 14, dtype=torch.float64).to(memory_format=layout)

@@ -61,6 +61,17 @@ def test_half_precision_is_close_to_float32(precision: str, dtype: torch.dtype) 
     assert 0 < difference <= tolerance(dtype) * float(exact.abs().max())
 
 
+def test_a_nearly_white_image_is_translated_exactly() -> None:
+    torch.manual_seed(0)
+    net, x = tiny_generator(), torch.ones(1, 3, 128, 128)
+    x[:, :, 60:64, 60:64] = -1
+    with torch.inference_mode():
+        exact = copy.deepcopy(net).double()(x.double())
+    whole, tiled = (Translator(net, CPU, InferenceSettings(tile=side))(x) for side in (0, 32))
+    for result in (whole, tiled):
+        assert float((result - exact).abs().max()) < 0.5 / 127.5  # half a level of 8 bits
+
+
 def test_dropout_and_norm_statistics_are_described() -> None:
     net = tiny_generator(norm="batch", use_dropout=True)
     assert describe([net]).startswith("generator: dropout on, as in training (--eval: off), batch")
