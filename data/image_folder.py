@@ -294,7 +294,7 @@ def _neighbours(folder: Path) -> str:
     except OSError:
         return (f" ({parent} is a file)" if parent.is_file() else f" (nor {parent})") + remedy
     if f"{name}A" in folders:
-        remedy += f", or --model cycle_gan, which takes {name}A and {name}B"
+        remedy += f", or --model cycle_gan --dataset_mode unaligned for {name}A and {name}B"
     elif name[:-1] in folders:
-        remedy += f", or --model pix2pix, which takes the pairs in {name[:-1]}"
+        remedy += f", or --model pix2pix --dataset_mode aligned for the pairs in {name[:-1]}"
     return f"; {parent} holds the folders: {', '.join(folders[:12]) or 'none'}{remedy}"

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 import data
 import models
 from models.inference.translator import translators_around_test
+from util.checkpoints.run_folder import read_training_options
 from util.errors import UsageError, UserError
 from util.options import Options
 from util.plugins import add_flags
@@ -62,8 +64,8 @@ class Parser(argparse.ArgumentParser):
 class BaseOptions:
     """The shared flags, and `parse` = `gather` (pure, repeatable), `finish`, `validate`.
 
-    Parsing touches no device, of the disk only the options of a run that training continues, and
-    prints nothing but errors, --help and the new names of old flags.
+    Parsing touches no device, of the disk only the options of a run that training continues or that
+    translates, and prints nothing but errors, --help and the new names of old flags.
     """
 
     isTrain = False
@@ -92,8 +94,31 @@ class BaseOptions:
         return parser
 
     def gather(self, argv: list[str]) -> Options:
-        """Return the options of the command line; `given` holds the names of those in it."""
+        """Return the options of the command line; `given` holds the names of those in it.
+
+        The model and the data set of the run, where `kinds_of_run` names them, add their flags too.
+        """
         argv = with_current_values(argv)
+        kinds = self.kinds_of_run(known_flags(BaseOptions.parser(self, argv), argv))
+        words = [word for name, kind in kinds.items() for word in (f"--{name}", kind)]
+        opt = self._parsed([*words, *argv])  # what is typed has precedence
+        own = {name for name, kind in kinds.items() if getattr(opt, name) == kind}
+        return opt.replace(given=opt.given - own)
+
+    def kinds_of_run(self, typed: argparse.Namespace) -> dict[str, str]:
+        """Return the model and the data set, by flag, that the run decides unless typed."""
+        raise NotImplementedError
+
+    @staticmethod
+    def stored_kinds(typed: argparse.Namespace) -> dict[str, str]:
+        """Return the model and the data set of the run that is named, those that exist here."""
+        with suppress(UserError):  # which is told where the run is read in full
+            saved = read_training_options(Path(typed.checkpoints_dir) / run_name(typed.name))
+            known = {"model": models.model_names(True), "dataset_mode": data.dataset_names()}
+            return {name: saved[name] for name in known if saved.get(name) in known[name]}
+        return {}
+
+    def _parsed(self, argv: list[str]) -> Options:
         argv = with_current_flags(argv, self.parser(argv), self.isTrain)
         parser = self.parser(argv)
         add_use_dropout(parser)
@@ -131,7 +156,8 @@ class BaseOptions:
             )
         try:
             opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
-            validate(opt, complete=not vars(opt).get("continue_train"))
+            values = vars(opt)
+            validate(opt, not values.get("continue_train") and not values.get("start_from"))
             return self._begin_script(opt) if argv is None else opt
         except UsageError as error:
             Parser(name_in_messages()).error(str(error))

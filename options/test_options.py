@@ -86,6 +86,14 @@ class TestOptions(BaseOptions):
             raise UsageError("--input and --dataroot are two names of one flag: give one of them")
         return super().gather(argv)
 
+    def kinds_of_run(self, typed: argparse.Namespace) -> dict[str, str]:
+        """Return the data set of the run, by its flag, where the run is one of the model typed."""
+        if typed.model == "test":
+            return {}
+        kinds = self.stored_kinds(typed)
+        adopts = kinds.pop("model", "") == typed.model and kinds.get("dataset_mode") != "shards"
+        return kinds if adopts else {}
+
     def complete(self, opt: Options) -> Options:
         """Return the options, completed from the run whose weights translate.
 

@@ -1,21 +1,14 @@
 """The options of 01_train.py."""
 
 import argparse
-from contextlib import suppress
 from pathlib import Path
 
-import data
-import models
 from models.networks import GAN_MODES, LR_POLICIES
 from models.parts.diffaugment import AUGMENTATIONS
-from util.checkpoints.run_folder import read_training_options
-from util.errors import UserError
 from util.evaluation import METRICS
 from util.options import Options
 
 from .base_options import BaseOptions, Parser, known_flags, option_defaults
-from .naming import run_name
-from .old_flags import with_current_values
 from .reading_flags import add_augmentation_flags, add_reading_flags
 from .recipes import RECIPES, log_recipe, recipes_text, with_recipe, without_recipe
 from .training_run import complete_training, without_password
@@ -59,27 +52,12 @@ class TrainOptions(BaseOptions):
         return parser
 
     def gather(self, argv: list[str]) -> Options:
-        """Return the options of the command line, with those of --recipe.
+        """Return the options of the command line, with those of --recipe."""
+        return with_recipe(super().gather(argv))
 
-        With --continue_train the flags of the run's own model and data set can be typed too.
-        """
-        stored = self._stored_kinds(argv)
-        words = [word for name, kind in stored.items() for word in (f"--{name}", kind)]
-        opt = super().gather([*words, *argv])  # what is typed has precedence
-        own = {name for name, kind in stored.items() if getattr(opt, name) == kind}
-        return with_recipe(opt.replace(given=opt.given - own))
-
-    def _stored_kinds(self, argv: list[str]) -> dict[str, str]:
-        """Return the model and the data set of the run that argv continues, by their flags."""
-        argv = with_current_values(argv)
-        typed = known_flags(super().parser(argv), argv)
-        if not typed.continue_train:
-            return {}
-        with suppress(UserError):  # which is told where the run is read in full
-            saved = read_training_options(Path(typed.checkpoints_dir) / run_name(typed.name))
-            known = {"model": models.model_names(True), "dataset_mode": data.dataset_names()}
-            return {name: saved[name] for name in known if saved.get(name) in known[name]}
-        return {}
+    def kinds_of_run(self, typed: argparse.Namespace) -> dict[str, str]:
+        """Return the model and the data set of the run that training continues, by their flags."""
+        return self.stored_kinds(typed) if typed.continue_train else {}
 
     def finish(self, opt: Options) -> Options:
         """Return the options with `resume` and the folder of the cache filled in.

@@ -183,7 +183,11 @@ def test_the_other_models_train_and_translate(model: str, tmp_path: Path) -> Non
         (["--dataroot", "nowhere"], 1, "(nor nowhere); give the folder that holds trainA"),
         (["--dataroot", "DATA/trainA"], 1, "give the folder that holds trainA"),
         (["--dataroot", "DATA", "--model", "pix2pix"], 1, "or --model cycle_gan"),
-        (["--dataroot", "PAIRS"], 1, "or --model pix2pix, which takes the pairs in train"),
+        (
+            ["--dataroot", "PAIRS"],
+            1,
+            "or --model pix2pix --dataset_mode aligned for the pairs in train",
+        ),
         (["--dataroot", "EMPTY"], 1, "trainA holds no image"),
         (["--dataroot", "DATA", "--netG", "vgg"], 2, "--netG"),
         (["--dataroot", "DATA", "--n_epochs", "0", "--n_epochs_decay", "0"], 2, "no epoch"),

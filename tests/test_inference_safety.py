@@ -142,6 +142,18 @@ def test_the_pairs_of_a_training_are_not_translated_undivided(folder: Path, caps
     assert infer(folder.parent, "--input", folder / "0.png", "--model_suffix", "_A") == 0
 
 
+def test_a_run_tells_its_data_set_where_its_model_translates(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "_A", "_B")
+    (tmp_path / "data/test").mkdir(parents=True)
+    picture(0, 64, 32).save(tmp_path / "data/test/0.png")
+    stored = {"model": "cycle_gan", "dataset_mode": "aligned", "dataroot": f"{tmp_path / 'data'}"}
+    (run / "train_opt.json").write_text(json.dumps({**stored, "crop_size": 32}))
+    assert infer(tmp_path, "--model", "cycle_gan") == 0
+    assert pixels(tmp_path / "results/run/test_latest/images/0_fake_B.png").shape == (32, 32, 3)
+    words = ("--model", "cycle_gan", "--dataset_mode", "unaligned")
+    assert infer(tmp_path, *words) == 1  # what is typed has precedence
+
+
 def test_a_direction_that_contradicts_the_suffix_is_told(folder: Path, caplog) -> None:
     caplog.set_level("INFO")
     for suffix, count in (("_B", 0), ("_A", 1)):

@@ -82,6 +82,9 @@ def test_a_published_generator_without_a_direction_is_taken_as_G_A(
 ) -> None:
     path = (weights / "latest_net_G_A.pth").rename(weights / "latest_net_G.pth")
     assert same(start(pictures, "--start_from", str(path), "--ndf", "4")["G_A"], path)
+    for name in NETS[1:]:
+        (weights / f"latest_net_{name}.pth").unlink()
+    assert same(start(pictures, "--start_from", "old", "--ndf", "4")["G_A"], path)
 
 
 def test_continue_train_accepts_generators_alone_and_reads_the_architecture(

@@ -64,11 +64,11 @@ class ScriptCalls:
     def display_current_results(
         self, visuals: Mapping[str, Any], epoch: int, *rest: Any, save_result: bool | None = None
     ) -> None:
-        """Show images (N, C, H, W) in [-1, 1] or (H, W, 3) uint8: [total_iters,] save_result.
+        """Show images (N, C, H, W) in [-1, 1] or (H, W, 3) uint8: [total_iters,] [save_result].
 
-        The gallery stores them with `save_result`, and the first of each epoch.
+        The gallery stores them with `save_result`, the default, and the first of each epoch.
         """
-        *total, last = rest if save_result is None else (*rest, save_result)
+        *total, last = (rest or (True,)) if save_result is None else (*rest, save_result)
         store = bool(last) or not self._stored_in_epoch
         self._stored_in_epoch = True
         epoch, _, here = self._position(epoch, None, total[0] if total else None)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from golden_figures import GOLDEN, assert_like, image, load
+from tiny_runs import tiny_generator
 
 from models import networks
 from models.parts.architecture import read_discriminator, read_generator
@@ -130,6 +131,16 @@ def test_weights_that_do_not_fit_are_refused_naming_the_first_misfit(tmp_path: P
     with pytest.raises(UserError, match=r"model\.1\.weight has \[4, 3, 7, 7\].*\[8, 3, 7, 7\]"):
         load_into(large, read_weights(path), path)
     assert all(torch.equal(value, before[key]) for key, value in large.state_dict().items())
+
+
+def test_batch_norm_of_before_0_4_has_no_counts(tmp_path: Path) -> None:
+    old, net = (tiny_generator(norm="batch") for _ in range(2))
+    state = {k: v for k, v in old.state_dict().items() if not k.endswith("num_batches_tracked")}
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    load_into(net, read_weights(path), path)
+    for key, value in old.state_dict().items():
+        assert torch.equal(net.state_dict()[key], value)
 
 
 def test_stored_files_are_bare_cpu_state_dicts_also_of_wrapped_networks(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ def test_the_architecture_is_read_for_every_model_that_names_its_networks(
     assert complete_training(train_opt(*start)).norm == "batch"
 
 
+def test_the_size_suits_the_network_that_is_read(train_opt: Make, tmp_path: Path) -> None:
+    size = ["--model", "pix2pix", "--crop_size", "128", "--load_size", "128"]
+    save_run(train_opt(*size, "--netG", "unet_128", "--name", "old"), with_state=False)
+    argv = ["--dataroot", "x", "--checkpoints_dir", str(tmp_path / "runs"), *size]
+    argv += ["--start_from", "old", "--name", "new"]
+    assert complete_training(TrainOptions().parse(argv)).netG == "unet_128"
+    with pytest.raises(UsageError, match="--netG unet_128 takes sizes that are multiples of 128"):
+        complete_training(TrainOptions().parse([*argv, "--crop_size", "64"]))
+
+
 @pytest.mark.parametrize("name", ["cycle_gan", "pix2pix", "colorization", "template"])
 def test_the_names_of_networks_are_those_that_a_model_has(name: str, train_opt: Make) -> None:
     model = create_model(train_opt("--model", name, "--netG", "resnet_6blocks"))

@@ -90,6 +90,13 @@ DISPLAYS = {
 }
 
 
+def test_images_without_a_word_on_storing_are_stored(shown: Any) -> None:
+    visualizer, recorder = shown
+    for _ in range(2):
+        visualizer.display_current_results({"real": torch.zeros(1, 3, 4, 6)}, 3)
+    assert [record.store for record in recorder.images_seen] == [True, True]
+
+
 @pytest.mark.parametrize("generation", DISPLAYS)
 def test_images_are_stored_where_asked_and_the_first_of_an_epoch(
     shown: Any, generation: str

@@ -128,8 +128,9 @@ def _without_prefixes(key: str) -> str:
 def load_into(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Load a state dict into a network; `path` is named in errors.
 
-    Running statistics that instance norm layers had before PyTorch 0.4 are dropped. Raises
-    UserError where keys or shapes do not fit.
+    Running statistics that instance norm layers had before PyTorch 0.4 are dropped, and the counts
+    that batch norm layers had not are those of `net`. Raises UserError where keys or shapes do not
+    fit.
     """
     net = unwrap(net)
     own = net.state_dict()
@@ -137,6 +138,11 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         key: value
         for key, value in state.items()
         if key in own or not _is_instance_norm_statistic(key, state)
+    }
+    fitting |= {
+        key: value
+        for key, value in own.items()
+        if key.endswith(".num_batches_tracked") and key not in fitting
     }
     misfits = [
         f"{key} has {_shape(fitting, key)}, the network has {_shape(own, key)}"

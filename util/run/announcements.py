@@ -61,8 +61,6 @@ def inference_words(opt: Namespace, generators: list[str]) -> list[str]:
             words += ["--input", FOLDER]
     else:
         words += ["--model", opt.model]
-        if opt.dataset_mode != "shards" and "dataset_mode" in opt.given:
-            words += ["--dataset_mode", opt.dataset_mode]
         folder = TEST_FOLDERS.get(opt.dataset_mode)
         if opt.dataset_mode == "shards" or (folder and not _has(opt, folder)):
             words += ["--dataroot", FOLDER]
