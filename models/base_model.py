@@ -22,6 +22,7 @@ from util.random_streams import stream
 
 from . import networks
 from .compute.attributes import declared
+from .compute.compilation import compiler_errors_for_users
 from .compute.forward import ForwardPass
 from .compute.image_sizes import check_sizes
 from .compute.optimization import Optimization
@@ -285,7 +286,8 @@ class BaseModel(StoredNetworks, ABC):
         self, optimizer: Optimizer, losses: Mapping[str, Tensor], due: bool = True
     ) -> Tensor:
         """Step an optimizer to lower the sum of the losses, see `Optimization`; return the sum."""
-        return self.optimization.minimize(optimizer, losses, due)
+        with compiler_errors_for_users(self.forward_pass.compile_mode):
+            return self.optimization.minimize(optimizer, losses, due)
 
     def store_results(self, images: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
         """Store the results of a step as attributes `self.<image>` and `self.loss_<name>`."""

@@ -42,7 +42,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {
         f"{path.name}/{key}": value
         for path in sorted(folder.glob("latest_net_*.pth"))
-        for key, value in torch.load(path).items()
+        for key, value in torch.load(path, weights_only=True).items()
     }
 
 

@@ -182,7 +182,7 @@ def test_the_run_need_not_be_writable(folder: Path, caplog) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(value: float, folder: Path, capsys) -> None:
     path = folder.parent / "checkpoints/run/latest_net_G.pth"
-    state = torch.load(path)
+    state = torch.load(path, weights_only=True)
     next(iter(state.values())).view(-1)[3] = value
     torch.save(state, path)
     assert infer(folder.parent, "--input", folder, "--output", folder.parent / "out") == 1

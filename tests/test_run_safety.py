@@ -111,7 +111,8 @@ def test_a_start_from_older_weights_overwrites_nothing(
     assert f"the older run of that name is now {runs / 'run.1'}" in out
     assert contents(runs / "run.1") == before
     name = "1_net_G_A.pth" if "--epoch" in start else "iter_2_net_G_A.pth"
-    old, new = torch.load(runs / "run.1" / name), torch.load(runs / "run" / "latest_net_G_A.pth")
+    old = torch.load(runs / "run.1" / name, weights_only=True)
+    new = torch.load(runs / "run" / "latest_net_G_A.pth", weights_only=True)
     assert all(torch.allclose(new[key], old[key], atol=1e-8) for key in old)
 
 

@@ -40,7 +40,8 @@ def compiler_errors_for_users(mode: str) -> Iterator[None]:
         first, *more = str(error).strip().splitlines()
         reason = f"{first} {more[0]}" if first.endswith("raised:") and more else first
         raise UserError(
-            f"--compile: torch.compile cannot compile here ({reason}); leave the flag out"
+            f"--compile: torch.compile cannot compile here ({reason}); leave the flag out, or "
+            "update PyTorch"
         ) from error
 
 

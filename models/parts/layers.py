@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -186,8 +186,8 @@ class ReflectionPad2d(nn.ReflectionPad2d):
 
     def __init__(self, padding: int) -> None:
         super().__init__(padding)
-        self.pads_float16 = pads_float16()
-        self.by_flips = torch.are_deterministic_algorithms_enabled() and not pads_alike()
+        self.pads_float16 = pads_well()
+        self.by_flips = torch.are_deterministic_algorithms_enabled() and not pads_well()
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H + 2 p, W + 2 p)."""
@@ -213,22 +213,13 @@ def reflect(input: Tensor, p: int) -> Tensor:
     return input
 
 
-def pads_alike() -> bool:
-    """Return whether PyTorch's gradients of reflection padding on GPUs repeat: from 2.6 on."""
+def pads_well() -> bool:
+    """Return whether PyTorch pads by reflection in float16 on CPUs and with gradients that repeat.
+
+    It does from 2.6 on: earlier versions add these gradients on GPUs in random order.
+    """
     major, minor = torch.__version__.split(".")[:2]
     return (int(major), int(minor)) >= (2, 6)
-
-
-@lru_cache
-def pads_float16() -> bool:
-    """Return whether PyTorch pads float16 by reflection on the CPU, with gradients; 2.4 cannot."""
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            x = torch.zeros(1, 1, 2, 2, dtype=torch.float16, requires_grad=True)
-            nn.functional.pad(x, (1, 1, 1, 1), mode="reflect").sum().backward()
-    except RuntimeError:
-        return False
-    return True
 
 
 def to_float32(x: Tensor) -> Tensor:

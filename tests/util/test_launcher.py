@@ -13,6 +13,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> dist.TCP
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "RANK": rank}
     where |= {"WORLD_SIZE": world, "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    where["TORCHELASTIC_RESTART_COUNT"] = 0  # which PyTorch 2.4 reads
     for name, value in where.items():
         monkeypatch.setenv(name, str(value))
     return store

@@ -10,6 +10,7 @@ from golden_figures import image
 from rounding import assert_near
 from tiny_runs import WritesOver
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
@@ -17,6 +18,7 @@ from models.compute.forward import ForwardPass, processes_images_independently
 from models.networks import define_D, define_G
 from models.parts import layers
 from models.parts.layers import ReflectionPad2d
+from util.errors import UserError
 from util.options import Options
 from util.run.health import Health
 from util.run.progress import Progress
@@ -252,7 +254,7 @@ def test_padding_does_not_change_the_type_under_autocast(
     dtype: torch.dtype, own: bool, monkeypatch: Any
 ) -> None:
     if not own:  # as before PyTorch could pad float16 on the CPU
-        monkeypatch.setattr(layers, "pads_float16", lambda: False)
+        monkeypatch.setattr(layers, "pads_well", lambda: False)
     x = torch.rand(1, 2, 5, 6).to(dtype).requires_grad_()
     with torch.autocast("cpu", dtype):
         padded = ReflectionPad2d(1)(x)
@@ -378,3 +380,14 @@ def test_monitors_and_short_batches_compile_nothing(train_opt: Make, graphs: lis
     translate_samples(model, [batch_of(1)])
     step(3)
     assert len(graphs) == compiled
+
+
+def test_a_backward_pass_that_cannot_be_compiled_is_one_line(train_opt: Make) -> None:
+    def fail(_gradient: Tensor) -> None:
+        raise TorchDynamoException("C++ compile error")
+
+    model = model_of(train_opt("--compile"))
+    loss = torch.ones((), requires_grad=True)
+    loss.register_hook(fail)
+    with pytest.raises(UserError, match=r"cannot compile here .*leave the flag out, or update"):
+        model.minimize(model.optimizer_G, {"G": loss})

@@ -46,6 +46,7 @@ def test_few_positions_are_those_of_small_images(side: int, few: bool) -> None:
     assert has_few_positions(images, weight, (1, 1), (1, 1)) is few
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # by the compiler, up to 2.7
 @pytest.mark.parametrize(
     ("norm", "half", "frozen"),
     [("instance", False, False), ("none", False, True), ("none", True, False)],

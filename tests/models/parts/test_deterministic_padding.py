@@ -53,7 +53,7 @@ def test_a_gpu_pads_by_flips_where_pytorch_has_no_deterministic_kernel(
     pytorch_repeats: bool, deterministic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The meta device stands for a GPU: only the CPU is treated apart."""
-    monkeypatch.setattr(layers, "pads_alike", lambda: pytorch_repeats)
+    monkeypatch.setattr(layers, "pads_well", lambda: pytorch_repeats)
     layer = ReflectionPad2d(3)
     image = torch.empty(1, 2, 8, 8, device="meta", requires_grad=True)
     with Operations() as operations:
@@ -63,7 +63,7 @@ def test_a_gpu_pads_by_flips_where_pytorch_has_no_deterministic_kernel(
 
 
 def test_without_the_flag_padding_is_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "pads_alike", lambda: False)
+    monkeypatch.setattr(layers, "pads_well", lambda: False)
     assert not ReflectionPad2d(1).by_flips
 
 
@@ -72,7 +72,7 @@ def test_padding_repeats_from_2_6_on(
     version: str, repeats: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "__version__", version)
-    assert layers.pads_alike() is repeats
+    assert layers.pads_well() is repeats
 
 
 def test_the_flag_does_not_fill_new_memory(
