@@ -29,9 +29,10 @@ from util.sinks.metrics_log import read_metrics
 from util.sinks.sink import ImageRecord, LossRecord
 
 LINE = re.compile(
+    r"(?:\[Rank \d+\] )?"
     r"\(epoch: (\d+), iters: (\d+), time: ([\d.]+), data: ([\d.]+)[^)]*\)\s*,?\s*(.*)"
 )
-VALUE = re.compile(r"(\w+): (\S+)")
+VALUE = re.compile(r"(\w+): ([^\s,]+)")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from models import load_generator
 from models.inference.translator import InferenceSettings
 from options.test_options import TestOptions
 from util.errors import UserError
+from util.results.results import _shared_stems, _stems
 
 ROOT = Path(__file__).parent.parent
 
@@ -179,6 +180,26 @@ def test_existing_results_are_left_alone(folder: Path, gallery: bool, caplog) ->
     assert {name for name in before if after[name] != before[name]} <= {gone, "a_real.png"}
     if gallery:
         assert (out.parent / "index.html").read_text().count("<h3>") == 5
+
+
+@pytest.mark.parametrize("gallery", [True, False])
+def test_a_result_is_not_that_of_a_later_neighbour(tmp_path: Path, gallery: bool) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    picture(0, 20, 12).save(tmp_path / "in/a.png")
+    out = tmp_path / ("results/run/test_latest/images" if gallery else "out")
+    words = ["--input", tmp_path / "in", "--skip_existing"]
+    words += [] if gallery else ["--output", out, "--format", "png"]
+    assert infer(tmp_path, *words) == 0
+    for file in out.iterdir():
+        os.utime(file, (0, file.stat().st_mtime - 60))
+    picture(1, 28, 16).save(tmp_path / "in/a.jpg")  # takes the name that a.png had
+    _stems.cache_clear()
+    _shared_stems.cache_clear()
+    assert infer(tmp_path, *words) == 0
+    suffix = "_fake" if gallery else ""
+    assert pixels(out / f"a{suffix}.png").shape == (16, 28, 3)
+    assert pixels(out / f"a_png{suffix}.png").shape == (12, 20, 3)
 
 
 def test_all_images_are_translated_unless_num_test_is_given(tmp_path: Path, caplog) -> None:

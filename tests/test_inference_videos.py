@@ -1,5 +1,6 @@
 """02_inference.py on a video: the result has its rate, times and sound."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,17 @@ def make_video(path: Path, av: Any) -> None:
         container.mux(sound.encode(None))
 
 
+def times_of(path: Path, av: Any) -> list[float]:
+    """Return the times of the frames."""
+    with av.open(str(path)) as container:
+        return [float(frame.time) for frame in container.decode(video=0)]
+
+
 def describe(path: Path, av: Any) -> dict[str, Any]:
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         facts = {"rate": video.average_rate, "size": (video.width, video.height)}
-        facts["times"] = [float(frame.time) for frame in container.decode(video=0)]
+    facts["times"] = times_of(path, av)
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
         return {**facts, "sound": packets}
@@ -154,6 +161,33 @@ def test_num_test_limits_the_frames(video_file: Path) -> None:
     with pytest.raises(SystemExit, match="2"):
         infer(video_file.parent, "--input", video_file, "--output", video_file.parent)
     assert len(describe(video_file, av)["times"]) == FRAMES
+
+
+def test_a_video_that_is_cut_short_is_told(video_file: Path, caplog) -> None:
+    av = optional_package("av")
+    whole, cut = video_file.parent / "whole.mp4", video_file.parent / "cut.mp4"
+    with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(FRAMES):
+            container.mux(stream.encode(av.VideoFrame.from_image(picture(number, WIDTH, HEIGHT))))
+        container.mux(stream.encode(None))
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    out = video_file.parent / "out"
+    assert infer(video_file.parent, "--input", whole, "--output", out) == 0
+    assert "cut short" not in caplog.text
+    assert infer(video_file.parent, "--input", cut, "--output", out) == 1
+    assert f"{cut} is cut short" in caplog.text
+    assert 0 < len(times_of(out / "cut.mp4", av)) < FRAMES
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_with_a_colon_is_no_address(video_file: Path, monkeypatch) -> None:
+    av = optional_package("av")
+    monkeypatch.chdir(video_file.parent)
+    video_file.rename("12:30.mp4")
+    assert infer(video_file.parent, "--input", "12:30.mp4", "--output", "out") == 0
+    assert len(times_of(Path("out/12:30.mp4").absolute(), av)) == FRAMES
 
 
 def test_decoders_do_not_log_through_python(video_file: Path) -> None:

@@ -166,7 +166,7 @@ def to_image_array(image: Visual) -> ImageArray:
         return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8))
     if image.shape[0] != 3:
         image = image[:1].expand(3, -1, -1)
-    levels = (image.detach().to("cpu", torch.float32).numpy() + 1) * 127.5
+    levels = np.nan_to_num((image.detach().to("cpu", torch.float32).numpy() + 1) * 127.5)
     return np.ascontiguousarray(levels.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 

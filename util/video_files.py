@@ -37,7 +37,7 @@ def open_video(path: Path) -> Any:
     if path.exists() and not path.is_file():  # a pipe, for instance, could block
         raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path.absolute()))  # `12:30.mp4` alone looks like an address
     except FileNotFoundError:
         raise UserError(f"there is no video {path}; {list_folder(path.parent)}") from None
     except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -49,6 +49,24 @@ def open_video(path: Path) -> Any:
         container.close()
         raise UserError(f"{path} holds no video")
     return container
+
+
+def is_cut_short(path: Path) -> bool:
+    """Return whether an MP4 or MOV file ends before its last part does (ISO/IEC 14496-12, 4.2)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        begin = 0
+        while begin + 8 <= size:
+            file.seek(begin)
+            length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+            if begin == 0 and kind != b"ftyp":
+                return False
+            if length == 1:  # the length follows, in 64 bits
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8:  # 0: up to the end
+                return False
+            begin += length
+    return begin > size
 
 
 def name_of_frame(path: Path, time: int) -> str:

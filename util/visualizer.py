@@ -192,7 +192,7 @@ def _constructors(opt: Namespace, start: Start = None) -> dict[str, Callable[[],
             )
         )
     if opt.use_tensorboard:
-        constructors["TensorBoard"] = lambda: Background(Retrying(TensorBoard, folder))
+        constructors["TensorBoard"] = lambda: Background(Retrying(TensorBoard, folder), rests=False)
     if opt.use_wandb:
         constructors["WeightsAndBiases"] = lambda: Background(
             WeightsAndBiases(opt, folder), patience=60

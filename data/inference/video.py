@@ -10,7 +10,7 @@ from typing import Any
 
 from util import ranks
 from util.threads import in_threads
-from util.video_files import import_av, name_of_frame, open_video
+from util.video_files import import_av, is_cut_short, name_of_frame, open_video
 
 from ..items import batch_of
 from ..transforms import check_channels, draw_crop_flip, load_tensor
@@ -29,9 +29,15 @@ class VideoFrames:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
+        self.failures: list[str] = []
+        if is_cut_short(self.path):
+            self.failures.append("it is cut short")
+            log.warning(
+                "%s is cut short, as after an interrupted copy: what it still holds is translated",
+                self.path,
+            )
         self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.batch_size: int = opt.together
-        self.failures: list[str] = []
         self.places: list[int] | None = None
         """The places of the latest batch, which the frames of one file do not need."""
 

@@ -43,6 +43,16 @@ def test_damaged_lines_of_a_text_log_are_skipped(script: ModuleType, tmp_path: P
     assert [point.x for point in curves.points] == [1, 4] and last.total_iters == 4
 
 
+@pytest.mark.parametrize("process", ["", "[Rank 0] "])
+def test_losses_may_be_separated_by_commas(
+    process: str, script: ModuleType, tmp_path: Path
+) -> None:
+    line = f"{process}(epoch: 1, iters: 3, time: 0.2, data: 0.1) , D_A: 0.512, G_A: 0.321\n"
+    (tmp_path / "loss_log.txt").write_text(line)
+    _, last = script.past(tmp_path)
+    assert last.losses == {"D_A": 0.512, "G_A": 0.321}
+
+
 @pytest.mark.parametrize("damage", ["state", "image", "no image"])
 def test_a_damaged_gallery_is_left_out(
     damage: str,

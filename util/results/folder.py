@@ -27,7 +27,7 @@ from ..errors import UsageError, UserError, printable
 from ..files import make_folder, write_atomically
 from ..image_files import DAMAGE, open_image
 from ..images import PNG_LEVEL, Visual, images_of, stretched, stretched_size, to_image_array
-from .results import TRANSLATION, Results, Visuals, relative_to_input, unique_stem
+from .results import TRANSLATION, Results, Visuals, exist, relative_to_input, unique_stem
 from .written_files import WrittenFiles, refuse_inputs
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class OutputFolder(Results):
 
     def has(self, path: str) -> bool:
         """Return whether the translation of `path` exists."""
-        return self.target(path).is_file()
+        return exist([self.target(path)], path)
 
     def add(
         self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -147,6 +148,29 @@ def shortened(stem: str) -> str:
         return stem
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     return f"{clipped(stem, LONGEST_STEM - len(digest) - 1)}~{digest}"
+
+
+def exist(targets: Iterable[Path], path: str) -> bool:
+    """Return whether the files of the results of the input `path` exist.
+
+    Where another input of its folder has the same stem, they may be results of that one: the input
+    must not have come after them.
+    """
+    image, stats = Path(path), []
+    for target in targets:
+        if not target.is_file():
+            return False
+        stats.append(target.stat())
+    if not image.is_file() or image.stem.lower() not in _shared_stems(str(image.parent)):
+        return True
+    return all(image.stat().st_ctime <= stat.st_mtime for stat in stats)
+
+
+@lru_cache(maxsize=4)
+def _shared_stems(folder: str) -> frozenset[str]:
+    """Return the stems, in lower case, that several images of a folder have."""
+    counts = Counter(Path(name).stem.lower() for name in _stems(folder))
+    return frozenset(stem for stem, count in counts.items() if count > 1)
 
 
 @lru_cache(maxsize=4)

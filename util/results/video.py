@@ -155,7 +155,7 @@ class VideoWriter:
         source = self._input.streams.video[0]
         self._time_base = source.time_base
         make_folder(self.path.parent)
-        self._output = self._av.open(str(self.unfinished), "w")
+        self._output = self._av.open(str(self.unfinished.absolute()), "w")
         codec = CODECS.get(self.path.suffix.lower(), DEFAULT_CODEC)
         self._stream = self._output.add_stream(codec, rate=source.average_rate, options=QUALITY)
         self._stream.width, self._stream.height = image.size

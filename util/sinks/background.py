@@ -17,15 +17,19 @@ share the CPU cores of the training."""
 class Background(Deliveries):
     """Delivers records to the sink `inner` in a thread, in their order, every `pause` seconds.
 
+    It `rests` after long deliveries, except where that would lose what a killed run has not stored.
     The thread starts with `open` or the first record, after the data loader has forked its workers.
     `close` waits for `patience` seconds at most.
     """
 
     inner: Sink
 
-    def __init__(self, inner: Sink, pause: float = 1.0, patience: float = 15.0) -> None:
+    def __init__(
+        self, inner: Sink, pause: float = 1.0, patience: float = 15.0, *, rests: bool = True
+    ) -> None:
         super().__init__()
         self.inner, self.pause, self.patience = inner, pause, patience
+        self._rest_factor = REST_FACTOR if rests else 0
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,7 +72,7 @@ class Background(Deliveries):
             self.inner.open()
             while not self._closing.is_set():
                 busy = self._deliver()
-                self._closing.wait(max(self.pause, min(REST_FACTOR * busy, MAX_REST)))
+                self._closing.wait(max(self.pause, min(self._rest_factor * busy, MAX_REST)))
             self._deliver()
             self.inner.close()
         except Exception as error:  # of any kind: showing a run must never end it

@@ -84,19 +84,21 @@ class VisdomClient:
             raise ConnectionError(f"HTTP {response.status} from {self.address}/{endpoint}")
         return answer
 
-    def ask(self) -> str:
-        """Send a request that changes nothing: `true` or `false` is the answer of a visdom server.
+    def ask(self) -> None:
+        """Send a request that changes nothing, which a visdom server answers by `true` or `false`.
 
-        Raises ConnectionError as `post` does.
+        Raises ConnectionError as `post` does, and where another program answers.
         """
-        return self.post("win_exists", {"win": "none"})
+        if self.post("win_exists", {"win": "none"}) not in ("true", "false"):
+            raise ConnectionError(f"the program at {self.address} is no visdom server")
 
     def answers(self) -> bool:
         """Return whether a visdom server answers."""
         try:
-            return self.ask() in ("true", "false")
+            self.ask()
         except OSError:
             return False
+        return True
 
     def draw(
         self,

@@ -168,7 +168,7 @@ class Dashboard(Sink):
         if time.monotonic() < self._retry_at or not self._has_changed():
             return
         try:
-            if self.failures:
+            if self.failures or self._warned:
                 self.client.ask()
             self._send_headline()
             self._send_windows(self._frames)

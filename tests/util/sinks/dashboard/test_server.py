@@ -112,6 +112,16 @@ def test_links_lead_to_environments_of_any_name(env: str, link: str) -> None:
     client.close()
 
 
+def test_another_program_that_answers_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = VisdomClient("localhost", 8097, "run")
+    for answer, answers in (("<html>", False), ("true", True), ("false", True)):
+        monkeypatch.setattr(client, "post", lambda *_, answer=answer: answer)
+        assert client.answers() is answers
+    monkeypatch.setattr(client, "post", lambda *_: "<html>")
+    with pytest.raises(ConnectionError, match="no visdom server"):
+        client.ask()
+
+
 def test_a_host_that_does_not_answer_is_an_os_error() -> None:
     client = VisdomClient("http://localhost", 1, "main", timeout=0.5)
     assert not client.answers()
