@@ -29,9 +29,12 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if not self.by_groups or input.device.type != "cpu" or self.track_running_stats:
             return super().forward(input)
         if not input.is_contiguous() and not torch.compiler.is_compiling():
-            # PyTorch's kernel for channels_last computes the variance as E[x^2] - E[x]^2, which
+            # PyTorch's group norm of channels_last computes the variance as E[x^2] - E[x]^2, which
             # loses its digits where an image is nearly constant
             input = input - input.mean((2, 3), keepdim=True)
+            if input.dtype == torch.float32 and self.weight is None:
+                scale = (input.square().mean((2, 3), keepdim=True) + self.eps).rsqrt()
+                return input * scale if torch.is_grad_enabled() else input.mul_(scale)
         return F.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
 
 

@@ -150,10 +150,11 @@ def test_instance_norm_is_that_of_pytorch_with_its_gradient(dtype: torch.dtype) 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("mean", [0.0, 1.0, 100.0])
-def test_instance_norm_of_a_nearly_constant_image(
-    mean: float, dtype: torch.dtype, layout: torch.memory_format
+@pytest.mark.parametrize("count", [1, 2])
+def test_instance_norm_of_nearly_constant_images(
+    count: int, mean: float, dtype: torch.dtype, layout: torch.memory_format
 ) -> None:
-    images = torch.full((2, 4, 128, 128), mean)
+    images = torch.full((count, 4, 128, 128), mean)
     images[:, :, 60:64, 60:64] += 0.01 * (1 + mean) * torch.arange(1, 5).view(4, 1, 1)
     images = images.to(dtype).contiguous(memory_format=layout)
     exact = nn.functional.instance_norm(images.double())
