@@ -14,6 +14,7 @@ from tiny_runs import infer, make_run, optional_package
 from models import load_generator
 from models.inference.translator import InferenceSettings
 from util.results.video import VideoWriter
+from util.video_files import is_cut_short
 
 FRAMES, RATE = 12, 25
 WIDTH, HEIGHT = 62, 46
@@ -173,6 +174,9 @@ def test_a_video_that_is_cut_short_is_told(video_file: Path, caplog) -> None:
             container.mux(stream.encode(av.VideoFrame.from_image(picture(number, WIDTH, HEIGHT))))
         container.mux(stream.encode(None))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    assert is_cut_short(cut) and not is_cut_short(whole)
+    with whole.open("ab") as file:
+        file.write(b"what a camera appends")
     out = video_file.parent / "out"
     assert infer(video_file.parent, "--input", whole, "--output", out) == 0
     assert "cut short" not in caplog.text

@@ -52,10 +52,12 @@ def open_video(path: Path) -> Any:
 
 
 def is_cut_short(path: Path) -> bool:
-    """Return whether an MP4 or MOV file ends before its last part does (ISO/IEC 14496-12, 4.2)."""
-    size = path.stat().st_size
+    """Return whether an MP4 or MOV file ends before its last part does (ISO/IEC 14496-12, 4.2).
+
+    Whatever programs append after the parts of the video does not count.
+    """
+    size, begin, kind = path.stat().st_size, 0, b""
     with path.open("rb") as file:
-        begin = 0
         while begin + 8 <= size:
             file.seek(begin)
             length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
@@ -66,7 +68,7 @@ def is_cut_short(path: Path) -> bool:
             if length < 8:  # 0: up to the end
                 return False
             begin += length
-    return begin > size
+    return begin > size and kind in (b"mdat", b"moof", b"moov")
 
 
 def name_of_frame(path: Path, time: int) -> str:

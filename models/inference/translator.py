@@ -65,6 +65,9 @@ class Translator(nn.Module):
         self.precision = use_precision(settings.precision, device)
         compiled, half = settings.compile != "off", self.precision.half is not None
         self.layout = best_memory_format(device, half, compiled, trains=False)
+        if device.type == "cpu" and not half and not compiled and _has_own_statistics(net):
+            # PyTorch's batch norm of channels_last loses digits where images are nearly constant
+            self.layout = torch.contiguous_format
         self.module = net = net.to(memory_format=self.layout)
         round_weights(net, self.precision)
         self.device, self.settings = device, settings
@@ -129,10 +132,8 @@ class Translator(nn.Module):
 
     def _batch_size(self, images: Tensor) -> int:
         """Return how many of the images to compute at once; 0: not one fits into the memory."""
-        if any(isinstance(m, _BatchNorm) and m.training for m in self.module.modules()):
-            batch_size = 1  # the result of an image must not depend on the others of its batch
-        else:
-            batch_size = len(images)
+        # the result of an image must not depend on the others of its batch
+        batch_size = 1 if _has_own_statistics(self.module) else len(images)
         available = available_bytes(self.device)
         if self.device.type != "cuda":  # whose memory the processes of a machine share
             available //= ranks.local_world()
@@ -254,6 +255,11 @@ def _exchange(model: BaseModel, old: nn.Module, new: nn.Module) -> None:
     for attribute, value in list(vars(model).items()):
         if value is old:
             setattr(model, attribute, new)
+
+
+def _has_own_statistics(net: nn.Module) -> bool:
+    """Return whether batch norm normalises by the images that it is applied to."""
+    return any(isinstance(layer, _BatchNorm) and layer.training for layer in net.modules())
 
 
 def draws(model: BaseModel) -> bool:

@@ -61,9 +61,10 @@ def test_half_precision_is_close_to_float32(precision: str, dtype: torch.dtype) 
     assert 0 < difference <= tolerance(dtype) * float(exact.abs().max())
 
 
-def test_a_nearly_white_image_is_translated_exactly() -> None:
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_a_nearly_white_image_is_translated_exactly(norm: str) -> None:
     torch.manual_seed(0)
-    net, x = tiny_generator(), torch.ones(1, 3, 128, 128)
+    net, x = tiny_generator(norm=norm), torch.ones(1, 3, 128, 128)
     x[:, :, 60:64, 60:64] = -1
     with torch.inference_mode():
         exact = copy.deepcopy(net).double()(x.double())
