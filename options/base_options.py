@@ -100,32 +100,28 @@ class BaseOptions:
         """
         argv = with_current_values(argv)
         kinds = self.kinds_of_run(known_flags(BaseOptions.parser(self, argv), argv))
-        words = [word for name, kind in kinds.items() for word in (f"--{name}", kind)]
-        opt = self._parsed([*words, *argv])  # what is typed has precedence
-        own = {name for name, kind in kinds.items() if getattr(opt, name) == kind}
-        return opt.replace(given=opt.given - own)
-
-    def kinds_of_run(self, typed: argparse.Namespace) -> dict[str, str]:
-        """Return the model and the data set, by flag, that the run decides unless typed."""
-        raise NotImplementedError
-
-    @staticmethod
-    def stored_kinds(typed: argparse.Namespace) -> dict[str, str]:
-        """Return the model and the data set of the run that is named, those that exist here."""
-        with suppress(UserError):  # which is told where the run is read in full
-            saved = read_training_options(Path(typed.checkpoints_dir) / run_name(typed.name))
-            known = {"model": models.model_names(True), "dataset_mode": data.dataset_names()}
-            return {name: saved[name] for name in known if saved.get(name) in known[name]}
-        return {}
-
-    def _parsed(self, argv: list[str]) -> Options:
-        argv = with_current_flags(argv, self.parser(argv), self.isTrain)
-        parser = self.parser(argv)
+        stored = [word for name, kind in kinds.items() for word in (f"--{name}", kind)]
+        argv = with_current_flags(argv, self.parser([*stored, *argv]), self.isTrain)
+        parser = self.parser([*stored, *argv])  # what is typed has precedence
         add_use_dropout(parser)
         marks = {action.dest: _NOT_GIVEN for action in parser._actions if action.dest != "help"}
         typed = vars(parser.parse_args(argv, argparse.Namespace(**marks)))
         given = frozenset(name for name, value in typed.items() if value is not _NOT_GIVEN)
-        return Options(given=given, **vars(parser.parse_args(argv)))
+        return Options(given=given, **vars(parser.parse_args([*stored, *argv])))
+
+    def kinds_of_run(self, typed: argparse.Namespace) -> dict[str, str]:
+        """Return the model and the data set, by flag, that the run decides unless typed."""
+        return {}
+
+    @staticmethod
+    def stored_kinds(typed: argparse.Namespace) -> dict[str, str]:
+        """Return the model and the data set of the run that is named, those that exist here."""
+        with suppress(UserError, OSError):  # which are told where the run is read in full
+            name = run_name(suffixed_name(typed.name, typed.suffix, vars(typed)))
+            saved = read_training_options(Path(typed.checkpoints_dir) / name)
+            known = {"model": models.model_names(True), "dataset_mode": data.dataset_names()}
+            return {name: saved[name] for name in known if saved.get(name) in known[name]}
+        return {}
 
     def finish(self, opt: Options) -> Options:
         """Return the options with those that follow from others filled in.

@@ -181,7 +181,7 @@ def _fits(name: str, value: Any, stored: Any, opt: Options) -> bool:
 
 def _data_folder(opt: Options, folder: Path, saved: dict[str, Any]) -> Path:
     root = Path(stored_dataroot(saved, folder))
-    if opt.dataset_mode != "single":
+    if opt.model != "test" or opt.dataset_mode != "single":
         log.info("no --dataroot given: using that of the training, %s", root)
         return root
     if saved.get("dataset_mode", "unaligned") != "unaligned":

@@ -202,6 +202,22 @@ def test_a_result_is_not_that_of_a_later_neighbour(tmp_path: Path, gallery: bool
     assert pixels(out / f"a_png{suffix}.png").shape == (12, 20, 3)
 
 
+@pytest.mark.parametrize("kind", ["same", "png"])
+def test_a_result_that_was_retouched_is_left_alone(tmp_path: Path, kind: str) -> None:
+    make_run(tmp_path, "")
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.jpg"):
+        picture(0, 20, 12).save(tmp_path / "in" / name)
+    words = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--skip_existing"]
+    assert infer(tmp_path, *words, "--format", kind) == 0
+    for file in names(tmp_path / "out"):
+        picture(3, 20, 12).save(tmp_path / "out" / file)
+        os.utime(tmp_path / "out" / file, (0, 1e9))
+    before = [(tmp_path / "out" / file).read_bytes() for file in names(tmp_path / "out")]
+    assert infer(tmp_path, *words, "--format", kind) == 0
+    assert [(tmp_path / "out" / file).read_bytes() for file in names(tmp_path / "out")] == before
+
+
 def test_all_images_are_translated_unless_num_test_is_given(tmp_path: Path, caplog) -> None:
     make_run(tmp_path, "")
     (tmp_path / "in").mkdir()

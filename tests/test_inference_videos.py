@@ -183,6 +183,7 @@ def test_a_video_that_is_cut_short_is_told(video_file: Path, caplog) -> None:
     assert infer(video_file.parent, "--input", cut, "--output", out) == 1
     assert f"{cut} is cut short" in caplog.text
     assert 0 < len(times_of(out / "cut.mp4", av)) < FRAMES
+    assert infer(video_file.parent, "--input", cut, "--output", out, "--num_test", "1") == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

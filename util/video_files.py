@@ -52,7 +52,7 @@ def open_video(path: Path) -> Any:
 
 
 def is_cut_short(path: Path) -> bool:
-    """Return whether an MP4 or MOV file ends before its last part does (ISO/IEC 14496-12, 4.2).
+    """Return whether an MP4 file, or a MOV like it, is cut off in a part (ISO/IEC 14496-12, 4.2).
 
     Whatever programs append after the parts of the video does not count.
     """

@@ -30,12 +30,6 @@ class VideoFrames:
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
         self.failures: list[str] = []
-        if is_cut_short(self.path):
-            self.failures.append("it is cut short")
-            log.warning(
-                "%s is cut short, as after an interrupted copy: what it still holds is translated",
-                self.path,
-            )
         self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.batch_size: int = opt.together
         self.places: list[int] | None = None
@@ -89,6 +83,12 @@ class VideoFrames:
             container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
                 yield from self._in_order(container)
+                if is_cut_short(self.path):
+                    self.failures.append("it is cut short")
+                    log.warning(
+                        "%s is cut short, as after an interrupted copy: its end is missing",
+                        self.path,
+                    )
             except damage as error:
                 self.failures.append(str(error))
                 log.warning(

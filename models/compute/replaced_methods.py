@@ -1,6 +1,7 @@
 """Finds overridden methods of the reference that nothing here calls."""
 
 from collections.abc import Mapping
+from types import FunctionType
 
 from util.errors import UsageError
 
@@ -11,8 +12,11 @@ def refuse_unused_methods(cls: type, base: type) -> None:
     It may do so where it also overrides the method that does this work here, or
     `optimize_parameters`, which then calls it. Models were made by `initialize` before 2019.
     """
+    made_by = [vars(owner)["__init__"] for owner in cls.__mro__ if "__init__" in vars(owner)]
+    called = any("initialize" in _names_in(function) for function in made_by)
     for owner in cls.__mro__[: cls.__mro__.index(base)]:
-        if "initialize" in vars(owner) and "__init__" not in vars(owner):
+        own = vars(owner) if issubclass(owner, base) else {}
+        if "initialize" in own and "__init__" not in own and not called:
             raise UsageError(
                 f"{owner.__module__}.{owner.__name__} overrides initialize, which "
                 f"{base.__name__} never calls: override __init__ instead"
@@ -28,6 +32,11 @@ def refuse_unused_methods(cls: type, base: type) -> None:
                     f"{cls.__module__}.{cls.__name__} overrides {name}, which {owner.__name__} "
                     f"never calls: override {instead} instead, or optimize_parameters too"
                 )
+
+
+def _names_in(function: object) -> tuple[str, ...]:
+    """Return the names of attributes in the code of a function."""
+    return function.__code__.co_names if isinstance(function, FunctionType) else ()
 
 
 def _overrides(cls: type, owner: type, name: str) -> bool:

@@ -65,7 +65,7 @@ class Translator(nn.Module):
         self.precision = use_precision(settings.precision, device)
         compiled, half = settings.compile != "off", self.precision.half is not None
         self.layout = best_memory_format(device, half, compiled, trains=False)
-        if device.type == "cpu" and not half and not compiled and _has_own_statistics(net):
+        if device.type == "cpu" and not half and _has_own_statistics(net):
             # PyTorch's batch norm of channels_last loses digits where images are nearly constant
             self.layout = torch.contiguous_format
         self.module = net = net.to(memory_format=self.layout)

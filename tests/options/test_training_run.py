@@ -11,6 +11,7 @@ from models import create_model
 from models.base_model import BaseModel
 from models.pix2pix_model import Pix2PixModel
 from options.base_options import option_defaults
+from options.test_options import TestOptions
 from options.train_options import TrainOptions
 from options.training_run import _adopt_run, complete_training
 from util import devices
@@ -122,6 +123,20 @@ def test_a_run_that_continues_has_the_flags_of_its_data_set(train_opt, tmp_path:
     argv = ["--continue_train", "--checkpoints_dir", str(tmp_path / "runs")]
     opt = _adopt_run(TrainOptions().parse(argv))
     assert {name: vars(opt)[name] for name in stored} == stored
+
+
+def test_a_run_with_a_suffix_tells_its_own_data_set(train_opt: Make, tmp_path: Path) -> None:
+    save_run(train_opt("--name", "run", "--dataset_mode", "aligned"), with_state=False)
+    save_run(train_opt("--name", "run", "--suffix", "x"), with_state=False)
+    words = ["--checkpoints_dir", str(tmp_path / "runs"), "--name", "run", "--model", "cycle_gan"]
+    for more, kind in (([], "aligned"), (["--suffix", "x"], "unaligned")):
+        assert TestOptions().parse([*words, *more]).dataset_mode == kind
+    opt = TestOptions().parse([*words, "--align_data", "--suffix", "x"])
+    assert (opt.dataset_mode, "dataset_mode" in opt.given) == ("aligned", True)
+    typed = TestOptions().parse([*words, "--dataset_mode", "aligned"])
+    assert "dataset_mode" in typed.given
+    long = ["--checkpoints_dir", "x" * 300, "--name", "run", "--model", "cycle_gan"]
+    assert TestOptions().parse(long).dataset_mode == "unaligned"
 
 
 def test_flags_of_the_model_of_the_run_can_be_typed_as_it_continues(

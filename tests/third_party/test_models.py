@@ -295,6 +295,16 @@ OVERRIDES = [
 ]
 
 
+def test_a_class_that_calls_initialize_itself_may_have_one() -> None:
+    def make(self: Any, opt: Any) -> None:
+        self.initialize(opt)
+
+    bridge = type("BridgeModel", (models.BaseModel,), {"__init__": make})
+    type("MineModel", (bridge,), {"initialize": lambda self, opt: None})
+    mixin = type("Mixin", (), {"initialize": lambda self, opt: None})
+    type("MixedModel", (mixin, models.BaseModel), {"__init__": lambda self, opt: None})
+
+
 @pytest.mark.parametrize(("file", "parent", "method", "instead"), OVERRIDES)
 def test_a_subclass_that_overrides_what_nothing_calls_is_refused(
     file: str, parent: str, method: str, instead: str

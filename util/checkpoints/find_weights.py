@@ -54,8 +54,8 @@ def find_start_weights(opt: Namespace, names: Sequence[str], folder: Path) -> di
             return {_network_of(source, names): source}
     paths = find_weights(source, epoch, names)
     alone = weights_path(source, epoch, "G")  # of a published model, or of a run of another model
-    if not paths and not opt.continue_train and "G_A" in names and alone.is_file():
-        return {"G_A": alone}
+    if not opt.continue_train and "G_A" in names and "G_A" not in paths and alone.is_file():
+        paths["G_A"] = alone
     if not paths:
         flag = "--continue_train" if opt.continue_train else f"--start_from {opt.start_from}"
         if not source.is_dir():

@@ -73,8 +73,14 @@ class OutputFolder(Results):
             self.written.refuse_foreign(self.target(path) for path in paths)
 
     def has(self, path: str) -> bool:
-        """Return whether the translation of `path` exists."""
-        return exist([self.target(path)], path)
+        """Return whether the translation of `path` exists, or a file in its place.
+
+        Names are those of the inputs unless one format is given: then inputs may share a stem.
+        """
+        target = self.target(path)
+        if self.opt.format == "same" or not target.is_file():
+            return target.is_file()
+        return exist([target], path) or self.written.is_foreign(target)
 
     def add(
         self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None

@@ -33,7 +33,7 @@ class WrittenFiles:
         """Raise UsageError where one of the paths is a file that is not listed."""
         if self.overwrite:
             return
-        foreign = [path for path in paths if self._is_foreign(path)]
+        foreign = [path for path in paths if self.is_foreign(path)]
         if foreign:
             more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise UsageError(
@@ -57,7 +57,8 @@ class WrittenFiles:
             self._append(line)
             self._lines.add(line)
 
-    def _is_foreign(self, path: Path) -> bool:
+    def is_foreign(self, path: Path) -> bool:
+        """Return whether a path exists and is not a file that is listed."""
         try:
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode):  # a link, for instance, which is replaced itself
