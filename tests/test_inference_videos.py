@@ -181,7 +181,8 @@ def test_a_video_that_is_cut_short_is_told(video_file: Path, caplog) -> None:
     assert infer(video_file.parent, "--input", whole, "--output", out) == 0
     assert "cut short" not in caplog.text
     assert infer(video_file.parent, "--input", cut, "--output", out) == 1
-    assert f"{cut} is cut short" in caplog.text
+    damaged = "is damaged and cannot be decoded any further"  # by a decoder without threads
+    assert f"{cut} is cut short" in caplog.text or f"{cut} {damaged}" in caplog.text
     assert 0 < len(times_of(out / "cut.mp4", av)) < FRAMES
     assert infer(video_file.parent, "--input", cut, "--output", out, "--num_test", "1") == 0
 
