@@ -117,8 +117,8 @@ class BaseOptions:
     def stored_kinds(typed: argparse.Namespace) -> dict[str, str]:
         """Return the model and the data set of the run that is named, those that exist here."""
         with suppress(UserError, OSError):  # which are told where the run is read in full
-            name = run_name(suffixed_name(typed.name, typed.suffix, vars(typed)))
-            saved = read_training_options(Path(typed.checkpoints_dir) / name)
+            run = run_name(suffixed_name(typed.name, typed.suffix, vars(typed)))
+            saved = read_training_options(Path(typed.checkpoints_dir) / run)
             known = {"model": models.model_names(True), "dataset_mode": data.dataset_names()}
             return {name: saved[name] for name in known if saved.get(name) in known[name]}
         return {}
@@ -152,8 +152,8 @@ class BaseOptions:
             )
         try:
             opt = self.finish(self.gather(sys.argv[1:] if argv is None else list(argv)))
-            values = vars(opt)
-            validate(opt, not values.get("continue_train") and not values.get("start_from"))
+            completed_later = any(vars(opt).get(name) for name in ("continue_train", "start_from"))
+            validate(opt, complete=not completed_later)
             return self._begin_script(opt) if argv is None else opt
         except UsageError as error:
             Parser(name_in_messages()).error(str(error))

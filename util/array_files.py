@@ -29,7 +29,6 @@ NPY_ENDING = ".npy"
 NPY_BEGINNING = b"\x93NUMPY"
 TIFF = (".tif", ".tiff")
 TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""The TIFF tag that tells how the camera was held."""
 MOST_PAGES = 256
 """Pages of a TIFF file that are read as channels."""
 ALPHA = (1, 2)

@@ -211,7 +211,7 @@ def list_folder(folder: Path, pattern: str = "*", max_names: int = 12) -> str:
     return f"{folder} holds: {', '.join(map(printable, names[:max_names]))}{more}"
 
 
-def version(path: str) -> tuple[str | int, ...]:
+def file_version(path: str) -> tuple[str | int, ...]:
     """Return what changes where the bytes of a file may have changed: its path, size and times."""
     stat = os.stat(path)  # noqa: PTH116 - once per item
     # st_ctime_ns too, since tar, cp -p and rsync -t set the modification time back

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from util.deep_images import Levels
 from util.errors import DataError, UnreadableImageError, UserError
-from util.files import version
+from util.files import file_version
 from util.images import Pixels, Uint8Image, to_float_tensor, to_uint8
 
 from ..image_folder import StoredImage
@@ -166,7 +166,7 @@ class ImageReader:
         """Return a hash of everything that decides the pixels; None where there is no such file."""
         file: object
         try:
-            file = path.identity() if isinstance(path, StoredImage) else version(path)
+            file = path.identity() if isinstance(path, StoredImage) else file_version(path)
         except OSError:
             return None
         opt = self.opt

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from util.errors import DataError, UsageError, UserError
-from util.files import list_folder, version
+from util.files import file_version, list_folder
 
 from ..image_folder import StoredImage
 from .shard_index import (
@@ -197,7 +197,7 @@ class ShardImage(StoredImage):
         url = self.shard.url
         if not is_local(url):
             return "shard", url, self.shard.content, self.position
-        return "shard", *version(url), self.position
+        return "shard", *file_version(url), self.position
 
 
 def _table(shard: Shard) -> Table:

@@ -10,7 +10,8 @@ def refuse_unused_methods(cls: type, base: type) -> None:
     """Raise UsageError if a class overrides a method that `replaced_methods` of its parents names.
 
     It may do so where it also overrides the method that does this work here, or
-    `optimize_parameters`, which then calls it. Models were made by `initialize` before 2019.
+    `optimize_parameters`, which then calls it. The method `initialize`, by which models were made
+    before 2019, needs an `__init__` that calls it.
     """
     made_by = [vars(owner)["__init__"] for owner in cls.__mro__ if "__init__" in vars(owner)]
     called = any("initialize" in _names_in(function) for function in made_by)
@@ -35,7 +36,7 @@ def refuse_unused_methods(cls: type, base: type) -> None:
 
 
 def _names_in(function: object) -> tuple[str, ...]:
-    """Return the names of attributes in the code of a function."""
+    """Return the names of the attributes and globals that the code of a function uses."""
     return function.__code__.co_names if isinstance(function, FunctionType) else ()
 
 

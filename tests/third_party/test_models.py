@@ -299,10 +299,15 @@ def test_a_class_that_calls_initialize_itself_may_have_one() -> None:
     def make(self: Any, opt: Any) -> None:
         self.initialize(opt)
 
-    bridge = type("BridgeModel", (models.BaseModel,), {"__init__": make})
-    type("MineModel", (bridge,), {"initialize": lambda self, opt: None})
+    made: list[Any] = []
+    steps = {name: lambda self: None for name in models.BaseModel.__abstractmethods__}
+    bridge = type("BridgeModel", (models.BaseModel,), {"__init__": make, **steps})
+    mine = type("MineModel", (bridge,), {"initialize": lambda self, opt: made.append(opt)})
+    mine("options")
+    assert made == ["options"]
     mixin = type("Mixin", (), {"initialize": lambda self, opt: None})
-    type("MixedModel", (mixin, models.BaseModel), {"__init__": lambda self, opt: None})
+    mixed = type("MixedModel", (mixin, models.BaseModel), {"__init__": lambda self, opt: None})
+    assert mixed.initialize is mixin.initialize
 
 
 @pytest.mark.parametrize(("file", "parent", "method", "instead"), OVERRIDES)

@@ -27,7 +27,7 @@ from ..errors import UsageError, UserError, printable
 from ..files import make_folder, write_atomically
 from ..image_files import DAMAGE, open_image
 from ..images import PNG_LEVEL, Visual, images_of, stretched, stretched_size, to_image_array
-from .results import TRANSLATION, Results, Visuals, exist, relative_to_input, unique_stem
+from .results import TRANSLATION, Results, Visuals, relative_to_input, results_exist, unique_stem
 from .written_files import WrittenFiles, refuse_inputs
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class OutputFolder(Results):
         target = self.target(path)
         if self.opt.format == "same" or not target.is_file():
             return target.is_file()
-        return exist([target], path) or self.written.is_foreign(target)
+        return results_exist([target], path) or self.written.is_foreign(target)
 
     def add(
         self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None

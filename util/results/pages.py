@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..files import make_folder, write_text_atomically
 from ..html import HTML, page_links
 from ..images import Visual, images_of, save_image, to_image_array
-from .results import Results, Visuals, exist, relative_to_input, unique_stem
+from .results import Results, Visuals, relative_to_input, results_exist, unique_stem
 from .source import own_folder, source_of
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class ResultPages(Results):
 
     def has(self, path: str) -> bool:
         """Return whether the images of all labels exist."""
-        return exist(self.targets(path), path)
+        return results_exist(self.targets(path), path)
 
     def add(
         self, visuals: Visuals, paths: Sequence[str], places: Sequence[int] | None = None

@@ -150,7 +150,7 @@ def shortened(stem: str) -> str:
     return f"{clipped(stem, LONGEST_STEM - len(digest) - 1)}~{digest}"
 
 
-def exist(targets: Iterable[Path], path: str) -> bool:
+def results_exist(targets: Iterable[Path], path: str) -> bool:
     """Return whether the files of the results of the input `path` exist.
 
     Where another input of its folder has the same stem, they may be results of that one: the input
