@@ -23,6 +23,9 @@ DISGUISES = (
 """What cuDNN and cuBLAS say where no memory is left for their workspace, and seldom otherwise."""
 ONEDNN_MESSAGES = ("could not create a primitive", "could not create a memory object")
 """The whole messages of the CPU's convolutions where they cannot allocate memory."""
+SMALLEST_SIDE = 64
+"""Pixels; smaller crops, tiles and images are not advised."""
+NO_FLAG = "ending other programs that use the memory"
 
 
 @contextmanager
@@ -78,19 +81,22 @@ def _advice_for_training(opt: Namespace, half: str) -> list[str]:
     smaller = opt.crop_size // 2 // 4 * 4
     # --continue_train cannot change the sizes of a run, and no weights that exist fit another --ngf
     new_run = f"{new_run_from(opt.name)} " if opt.resume == "state" else ""
-    if "crop" in opt.preprocess and smaller >= 64 and not opt.netG.startswith("unet"):
+    if "crop" in opt.preprocess and smaller >= SMALLEST_SIDE and not opt.netG.startswith("unet"):
         advice.append(f"{new_run}--crop_size {smaller} (sees less of an image at once)")
     elif "crop" not in opt.preprocess:
         advice.append(f"{new_run}--preprocess crop (parts of --crop_size pixels, not whole images)")
     if not opt.resume:
         advice.append(f"--ngf {max(8, opt.ngf // 2)} (a weaker generator)")
-    return advice or ["ending other programs that use the memory"]
+    return advice or [NO_FLAG]
 
 
 def _advice_for_inference(opt: Namespace, half: str) -> list[str]:
     advice = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
     if opt.precision in ("fp32", "tf32"):
         advice.append(f"--precision {half} (faster; colours differ by some levels)")
-    advice.append("--tile 512 (the same images, slower)")
-    advice.append("--max_size 1024 (smaller images)")
-    return advice
+    tile, size = min(512, (opt.tile or 1024) // 2), min(1024, (opt.max_size or 2048) // 2)
+    if tile >= SMALLEST_SIDE:
+        advice.append(f"--tile {tile} (the same images, slower)")
+    if opt.preprocess == "keep" and size >= SMALLEST_SIDE:
+        advice.append(f"--max_size {size} (smaller images)")
+    return advice or [NO_FLAG]

@@ -86,6 +86,7 @@ def test_only_what_the_run_can_follow_is_advised() -> None:
     assert "(sees less" not in message(MemoryError(), crop_size=64, **USED)
 
 
+INFERENCE = {"isTrain": False, "tile": None, "max_size": None, "preprocess": "keep"}
 USED = {"precision": "bf16", "batch_size": 1, "grad_checkpoint": True}
 
 
@@ -108,8 +109,18 @@ def test_where_no_flag_helps_no_flag_is_advised() -> None:
 
 
 def test_inference_advises_tiles() -> None:
-    text = message(MemoryError(), isTrain=False, together=8)
+    text = message(MemoryError(), together=8, **INFERENCE)
     assert text.index("--batch_size 1") < text.index("--precision bf16") < text.index("--tile 512")
+
+
+def test_inference_advises_smaller_sizes_than_those_in_use() -> None:
+    used = {**INFERENCE, "together": 1, "precision": "bf16"}
+    whole = message(MemoryError(), **used)
+    assert whole.endswith("--tile 512 (the same images, slower); --max_size 1024 (smaller images)")
+    small = message(MemoryError(), **{**used, "tile": 256, "max_size": 512})
+    assert small.endswith("--tile 128 (the same images, slower); --max_size 256 (smaller images)")
+    least = message(MemoryError(), **{**used, "tile": 64, "preprocess": "resize"})
+    assert least.endswith("cheapest first: ending other programs that use the memory")
 
 
 def test_other_errors_pass() -> None:
