@@ -20,6 +20,7 @@ from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..options import Options
 from ..random_streams import draw_seed
 from .launch import complete_on_main, join
+from .out_of_memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ def _with_seed(opt: Options) -> Options:
 
 
 def run_program(main: Callable[[], int]) -> int:
-    """Call `main` and return its exit code; a UserError is one line on stderr, not a traceback."""
+    """Call `main` and return its exit code.
+
+    A UserError, and a lack of memory that nothing has explained, are one line on stderr.
+    """
     together = False
     outlast_console()
     try:
@@ -75,6 +79,12 @@ def run_program(main: Callable[[], int]) -> int:
             name = f"process {ranks.rank()}: " if ranks.world() > 1 and not together else ""
             tell(f"error: {name}{error}")
         return 2 if isinstance(error, UsageError) else 1
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = (str(error).splitlines() or ["no memory"])[0]
+        tell(f"error: out of memory ({said}); end other programs, or use smaller images")
+        return 1
     except KeyboardInterrupt:
         tell("stopped")
         return 130

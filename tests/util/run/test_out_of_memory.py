@@ -11,6 +11,7 @@ import torch
 
 from util.errors import UserError
 from util.run.out_of_memory import out_of_memory_advice
+from util.run.session import run_program
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINING = {
@@ -127,6 +128,35 @@ def test_other_errors_pass() -> None:
     advice = out_of_memory_advice(Namespace(**TRAINING), torch.device("cpu"))
     with pytest.raises(RuntimeError, match="shapes"), advice:
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            torch.cuda.OutOfMemoryError("CUDA out of memory. Tried\nmore"),
+            "CUDA out of memory. Tried",
+        ),
+        (MemoryError(), "no memory"),
+    ],
+)
+def test_programs_end_with_one_line(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> int:
+        raise error
+
+    assert run_program(main) == 1
+    expected = f"error: out of memory ({said}); end other programs, or use smaller images\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_programs_raise_other_errors() -> None:
+    def main() -> int:
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        run_program(main)
 
 
 @pytest.mark.slow
