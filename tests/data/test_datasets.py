@@ -52,6 +52,35 @@ def test_unaligned_takes_A_by_index_and_B_randomly(train_opt: Make) -> None:
     assert len(partners) > 10  # of 15 possible
 
 
+@pytest.mark.parametrize(
+    ("direction", "removed", "named_after"),
+    [
+        *(("AtoB", "", "A_paths"), ("BtoA", "", "A_paths")),
+        *(("AtoB", "A", "B_paths"), ("BtoA", "A", "B_paths")),
+        *(("AtoB", "equal", "A_paths"), ("BtoA", "equal", "B_paths")),
+    ],
+)
+def test_results_are_named_after_the_longer_side_else_after_the_source(
+    direction: str, removed: str, named_after: str, pictures: Path, train_opt: Make
+) -> None:
+    kept = {"": 5, "A": 2, "equal": 3}[removed]
+    for path in sorted((pictures / "trainA").rglob("*.png"))[kept:]:
+        path.unlink()
+    opt = train_opt("--serial_batches", "--direction", direction).replace(isTrain=False)
+    dataset = UnalignedDataset(opt)
+    for i in range(len(dataset)):
+        assert dataset[i]["image_paths"] == dataset[i][named_after] == dataset.image_paths[i]
+
+
+def test_transforms_that_are_read_are_those_of_each_side(train_opt: Make) -> None:
+    words = ("--input_nc", "1", "--output_nc", "3", "--lambda_identity", "0")
+    dataset, image = UnalignedDataset(train_opt(*words)), Image.new("RGB", (80, 80))
+    assert dataset.transform_A(image).shape[0] == 1
+    assert dataset.transform_B(image).shape[0] == 3
+    dataset.transform_A = lambda image: image
+    assert dataset.transform_A(image) is image
+
+
 def test_serial_batches_take_B_by_index_wrapping(train_opt: Make) -> None:
     dataset = UnalignedDataset(train_opt("--serial_batches"))
     assert [dataset[i]["B_paths"] for i in range(5)] == [dataset.B_paths[i % 3] for i in range(5)]
