@@ -1,9 +1,10 @@
 """Batches of a data set, prefetched by worker processes and sent as bytes where that is exact."""
 
 import logging
+import pickle
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -14,21 +15,18 @@ from util import global_batch, ranks
 from util.errors import DataError, TransientDataError, UnreadableImageError, UserError
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.options import script_of
-from util.random_streams import permutation
 from util.run.dead_workers import DeadWorkerError, end_workers, fetching
 from util.run.stopping import WorkerStops
 from util.threads import cpu_cores, in_threads
 
 from .base_dataset import BaseDataset
+from .epoch_order import EpochOrder, Key
 from .items import batch_of, load_item, seeds_global_streams
 from .packing import pack, unpack
 from .reading.image_reader import ImageReader
 from .reading.unreadable import UnreadableImages, tries
 
 log = logging.getLogger(__name__)
-
-Key = tuple[int, int]
-"""(epoch, index) of an item."""
 
 WARM_PREFETCH = 4
 """Batches that threads prefetch from a cache on disk."""
@@ -58,7 +56,7 @@ class CustomDatasetDataLoader:
         self.batch_size: int = opt.batch_size
         self.next_epoch: int = opt.epoch_count
         shuffle = not (opt.serial_batches or dataset.in_random_order)
-        self._order = _EpochOrder(len(dataset), opt.seed or 0, shuffle, opt.batch_size)
+        self._order = EpochOrder(len(dataset), opt.seed or 0, shuffle, opt.batch_size)
         self.cache: str = opt.cache
         # threads would disturb what each other draws from the global random streams
         self._can_use_threads = not seeds_global_streams(dataset)
@@ -111,7 +109,7 @@ class CustomDatasetDataLoader:
         reader = _reader_of(self.dataset)
         warm = reader and reader.warm() and (self._can_use_threads or self.cache == "ram")
         with self._fetching():
-            batches = self._warm_batches() if warm else iter(self._loader)
+            batches = self._warm_batches() if warm else self._from_workers()
         for own, total in self._order.batch_sizes():
             with self._fetching():
                 loaded = next(batches)
@@ -123,6 +121,19 @@ class CustomDatasetDataLoader:
             if reader:
                 reader.log_if_full()
             yield self._completed(unpack(loaded.content))
+
+    def _from_workers(self) -> Iterator[_Loaded]:
+        """Start the workers; on Windows and macOS the data set is sent to them, pickled."""
+        try:
+            return iter(self._loader)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            if "pickle" not in str(error):
+                raise
+            raise UserError(
+                f"{type(self.dataset).__name__} cannot be sent to the processes that load images "
+                f"({error}): keep lambdas, local functions and open files out of its attributes, "
+                "or give --num_threads 0"
+            ) from error
 
     @contextmanager
     def _fetching(self) -> Iterator[None]:
@@ -168,43 +179,6 @@ class CustomDatasetDataLoader:
         if self.cache == "ram":
             return map(batch_at, keys_of_batches)
         return in_threads(batch_at, keys_of_batches, ahead=lambda: WARM_PREFETCH)
-
-
-class _EpochOrder(torch.utils.data.Sampler[Key]):
-    """Yields the keys of an epoch in the order of that epoch.
-
-    Of W processes with batches of B images each takes B consecutive ones of every W B. A process
-    without one in the last W B takes the first of them, so that all have as many batches.
-    """
-
-    def __init__(self, length: int, seed: int, shuffle: bool, batch_size: int) -> None:
-        self.length, self.seed, self.shuffle = length, seed, shuffle
-        self.batch_size = batch_size
-        self.epoch, self.start = 1, 0
-
-    def __len__(self) -> int:
-        return sum(max(1, own) for own, _ in self.batch_sizes())
-
-    def batch_sizes(self) -> Iterator[tuple[int, int]]:
-        """Yield how many images each batch has for this process, and how many for all."""
-        everyones = self.batch_size * ranks.world()
-        before = self.batch_size * ranks.rank()
-        for first in range(self.start, self.length, everyones):
-            total = min(everyones, self.length - first)
-            yield min(max(0, total - before), self.batch_size), total
-
-    def __iter__(self) -> Iterator[Key]:
-        order: Sequence[int] = range(self.length)
-        if self.shuffle:
-            order = permutation(self.length, self.seed, "order", self.epoch)
-        return ((self.epoch, order[place]) for place in self._own_places())
-
-    def _own_places(self) -> Iterator[int]:
-        first = self.start
-        for own, total in self.batch_sizes():
-            begin = first + self.batch_size * ranks.rank() if own else first
-            yield from range(begin, begin + max(1, own))
-            first += total
 
 
 class _Keyed(torch.utils.data.Dataset[_Loaded]):

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paired_images import beside, do_all, existing_folder, image_names, save
+from paired_images import beside, do_all, existing_folder, image_names, refuse_others, save
 
 from util.errors import UsageError, UserError
-from util.files import list_folder, make_folder
+from util.files import identity, list_folder, make_folder
 from util.run.session import run_program
 
 
@@ -30,17 +30,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(
             f"--fold_A {fold_A} must hold folders such as train and test; {list_folder(fold_A)}"
         )
-    found = {split: pairs(fold_A / split, fold_B / split, args.use_AB) for split in splits}
-    for split, names in found.items():
+    found = {
+        split: pairs(fold_A / split, fold_B / split, args.use_AB)[: args.num_imgs]
+        for split in splits
+    }
+    for split, both in found.items():
+        refuse_inputs(args.fold_AB / split, fold_A / split, fold_B / split)
+        written = (name_of(pair, args.use_AB) for pair in both)
+        refuse_others(args.fold_AB / split, written, ", or choose another --fold_AB")
+    for split, both in found.items():
         folder = args.fold_AB / split
         make_folder(folder)
 
         def combine(pair: tuple[str, str], split: str = split, folder: Path = folder) -> None:
-            name_A, name_B = pair
-            name = name_A.replace("_A.", ".") if args.use_AB else name_A
-            save(beside(fold_A / split / name_A, fold_B / split / name_B), folder / name)
+            images = beside(fold_A / split / pair[0], fold_B / split / pair[1])
+            save(images, folder / name_of(pair, args.use_AB))
 
-        count = do_all(combine, names[: args.num_imgs], not args.no_multiprocessing)
+        count = do_all(combine, both, not args.no_multiprocessing)
         print(f"{folder}: {count} pairs", flush=True)
     print(f"done: train with --dataset_mode aligned --dataroot {args.fold_AB}")
     return 0
@@ -52,8 +58,8 @@ def pairs(folder_A: Path, folder_B: Path, use_AB: bool) -> list[tuple[str, str]]
     Raises UserError where there is no pair.
     """
     existing_folder("--fold_B", folder_B)
-    names = [name for name in image_names(folder_A) if not use_AB or "_A." in name]
-    both = [(name, name.replace("_A.", "_B.") if use_AB else name) for name in names]
+    names = [name for name in image_names(folder_A) if not use_AB or Path(name).stem[-2:] == "_A"]
+    both = [(name, _renamed(name, "_B") if use_AB else name) for name in names]
     known = set(image_names(folder_B))
     found = [pair for pair in both if pair[1] in known]
     if not found:
@@ -63,6 +69,26 @@ def pairs(folder_A: Path, folder_B: Path, use_AB: bool) -> list[tuple[str, str]]
         first = next(pair for pair in both if pair[1] not in known)
         print(f"{folder_A}: {len(both) - len(found)} images have no partner, such as {first[0]}")
     return found
+
+
+def name_of(pair: tuple[str, str], use_AB: bool) -> str:
+    """Return the name of the file for a pair of the names of A and B."""
+    return _renamed(pair[0], "") if use_AB else pair[0]
+
+
+def _renamed(name: str, side: str) -> str:
+    """Return a name that ends in _A with another ending of its stem."""
+    path = Path(name)
+    return path.stem.removesuffix("_A") + side + path.suffix
+
+
+def refuse_inputs(folder: Path, *inputs: Path) -> None:
+    """Raise UserError where the folder for pairs is one of images, which pairs would replace."""
+    if folder.is_dir() and identity(folder) in map(identity, inputs):
+        raise UserError(
+            f"--fold_AB: {folder} is a folder of the images themselves, which the pairs would "
+            "replace; choose another folder"
+        )
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

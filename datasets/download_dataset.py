@@ -29,7 +29,9 @@ from util.downloads.published import (
     parser_of_names,
     temporary_folder,
 )
-from util.errors import UsageError, UserError
+from util.errors import UsageError, UserError, command
+from util.files import replace_file
+from util.programs import print_all_names
 
 DATASETS = Path(__file__).resolve().parent
 PUBLICATIONS = {
@@ -63,6 +65,7 @@ PHASES = ("train", "trainA", "test", "testA", "val")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Download the data set that the command line names; return the exit code."""
+    print_all_names()
     try:
         get(arguments(argv))
     except UserError as error:
@@ -97,8 +100,8 @@ def get(args: argparse.Namespace) -> None:
     print(f"downloading {url}", flush=True)
     with downloaded(url, target, publication.variable) as archive, temporary_folder(target) as work:
         unpack(archive, work / "unpacked")
-        data_folder(work / "unpacked", name).rename(target)
-    print(f"done: {target}; train with --dataroot {target}")
+        replace_file(data_folder(work / "unpacked", name), target)
+    print(f"done: {target}; train with {command(['--dataroot', str(target)])}")
 
 
 def data_folder(unpacked: Path, name: str) -> Path:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PHASES = ("trainA", "trainB", "testA", "testB")
+OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
+"""Files that Windows puts into folders, beside hidden ones of all systems."""
 
 
 class ProgramError(Exception):
@@ -56,7 +58,7 @@ class MadeFolder:
         self._write({"settings": self.settings, "pictures": None})
         for phase in PHASES:
             (self.root / phase).mkdir(exist_ok=True)
-            for image in (self.root / phase).iterdir():
+            for image in _files(self.root / phase):
                 image.unlink()
 
     def finish(self) -> None:
@@ -69,7 +71,9 @@ class MadeFolder:
 
     def _write(self, state: dict[str, Any]) -> None:
         text = json.dumps(state, indent=2, sort_keys=True) + "\n"
-        (self.root / self.marker).write_text(text, encoding="utf-8", newline="\n")
+        temporary = self.root / f".{self.marker}.tmp"  # a full disk must leave the old marker whole
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(self.root / self.marker)
 
     def _state(self) -> dict[str, Any] | None:
         """Return the content of the marker file; None without a readable one."""
@@ -94,7 +98,11 @@ class MadeFolder:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    """Return what is in a folder, sorted, without what systems put there, such as .DS_Store."""
+    if not folder.is_dir():
+        return []
+    paths = (path for path in folder.iterdir() if path.name not in OF_SYSTEMS)
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

@@ -3,7 +3,7 @@
     python datasets/make_dataset_aligned.py --dataset-path datasets/mine
 
 The first image of A is put beside the first of B, by the order of their names, and so on. The pairs
-are written to train/0000.jpg, test/0000.jpg, ... in the same folder.
+are written to train/0000.jpg, test/0000.jpg, ... in the same folder (.png with 16 bits).
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paired_images import beside, do_all, existing_folder, image_names, save
+from paired_images import beside, do_all, existing_folder, image_names, refuse_others, save
 
 from util.errors import UserError
 from util.files import make_folder
 from util.run.session import run_program
+
+ENDINGS = (".jpg", ".png")
+"""Pairs with 16 bits are PNG files."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,16 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     phases = [p for p in ("train", "test") if any((root / (p + side)).is_dir() for side in "AB")]
     found = {phase: pairs(root, phase) for phase in phases}
     for phase, both in found.items():
+        names = (name(number, ending) for number in range(len(both)) for ending in ENDINGS)
+        refuse_others(root / phase, names, "")
+    for phase, both in found.items():
         folder = root / phase
         make_folder(folder)
 
         def align(job: tuple[int, tuple[Path, Path]], folder: Path = folder) -> None:
             number, (path_A, path_B) = job
-            save(beside(path_A, path_B), folder / f"{number:04d}.jpg")
+            save(beside(path_A, path_B), folder / name(number))
 
         print(f"{folder}: {do_all(align, enumerate(both))} pairs", flush=True)
     print(f"done: train with --dataset_mode aligned --dataroot {root}")
     return 0
+
+
+def name(number: int, ending: str = ".jpg") -> str:
+    """Return the file name of a pair, by its place in the order from 0."""
+    return f"{number:04d}{ending}"
 
 
 def pairs(root: Path, phase: str) -> list[tuple[Path, Path]]:

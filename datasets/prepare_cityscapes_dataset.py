@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paired_images import do_all, existing_folder, joined, save
+from paired_images import do_all, existing_folder, joined, refuse_others, save
 
 from data.image_folder import read_image
 from util.errors import UserError
@@ -28,6 +28,8 @@ SIZE = (256, 256)
 MAP_ENDING, PHOTO_ENDING = "_gtFine_color.png", "_leftImg8bit.png"
 PHASES = {"train": "train", "val": "test"}
 """Folder of Cityscapes -> phase of the data set."""
+SIDES = {"": ".jpg", "A": "_A.jpg", "B": "_B.jpg"}
+"""Pairs, photos and maps -> how the names of their files end, behind the number."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for source, phase in PHASES.items()
     }
+    for phase, both in found.items():
+        for side, ending in SIDES.items():
+            names = (f"{number}{ending}" for number in range(len(both)))
+            refuse_others(args.output_dir / f"{phase}{side}", names, ", or choose --output_dir")
     for phase, both in found.items():
         count = write_phase(both, args.output_dir, phase)
         print(f"{args.output_dir / phase}: {count} pairs", flush=True)
@@ -73,16 +79,16 @@ def pairs(maps: Path, photos: Path) -> list[tuple[Path, Path]]:
 
 def write_phase(both: Sequence[tuple[Path, Path]], output: Path, phase: str) -> int:
     """Write the pairs, photos and maps of a phase; return how many."""
-    pair_folder, photo_folder, map_folder = (output / f"{phase}{side}" for side in ("", "A", "B"))
-    for folder in (pair_folder, photo_folder, map_folder):
+    folders = {side: output / f"{phase}{side}" for side in SIDES}
+    for folder in folders.values():
         make_folder(folder)
 
     def write(job: tuple[int, tuple[Path, Path]]) -> None:
         number, paths = job
         class_map, photo = (read_image(str(path)).resize(SIZE) for path in paths)
-        save(joined(photo, class_map), pair_folder / f"{number}.jpg", quality=100)
-        save(photo, photo_folder / f"{number}_A.jpg", quality=100)
-        save(class_map, map_folder / f"{number}_B.jpg", quality=100)
+        images = {"": joined(photo, class_map), "A": photo, "B": class_map}
+        for side, image in images.items():
+            save(image, folders[side] / f"{number}{SIDES[side]}", quality=100)
 
     return do_all(write, enumerate(both))
 

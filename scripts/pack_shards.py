@@ -10,6 +10,7 @@ folder differ by at most one image. The index, trainA-index.json, belongs beside
 import argparse
 import io
 import random
+import shutil
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.image_folder import find_images
-from data.reading.shard_index import index_place, is_local, write_index
+from data.reading.shard_index import index_place, is_local, with_slashes, write_index
 from data.reading.shard_streams import import_webdataset
-from util.errors import UsageError, UserError
-from util.files import list_folder, make_folder, write_atomically
+from util.errors import UnreadableImageError, UsageError, UserError, command
+from util.files import list_folder, make_folder, replace_file, write_atomically
 from util.run.session import run_program
 
 
@@ -32,27 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         for pattern in args.index:
             index(pattern)
         return 0
-    if args.dataroot is None or args.output is None:
-        raise UsageError("give the data folder and the folder for its shards, or --index SHARDS")
-    if args.images < 1:
-        raise UsageError(f"--images {args.images}: must be above 0")
     root, output = Path(args.dataroot), Path(args.output)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; {list_folder(root.parent)}")
     sides = (path.name for path in root.iterdir() if path.is_dir() and path.name[-1] in "AB")
-    names = args.folders or sorted(sides)
+    names = [Path(name).name for name in args.folders or sorted(sides)]  # `trainA/` is trainA
     if not names:
         raise UserError(f"{root} holds no folder such as trainA and trainB; {list_folder(root)}")
     for name in names:
         refuse_existing(output, name)
     for name in names:
         pack(root / name, output, args.images, args.in_order)
-    print(f"done: train with --dataset_mode shards --dataroot {output.as_posix()}")
+    print(f"done: train with --dataset_mode shards {command(['--dataroot', output.as_posix()])}")
     return 0
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
+    """Parse the command line. Raises UsageError where it says neither or both."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +60,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--folders", nargs="+", metavar="NAME", help="pack these folders (those ending in A or B)")
     add("--in_order", action="store_true", help="sorted by path instead of in a random order")
     add("--index", nargs="+", metavar="SHARDS", help="write the index of these local shards")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.index and args.dataroot is not None:
+        raise UsageError("--index packs nothing: leave out the folders")
+    if not args.index and args.output is None:
+        raise UsageError("give the data folder and the folder for its shards, or --index SHARDS")
+    if args.images < 1:
+        raise UsageError(f"--images {args.images}: must be above 0")
+    return args
 
 
 def refuse_existing(output: Path, name: str) -> None:
@@ -79,14 +83,21 @@ def pack(folder: Path, output: Path, most: int, in_order: bool) -> None:
         raise UserError(f"{folder} holds no image")
     if not in_order:
         random.Random(0).shuffle(paths)
-    make_folder(output)
+    unfinished = output / f".{folder.name}.packing"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a program that was killed
+    make_folder(unfinished)
     count = -(-len(paths) // most)
-    shards = [output / f"{folder.name}-{number:06d}.tar" for number in range(count)]
+    shards = [unfinished / f"{folder.name}-{number:06d}.tar" for number in range(count)]
     for number, shard in enumerate(shards):
         part = paths[number * len(paths) // count : (number + 1) * len(paths) // count]
         write_shard(shard, folder, part)
-        print(f"{shard}: {len(part)} images", flush=True)
-    write_index(output / f"{folder.name}-index.json", shards)
+        print(f"{output / shard.name}: {len(part)} images", flush=True)
+    # the index first: a training with it misses the shards that have not come, and says so
+    index_file = unfinished / f"{folder.name}-index.json"
+    write_index(index_file, shards)
+    for file in (index_file, *shards):
+        replace_file(file, output / file.name)
+    unfinished.rmdir()
 
 
 def write_shard(shard: Path, folder: Path, paths: Sequence[str]) -> None:
@@ -95,7 +106,7 @@ def write_shard(shard: Path, folder: Path, paths: Sequence[str]) -> None:
     def write(file: io.IOBase) -> None:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for path in paths:
-                content = Path(path).read_bytes()
+                content = content_of(path)
                 entry = tarfile.TarInfo(Path(path).relative_to(folder).as_posix())
                 entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content))
@@ -103,8 +114,17 @@ def write_shard(shard: Path, folder: Path, paths: Sequence[str]) -> None:
     write_atomically(shard, write)
 
 
+def content_of(path: str) -> bytes:
+    """Return the bytes of an image file. Raises UserError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(path, error.strerror or str(error)) from error
+
+
 def index(pattern: str) -> None:
     """Write the index of local shards. Raises UserError where one is missing or damaged."""
+    pattern = with_slashes(pattern)
     shards = import_webdataset().shardlists.expand_urls(pattern)
     remote = [shard for shard in shards if not is_local(shard)]
     if remote:

@@ -31,7 +31,7 @@ LAYERS = {
         ["augmentation.py"],
         ["reading/*", "transform_helpers.py", "checks/*"],
         ["base_dataset.py"],
-        ["*_dataset.py", "items.py", "packing.py"],
+        ["*_dataset.py", "items.py", "packing.py", "epoch_order.py"],
         ["loader.py", "inference/*"],
         ["__init__.py"],
         ["data_loader.py"],

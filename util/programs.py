@@ -1,5 +1,6 @@
-"""How a user starts the programs: as files of a checkout, or as the commands that pip installs."""
+"""How a user starts the programs, from a checkout or installed by pip, and what they print."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -19,3 +20,9 @@ def name_in_messages() -> str:
     """Return the name of this program, as messages about its command line begin with it."""
     file = Path(sys.argv[0]).name
     return COMMANDS.get(file, file) if INSTALLED else file
+
+
+def print_all_names() -> None:
+    """Have stdout print what its encoding lacks, such as letters of a file name, as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

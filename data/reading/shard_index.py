@@ -7,6 +7,7 @@ shard list as the WebDataset tools write it: `{"wids_version": 1, "shardlist": [
 
 import hashlib
 import json
+import os
 import re
 import tarfile
 from collections.abc import Sequence
@@ -39,6 +40,11 @@ class Shard:
 def is_local(url: str) -> bool:
     """Return whether a shard is a file whose images can be read in any order."""
     return url.endswith(".tar") and "://" not in url and not url.startswith(("pipe:", "file:"))
+
+
+def with_slashes(place: str) -> str:
+    """Return a path or pattern of shards with `/` in place of `\\`, which Windows takes for it."""
+    return place.replace("\\", "/") if os.name == "nt" else place
 
 
 def members(path: str | Path) -> list[tarfile.TarInfo]:

@@ -1,7 +1,6 @@
 """The images of tar shards as a sequence of paths that `read_image` reads."""
 
 import logging
-import os
 from argparse import Namespace
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from .shard_index import (
     join_index,
     members,
     read_index,
+    with_slashes,
 )
 from .shard_streams import ShardStreams, import_webdataset
 
@@ -46,7 +46,7 @@ def find_shards(opt: Namespace, side: str) -> list[Shard]:
             "--dataset_mode shards takes a folder, --dataroot DIR, or the shards of both sides: "
             "--dataroot 'A-{000..063}.tar' --dataroot_B 'B-{000..063}.tar'"
         )
-    place = place.replace("\\", "/") if os.name == "nt" else place
+    place = with_slashes(place)
     shards = _of_pattern(place, opt) if is_pattern(place) else _of_folder(place, opt.phase + side)
     if opt.cache != "none" and not all(is_local(s.url) or s.content for s in shards):
         raise UsageError(

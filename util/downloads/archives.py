@@ -33,22 +33,35 @@ DAMAGE = (
 """What the standard library raises for archives that are damaged, encrypted or unknown to it."""
 
 
+class DiskError(UserError):
+    """What the disk cannot hold; the archive may be whole."""
+
+
 @dataclass
 class _Budget:
-    """Bytes and files that an archive may still make."""
+    """Bytes and files that an archive may still make, and those that the disk holds."""
 
     archive: Path
     bytes_left: int
     files_left: int
+    free: int
 
     def take(self, count: int, files: int = 0) -> None:
-        """Raise UserError where so many bytes and files are more than there may be."""
+        """Raise UserError where so many bytes and files are more than there may be.
+
+        Where it is the disk that does not hold them, that is a DiskError.
+        """
         self.bytes_left -= count
         self.files_left -= files
+        self.free -= count + files * SECTOR
         if self.bytes_left < 0 or self.files_left < 0:
             raise UserError(
-                f"{self.archive.name} would unpack to more than the disk holds, or than images "
-                f"can ({MAX_RATIO} times its size): it is refused"
+                f"{self.archive.name} would unpack to more than images can ({MAX_RATIO} times its "
+                "size): it is refused"
+            )
+        if self.free < 0:
+            raise DiskError(
+                f"{self.archive.name} would unpack to more than the disk holds: free some of it"
             )
 
 
@@ -68,8 +81,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar file (plain or gzip) into a new folder, or not at all.
 
     Raises UserError where it is neither or not whole, where a name leads out of the folder or
-    occurs twice, where it holds links or devices, and where it would unpack to more than the disk
-    holds, to `MAX_RATIO` times its size or to more than `MAX_MEMBERS` files.
+    occurs twice, where it holds links or devices, and where it would unpack to more than
+    `MAX_RATIO` times its size or `MAX_MEMBERS` files; DiskError where the disk cannot hold it.
     """
     folder.mkdir()
     try:
@@ -90,14 +103,14 @@ def _unpack(archive: Path, folder: Path) -> None:
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the archive
             path = error.filename or folder
-            raise UserError(f"cannot unpack {archive.name} to {path}: {error.strerror}") from error
+            raise DiskError(f"cannot unpack {archive.name} to {path}: {error.strerror}") from error
         raise UserError(f"{archive.name} is not a whole zip or tar file ({error})") from error
 
 
 def _budget(archive: Path, folder: Path) -> _Budget:
     free = shutil.disk_usage(folder).free - RESERVE
     by_ratio = max(RATIO_FROM, MAX_RATIO * archive.stat().st_size)
-    return _Budget(archive, min(free, by_ratio), min(MAX_MEMBERS, max(0, free) // SECTOR))
+    return _Budget(archive, by_ratio, MAX_MEMBERS, free)
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import UsageError, UserError, did_you_mean
 from ..files import make_folder, sha256_of, write_text_atomically
+from .archives import DiskError
 from .transfer import download, remove
 
 HOST = "https://efrosgans.eecs.berkeley.edu"
@@ -74,9 +75,9 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     """Download what becomes `target`, and yield the file, which is deleted afterwards.
 
     Its SHA-256 is compared with that of an earlier download in `<target>.sha256`, and stored there
-    once the block ends well. What is left where the download breaks off, or the program is stopped,
-    `.<target>.part`, is continued by the next one. Raises UserError where `target` exists, where
-    the block raises it or cannot write, and as `download` does.
+    once the block ends well. What is left where the download breaks off, the program is stopped or
+    the disk is full, `.<target>.part`, is continued by the next one. Raises UserError where
+    `target` exists, where the block raises it or cannot write, and as `download` does.
     """
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; remove it to download it again")
@@ -96,6 +97,8 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     try:
         check_record(record, file_name, digest)
         yield part
+    except DiskError as error:
+        raise UserError(f"{error}; the same command goes on, as {part} is kept") from error
     except UserError as error:
         remove(part)
         raise UserError(f"what came from {url} cannot be used: {error}") from error

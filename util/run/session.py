@@ -18,6 +18,7 @@ from ..devices import choose_device
 from ..errors import UsageError, UserError, printable_lines
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..options import Options
+from ..programs import print_all_names
 from ..random_streams import draw_seed
 from .launch import complete_on_main, join
 from .out_of_memory import is_out_of_memory
@@ -65,7 +66,8 @@ def _with_seed(opt: Options) -> Options:
 def run_program(main: Callable[[], int]) -> int:
     """Call `main` and return its exit code.
 
-    A UserError, and a lack of memory that nothing has explained, are one line on stderr.
+    A UserError, and a lack of memory or of a permission that nothing has explained, are one line on
+    stderr.
     """
     together = False
     outlast_console()
@@ -85,6 +87,11 @@ def run_program(main: Callable[[], int]) -> int:
         said = (str(error).splitlines() or ["no memory"])[0]
         tell(f"error: out of memory ({said}); end other programs, or use smaller images")
         return 1
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        tell(f"error: {error.filename}: {error.strerror}; change its permissions or choose another")
+        return 1
     except KeyboardInterrupt:
         tell("stopped")
         return 130
@@ -102,8 +109,6 @@ def tell(text: str) -> None:
 def start_logging() -> None:
     """Send messages from INFO upwards to the console; calling it again changes nothing."""
     outlast_console()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may contain what its encoding lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
     root = logging.getLogger()
     if not any(isinstance(handler, _Console) for handler in root.handlers):
         root.addHandler(_Console())
@@ -139,8 +144,10 @@ def outlast_console() -> None:
     """Let stdout and stderr drop what they cannot write: a full disk, a pipe that was closed.
 
     Otherwise such a write, or flushing at the end of the program or before a fork, would be an
-    error. Streams that something else has put in their place stay.
+    error. Streams that something else has put in their place stay. What the encoding of stdout
+    lacks is printed as escapes.
     """
+    print_all_names()
     for name in ("stdout", "stderr"):
         stream, original = getattr(sys, name), getattr(sys, f"__{name}__")
         if stream is None:  # closed when the program was started, or pythonw.exe
