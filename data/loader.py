@@ -3,6 +3,7 @@
 import logging
 import pickle
 import traceback
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -125,7 +126,9 @@ class CustomDatasetDataLoader:
     def _from_workers(self) -> Iterator[_Loaded]:
         """Start the workers; on Windows and macOS the data set is sent to them, pickled."""
         try:
-            return iter(self._loader)
+            with warnings.catch_warnings():  # torch warns of what the error says
+                warnings.filterwarnings("ignore", "Got pickle error")
+                return iter(self._loader)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             if "pickle" not in str(error):
                 raise

@@ -21,12 +21,12 @@ from data.checks.contact_sheet import write_contact_sheet
 from data.checks.duplicates import exact_duplicates, near_duplicates
 from data.checks.findings import add_duplicates, check, table
 from data.checks.folders import SIDES, dataset_mode, read_folders
-from data.image_folder import is_image_file
 from data.transforms import PREPROCESS
-from util.errors import UsageError
+from util.errors import UsageError, printable
 from util.run.session import run_program
 
 SHEET = "./results/check/{name}.jpg"
+SHEET_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(folders))
     for kind, messages in (("error", findings.errors), ("warning", findings.warnings)):
         for message in messages:
-            print(f"{kind}: {message}")
+            print(f"{kind}: {printable(message)}")
     if not findings.errors and not findings.warnings:
         print("nothing was found that is wrong")
     sheet = Path(args.sheet or SHEET.format(name=root.resolve().name))
@@ -69,7 +69,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--sheet", metavar="FILE", help=f"the picture ({SHEET}); 'none' writes none")
     add("--threads", type=int, default=8, help="files that are read at a time (8)")
     args = parser.parse_args(argv)
-    if args.sheet and args.sheet != "none" and not is_image_file(args.sheet):
+    if args.sheet not in (None, "none") and Path(args.sheet).suffix.lower() not in SHEET_FORMATS:
         raise UsageError(f"--sheet {args.sheet}: give an image file, such as sheet.jpg, or none")
     for flag in ("load_size", "crop_size", "threads"):
         if getattr(args, flag) < 1:

@@ -29,13 +29,19 @@ def make_environment(environment: Path, requirement_files: list[Path]) -> Path:
     stored = complete.read_text(encoding="utf-8") if complete.is_file() else None
     if python.is_file() and stored == requirements:
         return python
-    if not python.is_file():
-        venv.create(environment, with_pip=True)
+    if not has_pip(python):  # it is new, or was interrupted while it was made
+        venv.create(environment, with_pip=True, clear=True)
     pip(python, "setuptools<81", "wheel")
     files = [word for file in requirement_files for word in ("-r", str(file))]
     pip(python, "--no-build-isolation", *files)
     complete.write_text(requirements, encoding="utf-8")
     return python
+
+
+def has_pip(python: Path) -> bool:
+    """Return whether an interpreter exists and runs pip."""
+    words = [str(python), "-m", "pip", "--version"]
+    return python.is_file() and subprocess.run(words, capture_output=True).returncode == 0
 
 
 def pip(python: Path, *words: str) -> None:

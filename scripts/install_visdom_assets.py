@@ -10,6 +10,7 @@ import re
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -62,9 +63,11 @@ def main(argv: list[str] | None = None) -> int:
                 fetch(packages, Registry(args.registry or configured_registry()), folder)
             for asset in assets:
                 put(asset, folder, visdom / "static")
-    except (OSError, ValueError, tarfile.TarError) as error:
+        return check(visdom)
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    return check(visdom)
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on")
 
 
 def source(asset: Asset) -> tuple[str, str]:
@@ -99,12 +102,14 @@ def put(asset: Asset, folder: Path, static: Path) -> None:
     archive = folder / archive_name(package)
     if not archive.is_file():
         raise ValueError(f"{archive} does not exist; create it with: npm pack {package}")
-    with tarfile.open(archive) as tar:
-        try:
-            member = tar.extractfile(f"package/{path}")
-        except KeyError:
-            member = None
-        content = member.read() if member else b""
+    try:
+        with tarfile.open(archive) as tar:
+            names = tar.getnames()
+            member = tar.extractfile(f"package/{path}") if f"package/{path}" in names else None
+            content = member.read() if member else b""
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{archive} is damaged ({reason}); pack {package} again") from error
     if not content:
         raise ValueError(f"{archive} holds no {path}")
     target = static / asset.place

@@ -49,12 +49,15 @@ class Registry:
         description = _read(where, METADATA)
         try:
             distribution = json.loads(description)["versions"][version]["dist"]
-            address, stated = urljoin(where, distribution["tarball"]), distribution["integrity"]
-        except (ValueError, LookupError, TypeError) as error:
+            address, stated = (
+                urljoin(where, distribution["tarball"]),
+                distribution["integrity"].split(),
+            )
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} does not describe version {version} ({error!r})") from error
         content = _read(address)
         digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-        if f"sha512-{digest}" not in stated.split():
+        if f"sha512-{digest}" not in stated:
             raise ValueError(f"{address} is not what the registry states (SHA-512 differs)")
         path = folder / archive_name(package)
         path.write_bytes(content)

@@ -5,12 +5,19 @@ on them, and translates images that it has not seen. Needs nothing but Python.
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from environment import ROOT, make_environment
+
+from util.errors import command
+from util.programs import print_all_names
 
 NAME = "quickstart"
 DEMO = Path("datasets") / "demo"
@@ -23,28 +30,59 @@ TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4", "--precision", "aut
 
 def main(argv: list[str] | None = None) -> int:
     """Run the steps; return the exit code of the first that fails, else 0."""
+    print_all_names()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--python", default=None, help="use this interpreter instead of making .venv"
     )
     parser.add_argument("--seed", default="0", help="seed of the training")
     args = parser.parse_args(argv)
+    if args.python and shutil.which(args.python) is None:
+        parser.error(f"--python {args.python}: there is no such interpreter")
+    try:
+        return take_steps(args.python, args.seed)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command starts again")
+        return 130
+
+
+def take_steps(interpreter: str | None, seed: str) -> int:
+    """Install the packages unless an interpreter is given, and run the other steps."""
     began = time.perf_counter()
-    say(1, f"installing the packages into {ROOT / '.venv'} (PyTorch is large: some minutes)")
-    python = args.python or make_environment(ROOT / ".venv", [ROOT / "requirements.txt"])
-    complete_dashboard(str(python))
+    if interpreter:
+        say(1, f"using the packages of {interpreter}")
+        python = os.path.abspath(shutil.which(interpreter) or interpreter)  # noqa: PTH100
+    else:
+        say(1, f"installing the packages into {ROOT / '.venv'} (PyTorch is large: some minutes)")
+        python = str(make_environment(ROOT / ".venv", [ROOT / "requirements.txt"]))
+    complete_dashboard(python)
     installed = time.perf_counter()
-    for number, text, words in steps(args.seed):
+    for number, text, words in steps(seed):
         say(number, text)
-        code = subprocess.run([str(python), *words], cwd=ROOT).returncode
+        code = run([python, *words])
         if code:
             print(f"error: step {number} failed with exit code {code} (see above)")
             return code
     now = time.perf_counter()
     print(f"\nDone: {installed - began:.0f} s to install, {now - installed:.0f} s for the rest.")
-    say_what_next(str(python))
-    say_how_to_use_the_gpu(str(python))
+    say_what_next(python)
+    say_how_to_use_the_gpu(python)
     return 0
+
+
+def run(words: list[str]) -> int:
+    """Run a program and return its exit code. Ctrl-C reaches it too: its end is waited for."""
+    program = subprocess.Popen(words, cwd=ROOT)
+    stopped = False
+    while True:
+        try:
+            code = program.wait()
+            break
+        except KeyboardInterrupt:
+            stopped = True
+    if stopped:
+        raise KeyboardInterrupt
+    return code
 
 
 def steps(seed: str) -> list[tuple[int, str, list[str]]]:
@@ -68,7 +106,7 @@ def complete_dashboard(python: str) -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().removeprefix("error: ")
-        print(f"the dashboard of later trainings has no page yet: {reason}; run: {' '.join(words)}")
+        print(f"the dashboard of later trainings has no page yet: {reason}; run: {command(words)}")
 
 
 def say(number: int, text: str) -> None:
@@ -87,8 +125,8 @@ Open in a browser:
   the course of training:   {gallery}
 
 With your own images, in the folders DIR/trainA, DIR/trainB, DIR/testA, DIR/testB:
-  {python} 01_train.py --dataroot DIR --name mine --model cycle_gan
-  {python} 02_inference.py --name mine --model test --model_suffix _A"""
+  {command([python])} 01_train.py --dataroot DIR --name mine --model cycle_gan
+  {command([python])} 02_inference.py --name mine --model test --model_suffix _A"""
     )
 
 
@@ -98,7 +136,8 @@ def say_how_to_use_the_gpu(python: str) -> None:
     asked = subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, text=True)
     problem = asked.stdout.strip()
     if problem:
-        print(f"\nNot on the GPU: {problem.replace('pip install', f'{python} -m pip install')}")
+        pip = f"{command([python])} -m pip install"
+        print(f"\nNot on the GPU: {problem.replace('pip install', pip)}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from util.errors import UnreadableImageError
 from util.files import make_folder
-from util.images import ImageArray
+from util.images import ImageArray, save_image
 from util.sinks.image_grid import labelled_grid
 
 from ..image_folder import read_image
@@ -19,7 +19,10 @@ COLUMNS, SIDE = 10, 128
 
 
 def write_contact_sheet(folders: Sequence[Folder], path: Path) -> bool:
-    """Write the picture in the format of its ending; return False where there is no image."""
+    """Write the picture in the format of its ending; return False where there is no image.
+
+    Raises UserError where it cannot be written.
+    """
     rows = [row for folder in folders if (row := _row(folder)) is not None]
     if not rows:
         return False
@@ -29,7 +32,7 @@ def write_contact_sheet(folders: Sequence[Folder], path: Path) -> bool:
         [np.pad(row, pad, constant_values=255) for row, pad in zip(rows, white, strict=True)]
     )
     make_folder(path.parent)
-    Image.fromarray(sheet).save(path)
+    save_image(sheet, path)
     return True
 
 

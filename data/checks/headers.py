@@ -101,12 +101,13 @@ def _jpeg(head: bytes, file: FileIO) -> tuple[int, int, str] | None:
     """Return the size and mode in the first frame header, behind metadata of any length."""
     if not head.startswith(JPEG_START):
         return None
-    place = 2
+    place, window, start = 2, head, 0
     while True:
-        segment = head[place : place + 10]
+        segment = window[place - start :]
         if len(segment) < 10:
             file.seek(place)
-            segment = file.read(10)
+            window, start = file.read(HEAD), place
+            segment = window
         if len(segment) < 10 or segment[0] != 0xFF:
             return None
         marker = segment[1]
@@ -114,7 +115,7 @@ def _jpeg(head: bytes, file: FileIO) -> tuple[int, int, str] | None:
             height, width, components = struct.unpack_from(">HHB", segment, 5)
             mode = JPEG_MODES.get(components)
             return (width, height, mode) if mode and width and height else None
-        if marker == 0xFF:  # a fill byte
-            place += 1
+        if marker == 0xFF:  # fill bytes
+            place += len(segment) - len(segment.lstrip(b"\xff")) - 1
         else:
             place += 2 + struct.unpack_from(">H", segment, 2)[0]

@@ -14,7 +14,7 @@ from data import create_dataset
 from data.colorization_dataset import ColorizationDataset
 from data.loader import CustomDatasetDataLoader, _collate_packed, _Loaded
 from data.packing import Packed
-from util.errors import DataError
+from util.errors import DataError, UserError
 from util.memory import SHARED_MEMORY_IS_FULL
 from util.options import Options
 
@@ -160,3 +160,12 @@ def test_a_full_shared_memory_of_a_worker_reaches_the_main_process(
 
 def _floats(dataset: Any, index: int) -> dict[str, Any]:
     return {"A": torch.full((1, 2, 2), 0.3), "A_paths": str(index)}
+
+
+def test_what_cannot_be_sent_to_workers_is_named(data: Path, train_opt: Make, spawn: None) -> None:
+    batches = loader(train_opt, "unaligned", "--num_threads", "1")
+    batches.dataset.tint = lambda image: image  # type: ignore[attr-defined]
+    with pytest.raises(
+        UserError, match=r"UnalignedDataset cannot be sent .* or give --num_threads 0"
+    ):
+        next(iter(batches))

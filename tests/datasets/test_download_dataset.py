@@ -15,6 +15,8 @@ from types import ModuleType
 import pytest
 from conftest import PATIENCE
 
+from util.downloads import archives
+
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 
 
@@ -166,3 +168,33 @@ def test_the_older_names(tmp_path: Path, mirror: Path, kind: str) -> None:
     )
     phase = "train" if kind == "pix2pix" else "trainB"
     assert (tmp_path / "out" / phase / "1.jpg").is_file()
+
+
+def test_a_full_disk_keeps_the_download(
+    program: ModuleType,
+    tmp_path: Path,
+    mirror: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "RESERVE", 2**62)  # of which no disk has so much
+        message = fails(program, capsys, "maps")
+    part = tmp_path / "my datasets" / ".maps.part"
+    assert message.rstrip().endswith(
+        "maps.part would unpack to more than the disk holds: free some of it; the same command "
+        f"goes on, as {part} is kept"
+    )
+    assert entries(tmp_path) == [".maps.part", ".maps.part.json"]
+    monkeypatch.setenv("CYCLEGAN_DATASETS_URL", mirror.as_uri())
+    assert program.main(["maps"]) == 0
+    assert entries(tmp_path) == ["maps", "maps.sha256"]
+
+
+def test_names_that_the_console_cannot_show(tmp_path: Path, mirror: Path) -> None:
+    words = [sys.executable, DATASETS / "download_dataset.py", "maps", "--url", mirror.as_uri()]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    words += ["--output", tmp_path / "żółw"]
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert b"\\u017c" in done.stdout

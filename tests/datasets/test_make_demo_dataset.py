@@ -188,3 +188,35 @@ def test_wrong_values_are_usage_errors(
     assert caught.value.code == 2
     assert flags[0] in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_systems_put_into_folders_is_not_foreign(
+    name: str, program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(arguments(tmp_path / "demo")) == 0
+    for folder in (tmp_path / "demo", tmp_path / "demo" / "trainA"):
+        (folder / name).write_text("x")
+    assert program.main(arguments(tmp_path / "demo")) == 0
+    assert "complete with these settings" in capsys.readouterr().out
+    assert program.main(arguments(tmp_path / "demo", seed=1)) == 0
+    assert (tmp_path / "demo" / "trainA" / name).read_text() == "x"
+
+
+def test_a_full_disk_does_not_block_the_folder(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text = Path.write_text
+
+    def full(self: Path, text: str, **settings: str) -> int:
+        write_text(self, "", encoding="utf-8")
+        raise OSError(28, "No space left on device", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert program.main(arguments(tmp_path / "demo")) == 1
+    assert program.main(arguments(tmp_path / "demo")) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert program.main(arguments(tmp_path / "demo", seed=1)) == 1
+    assert program.main(arguments(tmp_path / "demo", seed=1)) == 0

@@ -13,6 +13,8 @@ import pytest
 from conftest import picture
 from PIL import Image
 
+from data.image_folder import read_deep
+from util.images import BY_TYPE
 from util.run.session import run_program
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
@@ -155,3 +157,104 @@ def test_cityscapes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "is it the folder that was unpacked?" in capsys.readouterr().err
     assert run("prepare_cityscapes_dataset", "--gtFine_dir", tmp_path, *flags[2:]) == 1
     assert "--gtFine_dir: there is no folder" in capsys.readouterr().err
+
+
+def combining(tmp_path: Path) -> list[object]:
+    """Return the words of combine_A_and_B for the folders A, B and AB."""
+    return [word for side in ("A", "B", "AB") for word in (f"--fold_{side}", tmp_path / side)]
+
+
+@pytest.mark.parametrize("place", ["A", "B", "link"])
+def test_pairs_never_replace_the_images(
+    place: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("A", "B"):
+        put(tmp_path / side / "train" / "1.png", (250, 0, 0))
+    if place == "link":
+        (tmp_path / "link").symlink_to(tmp_path / "A")
+    words = [*combining(tmp_path)[:4], "--fold_AB", tmp_path / place]
+    before = (tmp_path / "A/train/1.png").read_bytes()
+    assert run("combine_A_and_B", *words) == 1
+    assert "is a folder of the images themselves" in capsys.readouterr().err
+    assert (tmp_path / "A/train/1.png").read_bytes() == before
+
+
+def test_pairs_of_an_earlier_run_are_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("A", "B"):
+        for name in ("1.png", "2.png"):
+            put(tmp_path / side / "train" / name, (250, 0, 0))
+    assert run("combine_A_and_B", *combining(tmp_path)) == 0
+    assert run("combine_A_and_B", *combining(tmp_path)) == 0  # the same files again
+    assert run("combine_A_and_B", *combining(tmp_path), "--num_imgs", 1) == 1
+    assert "train holds 1 other images, such as 2.png" in capsys.readouterr().err
+    for side in ("A", "B"):
+        (tmp_path / side / "train").rename(tmp_path / f"train{side}")
+    assert run("make_dataset_aligned", "--dataset-path", tmp_path) == 0
+    for side in ("A", "B"):
+        (tmp_path / f"train{side}" / "1.png").unlink()
+    assert run("make_dataset_aligned", "--dataset-path", tmp_path) == 1
+    assert "train holds 1 other images, such as 0001.jpg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ending", "written"), [("png", "1.png"), ("npy", "1.npy")])
+def test_pairs_keep_sixteen_bits(
+    ending: str, written: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = (np.arange(30 * 40, dtype=np.uint16) * 53).reshape(30, 40)
+    for side, image in (("A", values), ("B", values[::-1].copy())):
+        folder = tmp_path / side / "train"
+        folder.mkdir(parents=True)
+        if ending == "npy":
+            np.save(folder / "1.npy", image)
+        else:
+            Image.fromarray(image).save(folder / "1.png")
+    assert run("combine_A_and_B", *combining(tmp_path)) == 0
+    path = tmp_path / "AB" / "train" / written
+    pair = np.load(path) if ending == "npy" else np.asarray(Image.open(path))
+    assert pair.dtype == np.uint16
+    assert np.array_equal(pair, np.concatenate([values, values[::-1]], axis=1))
+    for side in ("A", "B"):
+        (tmp_path / side / "train").rename(tmp_path / f"train{side}")
+    assert run("make_dataset_aligned", "--dataset-path", tmp_path) == 0
+    aligned = np.asarray(Image.open(tmp_path / "train" / "0000.png"))
+    assert np.array_equal(aligned, np.concatenate([values, values[::-1]], axis=1))
+
+
+def test_a_colour_image_beside_a_deep_one(run: Run, tmp_path: Path) -> None:
+    deep = np.full((30, 40), 1000, np.uint16)
+    put(tmp_path / "B" / "train" / "1.png", (250, 0, 128))
+    (tmp_path / "A" / "train").mkdir(parents=True)
+    Image.fromarray(deep).save(tmp_path / "A" / "train" / "1.png")
+    assert run("combine_A_and_B", *combining(tmp_path)) == 0
+    pair = read_deep(str(tmp_path / "AB" / "train" / "1.png"), None, BY_TYPE)
+    assert isinstance(pair, np.ndarray) and pair.shape == (30, 80, 3)
+    assert np.allclose(pair[0, 0] * 65535 / 255, 1000, atol=0.01)
+    assert np.allclose(pair[0, -1], (250, 0, 128), atol=0.01)
+
+
+def test_other_numbers_of_channels_and_folders_that_cannot_be_read_are_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("A", "B"):
+        (tmp_path / side / "train").mkdir(parents=True)
+        np.save(tmp_path / side / "train" / "1.npy", np.zeros((30, 40, 5), np.uint16))
+    assert run("combine_A_and_B", *combining(tmp_path)) == 1
+    assert "1.npy has 5 channels: pairs are gray or RGB" in capsys.readouterr().err
+
+    def refused(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert run("combine_A_and_B", *combining(tmp_path)) == 1
+    assert capsys.readouterr().err.endswith(
+        "A: Permission denied; change its permissions or choose another\n"
+    )
+
+
+def test_only_the_end_of_a_name_says_its_side(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "A" / "train" / "img_A.v2_A.png", (250, 0, 0))
+    put(tmp_path / "B" / "train" / "img_A.v2_B.png", (0, 0, 250))
+    assert run("combine_A_and_B", *combining(tmp_path), "--use_AB") == 0
+    assert colours(tmp_path / "AB" / "train" / "img_A.v2.png") == ((80, 30), [RED, BLUE])

@@ -6,6 +6,7 @@ import pytest
 from conftest import picture
 from script_modules import script
 
+from data.checks.headers import _jpeg, read_header
 from util.run.session import run_program
 
 SIZES = ["--load_size", "36", "--crop_size", "32"]
@@ -32,6 +33,8 @@ def test_exit_codes_and_files(
     assert (tmp_path / "mine.png").is_file()
     assert check(pictures, *SIZES, "--sheet", "x.foo") == 2
     assert "--sheet x.foo: give an image file" in capsys.readouterr().err
+    assert check(pictures, *SIZES, "--sheet", "x.npy") == 2
+    assert "--sheet x.npy: give an image file" in capsys.readouterr().err
     (pictures / "trainB" / "broken.jpg").write_bytes(b"")
     assert check(pictures, *SIZES, "--sheet", "none") == 1
     assert "error: trainB: 1 files cannot be read (broken.jpg" in capsys.readouterr().out
@@ -48,3 +51,34 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(tmp_path / "none") == 1
     assert check(tmp_path, "--crop_size", "0") == 2
     assert "--crop_size 0: must be above 0" in capsys.readouterr().err
+
+
+def test_names_cannot_forge_a_line(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "trainA" / "a\x1b[31m\nerror: fake.png").write_bytes(b"")
+    assert check(pictures, *SIZES, "--sheet", "none") == 1
+    text = capsys.readouterr().out
+    assert "\x1b" not in text and "\nerror: fake" not in text
+
+
+def test_a_jpeg_of_fill_bytes_is_read_to_its_end_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8" + b"\xff" * 5000)
+    with path.open("rb", buffering=0) as file:
+        reads: list[int] = []
+
+        class Counted:
+            def seek(self, place: int) -> None:
+                file.seek(place)
+
+            def read(self, size: int) -> bytes:
+                reads.append(size)
+                return file.read(size)
+
+        assert _jpeg(file.read(4096), Counted()) is None  # type: ignore[arg-type]
+    assert len(reads) < 5
+    picture(0, 60, 40).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:2] + b"\xff" * 6000 + content[2:])
+    assert (read_header(str(path)).width, read_header(str(path)).height) == (60, 40)

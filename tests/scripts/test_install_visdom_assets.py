@@ -240,3 +240,25 @@ def test_without_visdom_the_line_that_installs_it(
     monkeypatch.setattr(script, "visdom_folder", lambda: None)
     with pytest.raises(SystemExit, match=r'--no-build-isolation "visdom>=0\.2\.4"'):
         script.main([])
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", "cut"])
+def test_damaged_archives_are_named(
+    content: bytes | str, script: ModuleType, visdom: Path, packages: Path
+) -> None:
+    path = packages / "jquery-3.1.1.tgz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
+    with pytest.raises(SystemExit, match=r"^error: .*jquery-3.1.1.tgz is damaged \(.*\); pack"):
+        script.main(["--from", str(packages)])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    script: ModuleType, visdom: Path, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path, text: str, **_: str) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_text", refused)
+    with pytest.raises(SystemExit, match=r"^error: .*version\.built"):
+        script.main(["--from", str(packages)])

@@ -8,7 +8,7 @@ import pytest
 from script_modules import script
 from tiny_runs import optional_package
 
-from data.reading.shard_index import index_place
+from data.reading.shard_index import index_place, with_slashes
 from util.run.session import run_program
 
 
@@ -109,3 +109,58 @@ def test_the_index_of_other_shards(pictures: Path, tmp_path: Path, capsys) -> No
 )
 def test_the_index_lies_beside_the_shards(shards: str, place: str) -> None:
     assert index_place(shards) == place
+
+
+def test_a_folder_with_a_slash_is_the_same_folder(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pack(pictures, tmp_path / "out", "--folders", "trainA/") == 0
+    assert content(tmp_path / "out", "trainA")
+    assert pack(pictures, tmp_path / "out", "--folders", "trainA/") == 1
+    assert "holds shards of trainA" in capsys.readouterr().err
+
+
+def test_shards_appear_whole_and_what_a_stop_left_is_replaced(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    module = script("pack_shards")
+    write_shard, written = module.write_shard, []
+
+    def stopped(shard: Path, folder: Path, paths: list[str]) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(shard)
+        write_shard(shard, folder, paths)
+
+    monkeypatch.setattr(module, "write_shard", stopped)
+    words = [str(pictures), str(out), "--images", "2", "--folders", "trainA"]
+    assert run_program(lambda: module.main(words)) == 130
+    assert written and not list(out.glob("trainA-*"))
+    monkeypatch.setattr(module, "write_shard", write_shard)
+    assert run_program(lambda: module.main(words)) == 0
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [*(f"trainA-00000{n}.tar" for n in range(3)), "trainA-index.json"]
+
+
+def test_an_image_that_cannot_be_read_is_named(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "trainA" / "gone.png").symlink_to("nowhere.png")
+    assert pack(pictures, tmp_path / "out", "--folders", "trainA") == 1
+    message = capsys.readouterr().err
+    assert "cannot read the image" in message and "gone.png" in message
+    assert not list((tmp_path / "out").glob("trainA-*"))
+
+
+def test_folders_beside_index_are_refused(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pack(pictures, tmp_path / "out", "--index", "A-0.tar") == 2
+    assert "--index packs nothing" in capsys.readouterr().err
+
+
+def test_paths_of_windows_have_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert with_slashes("a\\b-0.tar") == "a\\b-0.tar"
+    monkeypatch.setattr("data.reading.shard_index.os.name", "nt")
+    assert with_slashes("C:\\data\\A-{000..003}.tar") == "C:/data/A-{000..003}.tar"

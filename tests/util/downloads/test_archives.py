@@ -100,7 +100,7 @@ def test_a_bomb_by_its_ratio(
     tmp_path: Path, make: type[zip_file], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "RATIO_FROM", 1000)
-    assert_refused(make(tmp_path / "a", ("x.jpg", bytes(10**6))), "more than the disk holds")
+    assert_refused(make(tmp_path / "a", ("x.jpg", bytes(10**6))), "more than images can")
 
 
 @MAKERS
@@ -108,9 +108,7 @@ def test_too_many_files(
     tmp_path: Path, make: type[zip_file], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
-    assert_refused(
-        make(tmp_path / "a", *((str(i), b"") for i in range(3))), "more than the disk holds"
-    )
+    assert_refused(make(tmp_path / "a", *((str(i), b"") for i in range(3))), "more than images can")
 
 
 @MAKERS

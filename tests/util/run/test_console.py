@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE
 
-from util.run.session import _outlasting
+from util.run.session import _outlasting, run_program
 
 ROOT = Path(__file__).parents[3]
 FULL = Path("/dev/full")
@@ -94,3 +94,22 @@ def test_a_program_without_console() -> None:
         timeout=PATIENCE,
     )
     assert done.returncode == 1
+
+
+def test_names_that_the_console_cannot_show_are_escaped() -> None:
+    code = "import sys; from util.run.session import run_program; "
+    code += "sys.exit(run_program(lambda: print('\\u017c\\udcff') or 0))"
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip() == b"\\u017c\\udcff"
+
+
+def test_a_missing_permission_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise PermissionError(13, "Permission denied", "images/a")
+
+    assert run_program(main) == 1
+    expected = "error: images/a: Permission denied; change its permissions or choose another\n"
+    assert capsys.readouterr().err == expected
