@@ -169,9 +169,14 @@ def _flush_folder(folder: Path) -> None:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Delete the temporary files that `write_atomically` left when its process was killed."""
+    """Delete the temporary files that `write_atomically` left when its process was killed.
+
+    Those of this process stay: another thread may be writing one.
+    """
+    own = f".{socket.gethostname()}.{os.getpid()}."
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if own not in path.name:
+            path.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from . import global_batch, ranks
+from .errors import UserError
 
 
 class ImagePool:
@@ -29,7 +30,8 @@ class ImagePool:
     def query(self, images: Tensor) -> Tensor:
         """Exchange each image with the buffer: (N, C, H, W) -> (N, C, H, W), detached.
 
-        Without a buffer the batch itself is returned.
+        Without a buffer the batch itself is returned. Raises UserError where images of several
+        sizes would be in a batch.
         """
         if self.pool_size == 0:
             return images
@@ -37,6 +39,11 @@ class ImagePool:
         parts = global_batch.gather_batches(images)
         exchanged = [[self._exchange(image) for image in part] for part in parts]
         own = exchanged[ranks.rank()]
+        if len({image.shape for image in own}) > 1:
+            raise UserError(
+                "--pool_size: the image pool holds generated images of several sizes, which make "
+                "no batch: give --batch_size 1, --pool_size 0, or --preprocess with crop"
+            )
         return torch.stack(own) if own else images
 
     def _exchange(self, image: Tensor) -> Tensor:

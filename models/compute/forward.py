@@ -235,7 +235,9 @@ def batch_norm_statistics_frozen(net: nn.Module) -> Iterator[None]:
     layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]
     stored = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
     for layer in layers:
-        layer.momentum, layer.num_batches_tracked = 0.0, None
+        # a count of its own: without any, PyTorch's synchronised batch norm fails
+        count = layer.num_batches_tracked
+        layer.momentum, layer.num_batches_tracked = 0.0, count if count is None else count.clone()
     try:
         yield
     finally:

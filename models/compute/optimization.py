@@ -170,6 +170,8 @@ class Optimization:
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
                 if metric is not None:
+                    # a share of the best metric, which is below 0 for some objectives
+                    scheduler.threshold = math.copysign(scheduler.threshold, scheduler.best)
                     scheduler.step(metric)
             else:
                 with warnings.catch_warnings():

@@ -19,8 +19,9 @@ another order before each convolution, which takes longer than computing a few p
 class Conv2d(nn.Conv2d):
     """A convolution before `norm`, which leaves out the bias that the norm cancels.
 
-    The bias is a parameter all the same, as weight files contain it; without a gradient it keeps
-    the value that it was initialised or loaded with. (N, C, H, W) -> (N, K, H', W').
+    The bias is a parameter all the same, as weight files contain it; without a gradient, which only
+    `with_bias` gives it, it keeps the value that it was initialised or loaded with.
+    (N, C, H, W) -> (N, K, H', W').
     """
 
     def __init__(
@@ -52,6 +53,16 @@ class Conv2d(nn.Conv2d):
         if not plain or isinstance(self.padding, str) or input.device.type != "cpu":
             return False
         return has_few_positions(input, self.weight, self.stride, self.padding)
+
+
+def with_bias(layer: nn.Module, output: Tensor) -> Tensor:
+    """Return the output of a layer, with the bias that `Conv2d` leaves to the norm behind it.
+
+    For what reads the output in front of the norm, (N, K, H', W') -> the same.
+    """
+    if not isinstance(layer, Conv2d) or layer.applies_bias or layer.bias is None:
+        return output
+    return output + layer.bias.to(output.dtype).view(1, -1, 1, 1)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):

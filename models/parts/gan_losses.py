@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from util import global_batch
+from util.errors import UserError
 
 from .layers import to_float32, twice_differentiable
 
@@ -106,13 +107,19 @@ def cal_gradient_penalty(
     global batch, or else from PyTorch's own; the norm is over all values of one image. Without a
     weight above 0 the result is (0.0, None). It is computed outside autocast, as these gradients
     are too small for half precision, and not compiled, as compiled networks can be differentiated
-    only once. Raises ValueError for an unknown type.
+    only once. Raises ValueError for an unknown type, UserError where sizes differ.
     """
     if type not in PENALTIES:
         raise ValueError(f"type {type}: choose from {', '.join(PENALTIES)}")
     if lambda_gp <= 0:
         return 0.0, None
     images = fake_data if type == "fake" else real_data
+    if type == "mixed" and real_data.shape != fake_data.shape:
+        sizes = [f"{images.shape[3]}x{images.shape[2]}" for images in (real_data, fake_data)]
+        raise UserError(
+            f"--gan_mode wgangp mixes real and generated images, which have {sizes[0]} and "
+            f"{sizes[1]} pixels here: give --preprocess resize_and_crop or another one with crop"
+        )
     if type == "mixed":
         share = _share(images, device, generator).view(-1, 1, 1, 1)
         images = share * real_data.detach() + (1 - share) * fake_data.detach()

@@ -59,21 +59,22 @@ class SyncBatchNorm(nn.SyncBatchNorm):
         has_own = input.device.type != "cpu" and not self.by_sums
         if has_own or not self.training or ranks.world() == 1:
             return super().forward(input)
-        counts = float(global_batch.has_images())
-        ones = input.new_full((1,), counts * input.numel() / self.num_features)
-        sums = _SumOverRanks.apply(torch.cat([ones, counts * input.sum((0, 2, 3))]))
+        counts, images = float(global_batch.has_images()), to_float32(input)
+        ones = images.new_full((1,), counts * images.numel() / self.num_features)
+        sums = _SumOverRanks.apply(torch.cat([ones, counts * images.sum((0, 2, 3))]))
         number, mean = sums[0].detach(), sums[1:] / sums[0].detach()
-        centred = input - mean.view(1, -1, 1, 1)
+        centred = images - mean.view(1, -1, 1, 1)
         variance = _SumOverRanks.apply(counts * centred.square().sum((0, 2, 3))) / number
         with torch.no_grad():
-            if self.num_batches_tracked is not None:  # None: recomputed for a backward pass
+            if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
             unbiased = variance * number / (number - 1)
             for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
                 if running is not None and self.momentum is not None:
                     running.lerp_(now, self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        normalised = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return normalised.to(input.dtype)
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .convolutions import Conv2d, ConvTranspose2d, OutputConv2d
-from .layers import NormFactory, ReflectionPad2d, ReLU, conv_needs_bias, fast_norm
+from .convolutions import Conv2d, ConvTranspose2d, OutputConv2d, with_bias
+from .layers import Identity, NormFactory, ReflectionPad2d, ReLU, conv_needs_bias, fast_norm
 from .upsampling import check_upsampling, resize_convolution
 
 PADDINGS = ("reflect", "replicate", "zero")
@@ -117,9 +117,9 @@ class ResnetGenerator(nn.Module):
             elif number in self.skips:
                 x = x + skipped[self.skips[number]]
             if number in layers:
-                features.append(x)
-                if isinstance(self.model[number + 1], ReLU):
-                    x = x.clone()  # which ReLU may overwrite
+                features.append(with_bias(self.model[number], x))
+                if isinstance(self.model[number + 1], ReLU | Identity):
+                    x = x.clone()  # which ReLU, also behind no norm, may overwrite
         return features if layers else x
 
 

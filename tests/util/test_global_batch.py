@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 import torch
 
-from data.loader import _EpochOrder
+from data.epoch_order import EpochOrder
 from util import ranks
 from util.image_pool import ImagePool
 
@@ -17,7 +17,7 @@ def shares(world: int, size: int, start: int, monkeypatch: pytest.MonkeyPatch) -
     for rank in range(world):
         monkeypatch.setattr(ranks._here, "rank", rank)
         monkeypatch.setattr(ranks._here, "world", world)
-        order = _EpochOrder(23, seed=3, shuffle=True, batch_size=size)
+        order = EpochOrder(23, seed=3, shuffle=True, batch_size=size)
         order.epoch, order.start = 2, start
         keys = [index for _epoch, index in order]
         assert len(keys) == len(order)

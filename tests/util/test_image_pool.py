@@ -4,6 +4,7 @@ import random
 
 import torch
 
+from util.errors import UserError
 from util.image_pool import ImagePool
 
 
@@ -71,3 +72,15 @@ def test_a_restored_pool_returns_what_the_first_would_have() -> None:
     other.load_state_dict(pool.state_dict(), torch.device("cpu"))
     for number in range(20, 60):
         assert torch.equal(pool.query(numbered(number, 1)), other.query(numbered(number, 1)))
+
+
+def test_images_of_several_sizes_make_no_batch() -> None:
+    pool = ImagePool(2, random.Random(0))
+    pool.query(torch.zeros(2, 3, 4, 4))
+    for _ in range(8):  # of which some get an older image and some a new one
+        try:
+            pool.query(torch.zeros(2, 3, 4, 8))
+        except UserError as error:
+            assert "give --batch_size 1, --pool_size 0" in str(error)
+            return
+    raise AssertionError

@@ -7,6 +7,7 @@ import os
 import re
 from argparse import Namespace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ import torch
 
 from util import files
 from util.errors import UserError
-from util.files import identity, write_atomically, write_text_atomically
+from util.files import (
+    identity,
+    remove_half_written,
+    write_atomically,
+    write_text_atomically,
+)
 from util.html import HTML
 from util.run.session import _Console, start_logging
 from util.sinks.gallery import ROWS_PER_PAGE, Gallery
@@ -291,3 +297,17 @@ def test_a_file_and_its_links_are_one(
         monkeypatch.setattr(files, "os", Namespace(stat=lambda _: found, path=os.path))
     a, b, link = (identity(tmp_path / name) for name in ("a", "b", "link"))
     assert a == link != b
+
+
+def test_half_written_files_of_other_processes_are_removed(tmp_path: Path) -> None:
+    """This process may be saving in another thread."""
+    old = tmp_path / ".a.pth.host.1.2.tmp"
+    old.write_bytes(b"x")
+
+    def write(file: BinaryIO) -> None:
+        remove_half_written(tmp_path)
+        file.write(b"whole")
+
+    write_atomically(tmp_path / "b.pth", write)
+    assert (tmp_path / "b.pth").read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.pth"]

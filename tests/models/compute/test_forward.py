@@ -14,10 +14,14 @@ from torch._dynamo.exc import TorchDynamoException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import create_model
-from models.compute.forward import ForwardPass, processes_images_independently
+from models.compute.forward import (
+    ForwardPass,
+    batch_norm_statistics_frozen,
+    processes_images_independently,
+)
 from models.networks import define_D, define_G
 from models.parts import layers
-from models.parts.layers import ReflectionPad2d
+from models.parts.layers import ReflectionPad2d, SyncBatchNorm
 from util.errors import UserError
 from util.options import Options
 from util.run.health import Health
@@ -391,3 +395,14 @@ def test_a_backward_pass_that_cannot_be_compiled_is_one_line(train_opt: Make) ->
     loss.register_hook(fail)
     with pytest.raises(UserError, match=r"cannot compile here .*leave the flag out, or update"):
         model.minimize(model.optimizer_G, {"G": loss})
+
+
+def test_statistics_freeze_for_synchronised_batch_norm_too() -> None:
+    """PyTorch's, which computes where there is one process, needs a count."""
+    norm = SyncBatchNorm(3)
+    norm(torch.rand(2, 3, 4, 4))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    with batch_norm_statistics_frozen(norm):
+        norm(torch.rand(2, 3, 4, 4))
+    for name, value in norm.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from models import networks
+from models.compute.optimization import Optimization
 from models.parts.gan_losses import discriminator_loss
 from models.parts.layers import SyncBatchNorm
 from util import ranks
+from util.errors import UserError
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -146,3 +148,40 @@ def test_plateau_cuts_the_learning_rate_when_the_metric_stops_falling() -> None:
     for _ in range(7):
         scheduler.step(2.99)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("best", [10.0, -10.0])
+def test_plateau_takes_a_share_of_an_objective_below_0_too(best: float) -> None:
+    layer = nn.Linear(1, 1)
+    opt = Namespace(lr_policy="plateau")
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    scheduler = networks.get_scheduler(optimizer, opt)
+    stepping = Optimization.__new__(Optimization)
+    stepping.schedulers = [scheduler]
+    for epoch in range(5):
+        stepping.step_schedulers(best + 0.05 * epoch)  # 0.5 % worse each time
+    assert (scheduler.best, scheduler.num_bad_epochs) == (best, 4)
+    stepping.step_schedulers(best - 0.05)
+    assert (scheduler.best, scheduler.num_bad_epochs) == (best, 5)
+    stepping.step_schedulers(best - 0.15)  # better by 1.5 %
+    assert (scheduler.best, scheduler.num_bad_epochs) == (best - 0.15, 0)
+
+
+def test_penalties_between_images_of_several_sizes_are_refused() -> None:
+    real, fake = torch.rand(1, 3, 8, 12), torch.rand(1, 3, 8, 16)
+    with pytest.raises(UserError, match="which have 12x8 and 16x8 pixels here: give --preprocess"):
+        networks.gradient_penalty(HalfSquare(), real, fake)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_synchronised_batch_norm_takes_half_precision_on_cpus(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(ranks, "all_reduce", lambda values, _operation: 2 * values)  # two alike
+    images = torch.rand(4, 3, 8, 8)
+    norm, plain = SyncBatchNorm(3), nn.BatchNorm2d(3)
+    found = norm(images.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), plain(images), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean, rtol=0.01, atol=0.01)

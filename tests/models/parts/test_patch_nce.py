@@ -129,3 +129,25 @@ def test_sampled_features_are_those_of_their_positions() -> None:
     assert [tuple(found.shape) for found in sampled] == [(2, 8, 16), (2, 4, 16)]
     for found in sampled:
         torch.testing.assert_close(found.norm(dim=2), torch.ones(found.shape[:2]))
+
+
+@pytest.mark.parametrize("norm", ["instance", "none"])
+def test_features_are_those_of_plain_convolutions(norm: str) -> None:
+    """Biases before instance norm matter in front of it; nothing overwrites what was read."""
+    net, layers = define_G(3, 3, 4, "resnet_6blocks", norm, init_gain=0.5), [1, 4, 7]
+    assert isinstance(net, ResnetGenerator)
+    for layer in (net.model[number] for number in layers):
+        if norm == "none":
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+        nn.init.normal_(layer.bias)
+    images = torch.rand(2, 3, 16, 16)
+    features = net(images, layers)
+    x = images
+    for number, layer in enumerate(net.model[: layers[-1] + 1]):
+        if number not in layers:
+            x = layer(x.clone())
+            continue
+        x = nn.functional.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
+        torch.testing.assert_close(features[layers.index(number)], x)
+    sum(maps.square().mean() for maps in features).backward()
+    assert all(net.model[number].bias.grad.abs().min() > 0 for number in layers)
