@@ -1,7 +1,7 @@
 """Pack image folders into tar shards for --dataset_mode shards, or write the index of others.
 
     python scripts/pack_shards.py datasets/horse2zebra shards/horse2zebra
-    python scripts/pack_shards.py --index 'others/A-{000..063}.tar'
+    python scripts/pack_shards.py --index "others/A-{000..063}.tar"
 
 Image files are copied byte by byte, in a random order unless --in_order is given. Shards of one
 folder differ by at most one image. The index, trainA-index.json, belongs beside the shards.

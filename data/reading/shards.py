@@ -44,7 +44,7 @@ def find_shards(opt: Namespace, side: str) -> list[Shard]:
     if is_pattern(opt.dataroot) != bool(opt.dataroot_B):
         raise UsageError(
             "--dataset_mode shards takes a folder, --dataroot DIR, or the shards of both sides: "
-            "--dataroot 'A-{000..063}.tar' --dataroot_B 'B-{000..063}.tar'"
+            '--dataroot "A-{000..063}.tar" --dataroot_B "B-{000..063}.tar"'
         )
     place = with_slashes(place)
     shards = _of_pattern(place, opt) if is_pattern(place) else _of_folder(place, opt.phase + side)

@@ -80,7 +80,8 @@ class Background(Deliveries):
                 self._failed = True
                 self._waiting.clear()
             name = self.kind.__name__
-            log.warning("%s stopped (%s); the training is not affected", name, error)
+            reason = str(error) or type(error).__name__
+            log.warning("%s stopped (%s); the training is not affected", name, reason)
 
     def _deliver(self) -> float:
         """Deliver the queue; return the seconds that the sink took."""

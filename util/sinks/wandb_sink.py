@@ -15,6 +15,9 @@ from ..images import ImageArray
 from .image_grid import sample_grid
 from .sink import ImageRecord, LossRecord, MetricsRecord, SampleRecord, Sink
 
+INIT_TIMEOUT = 30
+"""Seconds, about, for which the package waits for its server; a run waits longer for its end."""
+
 
 class WeightsAndBiases(Sink):
     """Logs losses, learning rate, speed and images; a resumed run extends its curves.
@@ -49,7 +52,7 @@ class WeightsAndBiases(Sink):
             resume="allow" if self.opt.continue_train else None,
             dir=str(self.folder),
             config=config,
-            settings=wandb.Settings(console="off", silent=True, init_timeout=60),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=INIT_TIMEOUT),
         )
 
     def losses(self, record: LossRecord) -> None:
