@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 import traceback
 import warnings
 from argparse import Namespace
@@ -130,7 +131,8 @@ class CustomDatasetDataLoader:
                 warnings.filterwarnings("ignore", "Got pickle error")
                 return iter(self._loader)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            if "pickle" not in str(error):
+            said = str(error)  # by Python 3.13: Can't get local object ...
+            if not isinstance(error, pickle.PicklingError) and not re.search("pickle|local", said):
                 raise
             raise UserError(
                 f"{type(self.dataset).__name__} cannot be sent to the processes that load images "

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     for split, both in found.items():
         refuse_inputs(args.fold_AB / split, fold_A / split, fold_B / split)
-        written = (name_of(pair, args.use_AB) for pair in both)
+        written = [name_of(pair, args.use_AB) for pair in both]
+        written += [f"{name}.png" for name in written]  # of those with 16 bits
         refuse_others(args.fold_AB / split, written, ", or choose another --fold_AB")
     for split, both in found.items():
         folder = args.fold_AB / split
@@ -83,11 +84,11 @@ def _renamed(name: str, side: str) -> str:
 
 
 def refuse_inputs(folder: Path, *inputs: Path) -> None:
-    """Raise UserError where the folder for pairs is one of images, which pairs would replace."""
+    """Raise UserError where the folder for pairs is one of images, which pairs could replace."""
     if folder.is_dir() and identity(folder) in map(identity, inputs):
         raise UserError(
-            f"--fold_AB: {folder} is a folder of the images themselves, which the pairs would "
-            "replace; choose another folder"
+            f"--fold_AB: {folder} is a folder of the images themselves, which pairs must neither "
+            "replace nor join; choose another folder"
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paired_images import beside, do_all, existing_folder, image_names, refuse_others, save
+from PIL import Image
 
 from util.errors import UserError
 from util.files import make_folder
@@ -49,14 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def align(job: tuple[int, tuple[Path, Path]], folder: Path = folder) -> None:
             number, (path_A, path_B) = job
-            save(beside(path_A, path_B), folder / name(number))
+            pair = beside(path_A, path_B)
+            ending, other = ENDINGS if isinstance(pair, Image.Image) else reversed(ENDINGS)
+            save(pair, folder / name(number, ending))
+            (folder / name(number, other)).unlink(missing_ok=True)  # of an earlier run
 
         print(f"{folder}: {do_all(align, enumerate(both))} pairs", flush=True)
     print(f"done: train with --dataset_mode aligned --dataroot {root}")
     return 0
 
 
-def name(number: int, ending: str = ".jpg") -> str:
+def name(number: int, ending: str) -> str:
     """Return the file name of a pair, by its place in the order from 0."""
     return f"{number:04d}{ending}"
 

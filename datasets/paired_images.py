@@ -13,7 +13,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.image_folder import is_image_file, read_deep
+from data.image_folder import find_images, is_image_file, read_deep
 from util.deep_images import NPY, encode
 from util.errors import UserError
 from util.files import list_folder
@@ -45,7 +45,8 @@ def refuse_others(folder: Path, names: Iterable[str], remedy: str) -> None:
 
     `names` are the files that will be written.
     """
-    others = sorted(set(image_names(folder)) - set(names)) if folder.is_dir() else []
+    found = find_images(folder) if folder.is_dir() else []
+    others = sorted({Path(path).relative_to(folder).as_posix() for path in found} - set(names))
     if others:
         raise UserError(
             f"{folder} holds {len(others)} other images, such as {others[0]}, which a training "
@@ -86,15 +87,15 @@ def joined(a: Image.Image, b: Image.Image) -> Image.Image:
 def save(image: Image.Image | Deep16, path: Path, quality: int = 95) -> None:
     """Write an image in the format of its ending. Raises UserError where that is not possible.
 
-    `quality`, from 1 to 100, is that of JPEG and WebP; chroma is not subsampled. What has 16 bits
-    becomes a PNG file where the ending is that of a format without them.
+    `quality`, from 1 to 100, is that of JPEG and WebP; chroma is not subsampled. The names of
+    images with 16 bits get the ending .png where theirs is that of a format without.
     """
     jpeg = {"quality": quality, "subsampling": 0}
     settings = {".jpg": jpeg, ".jpeg": jpeg, ".webp": {"quality": quality}}
     suffix = path.suffix.lower()
     try:
         if not isinstance(image, Image.Image):
-            path = path if suffix in DEEP_FORMATS else path.with_suffix(".png")
+            path = path if suffix in DEEP_FORMATS else path.with_name(f"{path.name}.png")
             path.write_bytes(encode(image, DEEP_FORMATS.get(suffix, "PNG")))
         elif suffix == ".npy":
             path.write_bytes(encode(np.asarray(image), NPY))

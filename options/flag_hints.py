@@ -39,7 +39,7 @@ def hint_at_mistake(
         words = message.split()[2:]
         flags = [word.split("=")[0] for word in words if word.startswith(("-", "\u2014"))]
         if not flags:
-            return "; a flag takes at most one value, in quotes if it has spaces: --dataroot 'a b'"
+            return '; a flag takes at most one value, in quotes if it has spaces: --dataroot "a b"'
         hint = owner_hint(flags[0], training)
         return hint or (near_flag(flags[0], parser) if message.startswith("unrec") else "")
     if not message.startswith("argument --"):

@@ -26,7 +26,7 @@ from util.errors import UsageError, printable
 from util.run.session import run_program
 
 SHEET = "./results/check/{name}.jpg"
-SHEET_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SHEET_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,8 +29,7 @@ def make_environment(environment: Path, requirement_files: list[Path]) -> Path:
     stored = complete.read_text(encoding="utf-8") if complete.is_file() else None
     if python.is_file() and stored == requirements:
         return python
-    if not has_pip(python):  # it is new, or was interrupted while it was made
-        venv.create(environment, with_pip=True, clear=True)
+    create(environment, python)
     pip(python, "setuptools<81", "wheel")
     files = [word for file in requirement_files for word in ("-r", str(file))]
     pip(python, "--no-build-isolation", *files)
@@ -38,10 +37,23 @@ def make_environment(environment: Path, requirement_files: list[Path]) -> Path:
     return python
 
 
-def has_pip(python: Path) -> bool:
-    """Return whether an interpreter exists and runs pip."""
-    words = [str(python), "-m", "pip", "--version"]
-    return python.is_file() and subprocess.run(words, capture_output=True).returncode == 0
+def create(environment: Path, python: Path) -> None:
+    """Create an environment, or put pip into one without, as after an interruption.
+
+    Ends the program where that is not possible.
+    """
+    if not python.is_file():
+        try:
+            venv.create(environment, with_pip=True)
+        except subprocess.CalledProcessError:
+            sys.exit(
+                f"error: {sys.executable} cannot make environments with pip: install its package "
+                f"for them (python3-venv on Debian and Ubuntu), remove {environment}, and try again"
+            )
+        return
+    has_pip = subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True)
+    if has_pip.returncode and subprocess.run([str(python), "-m", "ensurepip"]).returncode:
+        sys.exit(f"error: {environment} has no pip (see above): remove it, and try again")
 
 
 def pip(python: Path, *words: str) -> None:

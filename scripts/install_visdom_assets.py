@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on")
+        print("stopped; the same command starts again", file=sys.stderr)
+        return 130
 
 
 def source(asset: Asset) -> tuple[str, str]:

@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; {list_folder(root.parent)}")
     sides = (path.name for path in root.iterdir() if path.is_dir() and path.name[-1] in "AB")
-    names = [Path(name).name for name in args.folders or sorted(sides)]  # `trainA/` is trainA
+    names = args.folders or sorted(sides)
     if not names:
         raise UserError(f"{root} holds no folder such as trainA and trainB; {list_folder(root)}")
     for name in names:
-        refuse_existing(output, name)
+        refuse_existing(output, Path(name).name)  # that of `trainA/` is trainA
     for name in names:
         pack(root / name, output, args.images, args.in_order)
     print(f"done: train with --dataset_mode shards {command(['--dataroot', output.as_posix()])}")
@@ -97,7 +97,7 @@ def pack(folder: Path, output: Path, most: int, in_order: bool) -> None:
     write_index(index_file, shards)
     for file in (index_file, *shards):
         replace_file(file, output / file.name)
-    unfinished.rmdir()
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_shard(shard: Path, folder: Path, paths: Sequence[str]) -> None:

@@ -71,18 +71,20 @@ def take_steps(interpreter: str | None, seed: str) -> int:
 
 
 def run(words: list[str]) -> int:
-    """Run a program and return its exit code. Ctrl-C reaches it too: its end is waited for."""
+    """Run a program and return its exit code.
+
+    Ctrl-C reaches the program too, and its end is waited for; the second time it is terminated.
+    """
     program = subprocess.Popen(words, cwd=ROOT)
-    stopped = False
-    while True:
+    try:
+        return program.wait()
+    except KeyboardInterrupt:
         try:
-            code = program.wait()
-            break
+            program.wait()
         except KeyboardInterrupt:
-            stopped = True
-    if stopped:
-        raise KeyboardInterrupt
-    return code
+            program.terminate()
+            program.wait()
+        raise
 
 
 def steps(seed: str) -> list[tuple[int, str, list[str]]]:

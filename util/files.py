@@ -171,11 +171,12 @@ def _flush_folder(folder: Path) -> None:
 def remove_half_written(folder: Path) -> None:
     """Delete the temporary files that `write_atomically` left when its process was killed.
 
-    Those of this process stay: another thread may be writing one.
+    Those of the threads of this process stay.
     """
-    own = f".{socket.gethostname()}.{os.getpid()}."
+    process = f"{socket.gethostname()}.{os.getpid()}"
+    own = tuple(f".{process}.{thread.ident}.tmp" for thread in threading.enumerate())
     for path in folder.glob(".*.tmp"):
-        if own not in path.name:
+        if not path.name.endswith(own):
             path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """What goes to and from worker processes: it pickles under spawn, is small, and fails in words."""
 
 import multiprocessing
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,33 @@ def test_what_cannot_be_sent_to_workers_is_named(data: Path, train_opt: Make, sp
         UserError, match=r"UnalignedDataset cannot be sent .* or give --num_threads 0"
     ):
         next(iter(batches))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttributeError("Can't get local object 'f.<locals>.<lambda>'"),  # Python 3.13
+        AttributeError("Can't pickle local object 'f'"),
+        pickle.PicklingError("no"),
+        TypeError("cannot pickle '_io.TextIOWrapper' object"),
+    ],
+)
+def test_every_python_says_in_its_own_words_that_it_cannot_pickle(
+    error: Exception, data: Path, train_opt: Make
+) -> None:
+    batches = loader(train_opt, "unaligned", "--num_threads", "0")
+
+    class Fails:
+        def __iter__(self) -> None:
+            raise error
+
+    batches._loader = Fails()
+    with pytest.raises(UserError, match="cannot be sent to the processes that load images"):
+        batches._from_workers()
+
+
+def test_other_errors_of_starting_workers_pass(data: Path, train_opt: Make) -> None:
+    batches = loader(train_opt, "unaligned", "--num_threads", "0")
+    batches._loader = None  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="not iterable"):
+        batches._from_workers()

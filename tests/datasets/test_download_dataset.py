@@ -193,7 +193,7 @@ def test_a_full_disk_keeps_the_download(
 
 def test_names_that_the_console_cannot_show(tmp_path: Path, mirror: Path) -> None:
     words = [sys.executable, DATASETS / "download_dataset.py", "maps", "--url", mirror.as_uri()]
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "LC_ALL": "C.UTF-8"}
     words += ["--output", tmp_path / "żółw"]
     done = subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

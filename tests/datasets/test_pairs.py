@@ -258,3 +258,46 @@ def test_only_the_end_of_a_name_says_its_side(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "B" / "train" / "img_A.v2_B.png", (0, 0, 250))
     assert run("combine_A_and_B", *combining(tmp_path), "--use_AB") == 0
     assert colours(tmp_path / "AB" / "train" / "img_A.v2.png") == ((80, 30), [RED, BLUE])
+
+
+def test_other_images_below_the_folder_of_pairs_are_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("A", "B"):
+        put(tmp_path / side / "train" / "1.png", (250, 0, 0))
+    put(tmp_path / "AB" / "train" / "old" / "z.png", (250, 0, 0))
+    assert run("combine_A_and_B", *combining(tmp_path)) == 1
+    assert "holds 1 other images, such as old/z.png" in capsys.readouterr().err
+
+
+def test_deep_images_of_a_format_that_is_not_written(run: Run, tmp_path: Path) -> None:
+    for side in ("A", "B"):
+        put(tmp_path / side / "train" / "1.png", (250, 0, 0))
+        header = b"P5 40 30 65535\n"
+        (tmp_path / side / "train" / "1.ppm").write_bytes(header + bytes(2 * 40 * 30))
+    for _ in range(2):
+        assert run("combine_A_and_B", *combining(tmp_path)) == 0
+    names = sorted(path.name for path in (tmp_path / "AB" / "train").iterdir())
+    assert names == ["1.png", "1.ppm.png"]
+
+
+def test_a_pair_replaces_that_of_another_format(run: Run, tmp_path: Path) -> None:
+    for side in ("A", "B"):
+        put(tmp_path / f"train{side}" / "1.png", (250, 0, 0))
+    for name in ("0000.jpg", "0000.png"):
+        put(tmp_path / "train" / name, (0, 0, 250), (80, 30))
+    assert run("make_dataset_aligned", "--dataset-path", tmp_path) == 0
+    assert [path.name for path in (tmp_path / "train").iterdir()] == ["0000.jpg"]
+
+
+def test_a_folder_of_cityscapes_with_other_images_is_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for phase in ("train", "val"):
+        put(tmp_path / "maps" / phase / "bonn" / "bonn_1_gtFine_color.png", (250, 0, 0))
+        put(tmp_path / "photos" / phase / "bonn" / "bonn_1_leftImg8bit.png", (0, 0, 250))
+    put(tmp_path / "out" / "trainB" / "7_B.jpg", (250, 0, 0))
+    words = ["--gtFine_dir", tmp_path / "maps", "--leftImg8bit_dir", tmp_path / "photos"]
+    assert run("prepare_cityscapes_dataset", *words, "--output_dir", tmp_path / "out") == 1
+    assert "trainB holds 1 other images, such as 7_B.jpg" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "train").exists()

@@ -262,3 +262,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     monkeypatch.setattr(Path, "write_text", refused)
     with pytest.raises(SystemExit, match=r"^error: .*version\.built"):
         script.main(["--from", str(packages)])
+
+
+def test_ctrl_c_is_one_line(
+    script: ModuleType,
+    visdom: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "fetch", stopped)
+    assert script.main([]) == 130
+    assert capsys.readouterr().err == "stopped; the same command starts again\n"
+
+
+def test_a_registry_without_a_hash_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = script_module("npm_registry")
+    answer = {"versions": {"1.0": {"dist": {"tarball": "a.tgz", "integrity": None}}}}
+    monkeypatch.setattr(npm, "_read", lambda *_: json.dumps(answer).encode())
+    with pytest.raises(ValueError, match=r"does not describe version 1\.0"):
+        npm.Registry("http://127.0.0.1/npm").fetch("a@1.0", tmp_path)

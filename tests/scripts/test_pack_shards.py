@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from conftest import picture
 from script_modules import script
 from tiny_runs import optional_package
 
@@ -138,6 +139,7 @@ def test_shards_appear_whole_and_what_a_stop_left_is_replaced(
     assert run_program(lambda: module.main(words)) == 130
     assert written and not list(out.glob("trainA-*"))
     monkeypatch.setattr(module, "write_shard", write_shard)
+    (out / ".trainA.packing" / "trainA-000009.tar").write_bytes(b"of a larger folder")
     assert run_program(lambda: module.main(words)) == 0
     names = sorted(path.name for path in out.iterdir())
     assert names == [*(f"trainA-00000{n}.tar" for n in range(3)), "trainA-index.json"]
@@ -164,3 +166,10 @@ def test_paths_of_windows_have_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_slashes("a\\b-0.tar") == "a\\b-0.tar"
     monkeypatch.setattr("data.reading.shard_index.os.name", "nt")
     assert with_slashes("C:\\data\\A-{000..003}.tar") == "C:/data/A-{000..003}.tar"
+
+
+def test_folders_below_others(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "winter" / "trainA").mkdir(parents=True)
+    picture(200, 36, 36).save(pictures / "winter" / "trainA" / "w.png")
+    assert pack(pictures, tmp_path / "out", "--folders", "winter/trainA") == 0
+    assert list(content(tmp_path / "out", "trainA")) == ["w.png"]

@@ -58,7 +58,9 @@ time.sleep(600)
 
 @pytest.mark.skipif(os.name != "posix", reason="sends Ctrl-C to a group of processes")
 def test_ctrl_c_waits_for_the_step_that_saves() -> None:
-    code = "import sys; from script_modules import script; quickstart = script('quickstart'); "
+    # ignored where the tests run in the background of a shell, and inherited
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from script_modules import script; quickstart = script('quickstart'); "
     code += "quickstart.take_steps = lambda *_: quickstart.run([sys.executable, '-c', sys.argv[1]])"
     code += "; sys.exit(quickstart.main([]))"
     words = [sys.executable, "-c", code, SLOW_TO_END]
@@ -92,9 +94,37 @@ def test_an_environment_that_was_interrupted_is_made_again(
 ) -> None:
     environment = script("environment")
     venv.create(tmp_path / "new", with_pip=False)
+    mine = tmp_path / "new" / "mine.txt"
+    mine.write_text("x")
     installed: list[tuple[str, ...]] = []
     monkeypatch.setattr(environment, "pip", lambda python, *words: installed.append(words))
     (tmp_path / "packages.txt").write_text("numpy\n")
     python = environment.make_environment(tmp_path / "new", [tmp_path / "packages.txt"])
-    assert environment.has_pip(python)
+    assert subprocess.run([python, "-m", "pip", "--version"]).returncode == 0
+    assert mine.read_text() == "x"
     assert len(installed) == 2
+
+
+def test_a_python_that_makes_no_environments_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of Debian without python3-venv."""
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(venv, "create", fails)
+    with pytest.raises(SystemExit, match=r"^error: .* cannot make environments with pip: install"):
+        script("environment").make_environment(tmp_path / "new", [])
+
+
+def test_a_path_that_the_console_cannot_show() -> None:
+    code = "from script_modules import script; quickstart = script('quickstart'); "
+    code += "quickstart.take_steps = lambda *_: quickstart.say(1, '\\u017c') or 0; "
+    code += "quickstart.main([])"
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    folder = Path(__file__).resolve().parents[1]
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u017c" in done.stdout

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import socket
 from argparse import Namespace
 from pathlib import Path
 from typing import BinaryIO
@@ -301,8 +302,10 @@ def test_a_file_and_its_links_are_one(
 
 def test_half_written_files_of_other_processes_are_removed(tmp_path: Path) -> None:
     """This process may be saving in another thread."""
-    old = tmp_path / ".a.pth.host.1.2.tmp"
-    old.write_bytes(b"x")
+    (tmp_path / ".a.pth.host.1.2.tmp").write_bytes(b"x")
+    # of a process with the same number, as in a container that was started again
+    own = f".a.pth.{socket.gethostname()}.{os.getpid()}.1.tmp"
+    (tmp_path / own).write_bytes(b"x")
 
     def write(file: BinaryIO) -> None:
         remove_half_written(tmp_path)

@@ -1,5 +1,6 @@
 """Unpacking zip and tar files from elsewhere: what could do harm is refused, before or while."""
 
+import errno
 import gzip
 import os
 import shutil
@@ -31,6 +32,9 @@ DAMAGE = (
     *(EOFError, NotImplementedError, RuntimeError, UnicodeError, ValueError),
 )
 """What the standard library raises for archives that are damaged, encrypted or unknown to it."""
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+DISK_ERRORS |= {getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What a user can mend so that the same archive is unpacked."""
 
 
 class DiskError(UserError):
@@ -102,8 +106,9 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the archive
-            path = error.filename or folder
-            raise DiskError(f"cannot unpack {archive.name} to {path}: {error.strerror}") from error
+            path, of_disk = error.filename or folder, error.errno in DISK_ERRORS
+            kind = DiskError if of_disk else UserError
+            raise kind(f"cannot unpack {archive.name} to {path}: {error.strerror}") from error
         raise UserError(f"{archive.name} is not a whole zip or tar file ({error})") from error
 
 

@@ -94,7 +94,8 @@ def _advice_for_inference(opt: Namespace, half: str) -> list[str]:
     advice = ["--batch_size 1 (as fast, or nearly)"] if opt.together > 1 else []
     if opt.precision in ("fp32", "tf32"):
         advice.append(f"--precision {half} (faster; colours differ by some levels)")
-    tile, size = min(512, (opt.tile or 1024) // 2), min(1024, (opt.max_size or 2048) // 2)
+    # without --tile it has been 512 already, where the need was known
+    tile, size = min(256, (opt.tile or 512) // 2), min(1024, (opt.max_size or 2048) // 2)
     if tile >= SMALLEST_SIDE:
         advice.append(f"--tile {tile} (the same images, slower)")
     if opt.preprocess == "keep" and size >= SMALLEST_SIDE:

@@ -25,6 +25,9 @@ from .out_of_memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
+IN_USE = (32, 33)
+"""The numbers by which Windows says that another program uses a file."""
+
 
 def begin(opt: Options, complete: Callable[[Options], Options], shares: bool = True) -> Options:
     """Start logging, join other processes, complete the options, seed the random streams.
@@ -78,25 +81,32 @@ def run_program(main: Callable[[], int]) -> int:
     except UserError as error:
         together = error.everywhere
         if ranks.is_main() or not error.everywhere:
-            name = f"process {ranks.rank()}: " if ranks.world() > 1 and not together else ""
-            tell(f"error: {name}{error}")
+            tell_error(error, everywhere=together)
         return 2 if isinstance(error, UsageError) else 1
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         said = (str(error).splitlines() or ["no memory"])[0]
-        tell(f"error: out of memory ({said}); end other programs, or use smaller images")
+        tell_error(f"out of memory ({said}); end other programs, or use smaller images")
         return 1
     except PermissionError as error:
         if error.filename is None:
             raise
-        tell(f"error: {error.filename}: {error.strerror}; change its permissions or choose another")
+        in_use = getattr(error, "winerror", None) in IN_USE
+        remedy = "close what uses it" if in_use else "change its permissions or choose another"
+        tell_error(f"{error.filename}: {error.strerror}; {remedy}")
         return 1
     except KeyboardInterrupt:
         tell("stopped")
         return 130
     finally:
         ranks.leave(together)
+
+
+def tell_error(text: object, everywhere: bool = False) -> None:
+    """Write an error to stderr, naming this process unless all processes have the same."""
+    name = f"process {ranks.rank()}: " if ranks.world() > 1 and not everywhere else ""
+    tell(f"error: {name}{text}")
 
 
 def tell(text: str) -> None:

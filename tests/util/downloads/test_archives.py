@@ -152,3 +152,10 @@ def test_an_encrypted_zip_file(tmp_path: Path) -> None:
         content[content.index(mark) + offset] |= 1
     archive.write_bytes(bytes(content))
     assert_refused(archive, "encrypted")
+
+
+def test_a_name_that_is_too_long_is_of_the_archive(tmp_path: Path) -> None:
+    archive = zip_file(tmp_path / "a.zip", ("x" * 300, b"1"))
+    with pytest.raises(UserError, match="too long") as caught:
+        unpack(archive, tmp_path / "out")
+    assert not isinstance(caught.value, archives.DiskError)

@@ -113,3 +113,27 @@ def test_a_missing_permission_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     assert run_program(main) == 1
     expected = "error: images/a: Permission denied; change its permissions or choose another\n"
     assert capsys.readouterr().err == expected
+
+
+def test_a_file_that_another_program_uses_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        error = PermissionError(13, "It is being used by another process", "images/a")
+        error.winerror = 32  # type: ignore[attr-defined]
+        raise error
+
+    assert run_program(main) == 1
+    assert capsys.readouterr().err.endswith("another process; close what uses it\n")
+
+
+def test_errors_name_their_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("util.ranks.world", lambda: 2)
+    monkeypatch.setattr("util.ranks.rank", lambda: 1)
+    monkeypatch.setattr("util.ranks.leave", lambda _together: None)
+
+    def main() -> int:
+        raise MemoryError
+
+    assert run_program(main) == 1
+    assert capsys.readouterr().err.startswith("error: process 1: out of memory")

@@ -111,13 +111,13 @@ def test_where_no_flag_helps_no_flag_is_advised() -> None:
 
 def test_inference_advises_tiles() -> None:
     text = message(MemoryError(), together=8, **INFERENCE)
-    assert text.index("--batch_size 1") < text.index("--precision bf16") < text.index("--tile 512")
+    assert text.index("--batch_size 1") < text.index("--precision bf16") < text.index("--tile 256")
 
 
 def test_inference_advises_smaller_sizes_than_those_in_use() -> None:
     used = {**INFERENCE, "together": 1, "precision": "bf16"}
     whole = message(MemoryError(), **used)
-    assert whole.endswith("--tile 512 (the same images, slower); --max_size 1024 (smaller images)")
+    assert whole.endswith("--tile 256 (the same images, slower); --max_size 1024 (smaller images)")
     small = message(MemoryError(), **{**used, "tile": 256, "max_size": 512})
     assert small.endswith("--tile 128 (the same images, slower); --max_size 256 (smaller images)")
     least = message(MemoryError(), **{**used, "tile": 64, "preprocess": "resize"})

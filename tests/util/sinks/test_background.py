@@ -98,3 +98,17 @@ def test_the_thread_starts_with_the_first_record() -> None:
     sink = Background(Slow())
     sink.close()
     assert sink._thread is None
+
+
+def test_a_failure_without_a_message_is_named_by_its_kind(
+    point: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Slow):
+        def open(self) -> None:
+            raise TimeoutError
+
+    sink = Background(Broken())
+    sink.losses(point(1))
+    assert sink._thread is not None
+    sink._thread.join(PATIENCE)
+    assert "Broken stopped (TimeoutError)" in caplog.text
