@@ -161,6 +161,8 @@ def adopt_flags(opt: Options, flags: dict[str, Any], path: Path) -> Options:
         value = getattr(opt, name)
         if name in opt.given and not _fits(name, value, stored, opt):
             typed = f"--{name}" if isinstance(value, bool) else f"--{name} {value}"
+            if name == "no_dropout" and not value:
+                typed = "--use_dropout"
             remedy = "" if isinstance(value, bool) else f", or give --{name} {stored}"
             raise UsageError(f"{typed} does not fit {path}; leave the flag out{remedy}")
         if not _fits(name, value, stored, opt):

@@ -71,6 +71,8 @@ def complete_training(opt: Options) -> Options:
         if _resumes_from_state(opt):
             opt = opt.replace(resume="state")
         opt = _adopt_run(opt)
+    elif not opt.start_from and (typed := {"epoch", "load_iter"} & opt.given):
+        log.warning("--%s is for --continue_train and --start_from: this is a new run", min(typed))
     if opt.resume:
         opt = _adopt_architecture(opt)
         validate(opt)

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return take_steps(args.python, args.seed)
     except KeyboardInterrupt:
-        print("\nstopped; the same command starts again")
+        print("\nstopped; scripts/quickstart.py starts again from the beginning")
         return 130
 
 

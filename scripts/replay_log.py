@@ -17,6 +17,7 @@ import numpy as np
 
 from util.checkpoints.run_folder import read_training_options, run_folder
 from util.errors import UsageError
+from util.files import list_folder
 from util.image_files import open_image
 from util.images import ImageArray
 from util.run.session import start_logging
@@ -40,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     start_logging()
     folder = run_folder(args)
+    if not folder.is_dir():
+        print(f"error: there is no run {folder}; {list_folder(folder.parent)}", file=sys.stderr)
+        return 1
     curves, last = past(folder)
     if last is None:
         print(f"error: {folder} holds no losses (loss_log.jsonl, loss_log.txt)", file=sys.stderr)

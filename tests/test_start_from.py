@@ -125,6 +125,16 @@ def test_dropout_is_read_off_the_file(weights: Path, pictures: Path) -> None:
     assert same(start(pictures, "--start_from", str(path), "--ndf", "4")["G_A"], path)
     with pytest.raises(UsageError, match=r"--no_dropout does not fit .*leave the flag out"):
         start(pictures, "--start_from", str(path), "--no_dropout")
+    save_weights(networks.define_G(3, 3, 5, "resnet_6blocks", "instance"), path)
+    with pytest.raises(UsageError, match=r"--use_dropout does not fit .*leave the flag out"):
+        start(pictures, "--start_from", str(path), "--use_dropout")
+
+
+def test_an_epoch_without_a_run_to_load_it_from_is_told(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(pictures, "--epoch", "3")
+    assert "--epoch is for --continue_train and --start_from: this is a new run" in caplog.text
 
 
 @pytest.mark.parametrize(

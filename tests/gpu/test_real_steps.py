@@ -104,7 +104,8 @@ def test_a_run_resumes_bit_for_bit(
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_too_little_memory_is_one_line(device: str) -> None:
-    opt = Namespace(isTrain=False, precision="bf16", together=1)
+    sizes = {"tile": None, "max_size": None, "preprocess": "keep"}
+    opt = Namespace(isTrain=False, precision="bf16", together=1, **sizes)
     where = torch.device(device)
     with pytest.raises(UserError) as error, out_of_memory_advice(opt, where):
         torch.empty(2**50, device=where)

@@ -55,7 +55,9 @@ def test_a_file_that_holds_no_weights_is_not_stored(
     (mirror / "map2sat.pth").write_bytes(whole[:-500])
     assert fetch(tmp_path, "map2sat") == 1
     assert "cannot be used" in capsys.readouterr().err
-    assert list((tmp_path / "checkpoints" / "map2sat_pretrained").iterdir()) == []
+    assert not (tmp_path / "checkpoints" / "map2sat_pretrained").exists()
+    assert fetch(tmp_path, "sat2map") == 1  # which is not there
+    assert not (tmp_path / "checkpoints" / "sat2map_pretrained").exists()
 
 
 def test_names(tmp_path: Path, mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:

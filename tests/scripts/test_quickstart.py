@@ -72,7 +72,7 @@ def test_ctrl_c_waits_for_the_step_that_saves() -> None:
         assert program.stdout.readline() == b"ready\n"
         os.killpg(program.pid, signal.SIGINT)
         output, _ = program.communicate(timeout=PATIENCE)
-    assert output == b"saved\n\nstopped; the same command starts again\n"
+    assert output == b"saved\n\nstopped; scripts/quickstart.py starts again from the beginning\n"
     assert program.returncode == 130
 
 

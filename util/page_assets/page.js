@@ -58,9 +58,14 @@
     if (link) show(...link.at);
   }
 
+  // The nearest image of the next line above or below, of which a line may hold several rows.
   function across(step) {
-    const links = rows[row + step]?.links;
-    if (links) show(row + step, Math.min(column, links.length - 1));
+    const place = link => link.getBoundingClientRect(), from = place(rows[row].links[column]);
+    const ways = all.map(link => ({ link, down: (place(link).top - from.top) * step,
+      aside: Math.abs(place(link).left - from.left) })).filter(way => way.down > from.height / 2);
+    const line = Math.min(...ways.map(way => way.down)) + from.height / 2;
+    const nearest = ways.filter(way => way.down < line).sort((a, b) => a.aside - b.aside)[0];
+    if (nearest) show(...nearest.link.at);
   }
 
   compareSlider(box, range);

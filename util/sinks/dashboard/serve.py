@@ -4,6 +4,7 @@ It takes visdom's own flags (--help), downloads nothing at its start, does not i
 works with tornado 6.6 and later, with which visdom 0.2.4 answers its own page with 403.
 """
 
+import errno
 import sys
 from typing import Any
 
@@ -31,7 +32,12 @@ def serve() -> None:
             return super().make_static_url(settings, path, include_version=False)
 
     tornado_settings["static_handler_class"] = PlainAddresses
-    main()
+    try:
+        main()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit("error: a program uses this port, perhaps another dashboard: choose one by -port")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,17 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PATIENCE
 
 from util.sinks.dashboard import server as visdom_server
 from util.sinks.dashboard.client import VisdomClient
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Process:
@@ -127,3 +131,16 @@ def test_a_host_that_does_not_answer_is_an_os_error() -> None:
     assert not client.answers()
     with pytest.raises(OSError, match=r"\w"):
         client.save()
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        words = [sys.executable, ROOT / "scripts/serve_visdom.py", "-bind_local", "-port"]
+        words += [str(other.getsockname()[1]), "-env_path", str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: a program uses this port, perhaps another dashboard: choose one by -port"
+    assert "Traceback" not in done.stderr
