@@ -90,6 +90,16 @@ def generator_loss(gan_loss: nn.Module, scores: Tensor) -> Tensor:
     return gan_loss(scores, True)
 
 
+def _refuse_sizes(real_data: Tensor, fake_data: Tensor) -> None:
+    """Raise UserError where real and generated images cannot be mixed."""
+    if real_data.shape != fake_data.shape:
+        sizes = [f"{images.shape[3]}x{images.shape[2]}" for images in (real_data, fake_data)]
+        raise UserError(
+            f"--gan_mode wgangp mixes real and generated images, which have {sizes[0]} and "
+            f"{sizes[1]} pixels here: give --preprocess resize_and_crop or another one with crop"
+        )
+
+
 def cal_gradient_penalty(
     netD: nn.Module,
     real_data: Tensor,
@@ -114,13 +124,8 @@ def cal_gradient_penalty(
     if lambda_gp <= 0:
         return 0.0, None
     images = fake_data if type == "fake" else real_data
-    if type == "mixed" and real_data.shape != fake_data.shape:
-        sizes = [f"{images.shape[3]}x{images.shape[2]}" for images in (real_data, fake_data)]
-        raise UserError(
-            f"--gan_mode wgangp mixes real and generated images, which have {sizes[0]} and "
-            f"{sizes[1]} pixels here: give --preprocess resize_and_crop or another one with crop"
-        )
     if type == "mixed":
+        _refuse_sizes(real_data, fake_data)
         share = _share(images, device, generator).view(-1, 1, 1, 1)
         images = share * real_data.detach() + (1 - share) * fake_data.detach()
     images = images.detach().requires_grad_(True)
