@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 WARM_PREFETCH = 4
 """Batches that threads prefetch from a cache on disk."""
+NOT_PICKLED = "pickle|get local object"
+"""What errors of other kinds than PicklingError say; the latter is that of Python 3.13."""
 
 
 class _Loaded(NamedTuple):
@@ -131,8 +133,8 @@ class CustomDatasetDataLoader:
                 warnings.filterwarnings("ignore", "Got pickle error")
                 return iter(self._loader)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            said = str(error)  # by Python 3.13: Can't get local object ...
-            if not isinstance(error, pickle.PicklingError) and not re.search("pickle|local", said):
+            said = str(error)
+            if not (isinstance(error, pickle.PicklingError) or re.search(NOT_PICKLED, said)):
                 raise
             raise UserError(
                 f"{type(self.dataset).__name__} cannot be sent to the processes that load images "

@@ -31,7 +31,7 @@ from util.downloads.published import (
 )
 from util.errors import UsageError, UserError, command
 from util.files import replace_file
-from util.programs import print_all_names
+from util.programs import escape_on_stdout
 
 DATASETS = Path(__file__).resolve().parent
 PUBLICATIONS = {
@@ -65,7 +65,7 @@ PHASES = ("train", "trainA", "test", "testA", "val")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Download the data set that the command line names; return the exit code."""
-    print_all_names()
+    escape_on_stdout()
     try:
         get(arguments(argv))
     except UserError as error:

@@ -49,10 +49,8 @@ class Registry:
         description = _read(where, METADATA)
         try:
             distribution = json.loads(description)["versions"][version]["dist"]
-            address, stated = (
-                urljoin(where, distribution["tarball"]),
-                distribution["integrity"].split(),
-            )
+            address = urljoin(where, distribution["tarball"])
+            stated = distribution["integrity"].split()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} does not describe version {version} ({error!r})") from error
         content = _read(address)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from environment import ROOT, make_environment
 
 from util.errors import command
-from util.programs import print_all_names
+from util.programs import escape_on_stdout
 
 NAME = "quickstart"
 DEMO = Path("datasets") / "demo"
@@ -30,7 +30,7 @@ TRAINING += ["--num_threads", "1", "--save_epoch_freq", "4", "--precision", "aut
 
 def main(argv: list[str] | None = None) -> int:
     """Run the steps; return the exit code of the first that fails, else 0."""
-    print_all_names()
+    escape_on_stdout()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--python", default=None, help="use this interpreter instead of making .venv"

@@ -22,7 +22,7 @@ def name_in_messages() -> str:
     return COMMANDS.get(file, file) if INSTALLED else file
 
 
-def print_all_names() -> None:
+def escape_on_stdout() -> None:
     """Have stdout print what its encoding lacks, such as letters of a file name, as escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

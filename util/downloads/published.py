@@ -91,7 +91,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write {part}: {error.strerror or error}") from error
     except UserError as error:
-        _leave_no_empty(target.parent, is_new)
+        _remove_if_empty(target.parent, is_new)
         raise type(error)(
             f"{error} (or from a mirror: --url, or the variable {variable})"
         ) from error
@@ -103,7 +103,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
         raise UserError(f"{error}; the same command goes on, as {part} is kept") from error
     except UserError as error:
         remove(part)
-        _leave_no_empty(target.parent, is_new)
+        _remove_if_empty(target.parent, is_new)
         raise UserError(f"what came from {url} cannot be used: {error}") from error
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
@@ -111,7 +111,7 @@ def downloaded(url: str, target: Path, variable: str) -> Iterator[Path]:
     remove(part)
 
 
-def _leave_no_empty(folder: Path, is_new: bool) -> None:
+def _remove_if_empty(folder: Path, is_new: bool) -> None:
     """Remove a new folder without content: in checkpoints it would look like a run."""
     if is_new:
         with contextlib.suppress(OSError):  # it holds what came

@@ -18,7 +18,7 @@ from ..devices import choose_device
 from ..errors import UsageError, UserError, printable_lines
 from ..memory import FOR_INFERENCE, FOR_TRAINING, keep_freed_memory
 from ..options import Options
-from ..programs import print_all_names
+from ..programs import escape_on_stdout
 from ..random_streams import draw_seed
 from .launch import complete_on_main, join
 from .out_of_memory import is_out_of_memory
@@ -157,7 +157,7 @@ def outlast_console() -> None:
     error. Streams that something else has put in their place stay. What the encoding of stdout
     lacks is printed as escapes.
     """
-    print_all_names()
+    escape_on_stdout()
     for name in ("stdout", "stderr"):
         stream, original = getattr(sys, name), getattr(sys, f"__{name}__")
         if stream is None:  # closed when the program was started, or pythonw.exe
