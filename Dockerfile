@@ -10,8 +10,13 @@
 FROM python:3.12-slim-bookworm
 
 ARG TORCH_INDEX=https://pypi.org/simple
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
 
+# --compile needs a compiler, on GPUs too
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
 # versions are those that pyproject.toml allows
 # hadolint ignore=DL3013
 RUN pip install "setuptools<81" wheel \

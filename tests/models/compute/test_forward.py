@@ -393,7 +393,7 @@ def test_a_backward_pass_that_cannot_be_compiled_is_one_line(train_opt: Make) ->
     model = model_of(train_opt("--compile"))
     loss = torch.ones((), requires_grad=True)
     loss.register_hook(fail)
-    with pytest.raises(UserError, match=r"cannot compile here .*leave the flag out, or update"):
+    with pytest.raises(UserError, match=r"cannot compile here .*update PyTorch, or leave"):
         model.minimize(model.optimizer_G, {"G": loss})
 
 
