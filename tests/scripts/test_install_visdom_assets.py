@@ -30,7 +30,9 @@ def download_scripts(proxies=None, install_dir=None):
         "%sfonts/icons.svg#icons" % bb: "icons.svg#icons",
         "%scss/bootstrap.min.css" % bb: "bootstrap.min.css",
     }
-    cdnjs_url = "https://js.example/libs/mathjax/2.7.5/"
+    handler = request.BaseHandler()
+    mathjax_version = "2.7.5"
+    cdnjs_url = "https://js.example/libs/mathjax/%s/" % mathjax_version
     mathjax_path = ["config/Safe.js?V=2.7.5", "MathJax.js?config=TeX"]
 """
 PACKED = {

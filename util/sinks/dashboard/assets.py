@@ -6,6 +6,7 @@ visdom, without importing it, which takes seconds.
 
 import ast
 import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ INSTALL_VISDOM = (
     'pip install "setuptools<81" wheel && pip install --no-build-isolation "visdom>=0.2.4"'
 )
 """visdom 0.2.4 builds with pkg_resources, which setuptools 81 and later lack."""
-_NAMES = {"b", "bb", "ext_files", "cdnjs_url", "mathjax_path"}
+_NAMES = {"ext_files", "cdnjs_url", "mathjax_path"}
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,10 @@ def _read_lists(source: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in _NAMES:
-                values[name] = _value(node.value, values)
+            with suppress(ValueError, TypeError):  # other variables are calls, for example
+                values[node.targets[0].id] = _value(node.value, values)
     if missing := _NAMES - set(values):
-        raise ValueError(f"{source} has no {', '.join(sorted(missing))}")
+        raise ValueError(f"{source} has no {', '.join(sorted(missing))} that can be read")
     return values
 
 
