@@ -118,7 +118,9 @@ def test_curves_of_two_runs_are_compared(
     browser.get(f"http://127.0.0.1:{visdom_server.port}/")
     browser.execute_script("localStorage.setItem('envIDs', '[\"first\", \"second\"]')")
     browser.get(f"http://127.0.0.1:{visdom_server.port}/")
-    wait(browser, f"{NAMES}.filter(name => /^[01]_(D|G|cycle|idt)_[AB]$/.test(name)).length == 16")
+    # visdom 0.2 numbers the runs, 0.3 names them
+    curve = "/^([01]|first|second)_(D|G|cycle|idt)_[AB]$/"
+    wait(browser, f"{NAMES}.filter(name => {curve}.test(name)).length == 16")
     colours = "new Set(p.data.filter(t => t.showlegend).map(t => t.line.color)).size"
     drawn = f"{PLOTS}.map(p => p._fullData).map(data => ({{data}})).map(p => {colours})"
     assert browser.execute_script(f"return Math.min(...{drawn}.filter(n => n > 2))") == 4
