@@ -98,10 +98,10 @@ def draw_crop_flip(
     Raises UserError naming `path` where the image is too small to crop.
     """
     max_x, max_y = _largest_corner(opt, size, path)
-    if not opt.isTrain:
+    if not getattr(opt, "isTrain", True):  # scripts give options of their own
         return CropFlip(max_x // 2, max_y // 2)
     x, y, flip = rng.randint(0, max_x), rng.randint(0, max_y), rng.random() < 0.5
-    return CropFlip(x, y, flip=flip and not opt.no_flip)
+    return CropFlip(x, y, flip=flip and not getattr(opt, "no_flip", False))
 
 
 def resize(

@@ -245,10 +245,10 @@ class BaseModel(StoredNetworks, ABC):
             log.info("%s", networks.describe_network(name, net, verbose))
 
     def set_requires_grad(
-        self, nets: nn.Module | Iterable[nn.Module], requires_grad: bool = False
+        self, nets: nn.Module | Iterable[nn.Module | None], requires_grad: bool = False
     ) -> None:
-        """Switch the gradients of whole networks on or off."""
-        for net in [nets] if isinstance(nets, nn.Module) else nets:
+        """Switch the gradients of whole networks on or off; None among them is left out."""
+        for net in filter(None, [nets] if isinstance(nets, nn.Module) else nets):
             net.requires_grad_(requires_grad)
 
     def unpack_pair(self, input: dict[str, Any]) -> tuple[Tensor, Tensor]:

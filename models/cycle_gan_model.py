@@ -187,5 +187,6 @@ class CycleGANModel(BaseModel):
         self.set_requires_grad([self.netD_A, self.netD_B], True)
         discriminator_losses = self.discriminator_losses(images)
         self.minimize(self.optimizer_D, discriminator_losses)
-        self.store_results(images.by_name(), generator_losses | discriminator_losses)
+        losses = {"G": objective} | generator_losses | discriminator_losses
+        self.store_results(images.by_name(), losses)
         self.observe(objective)

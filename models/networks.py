@@ -85,7 +85,7 @@ def init_weights(net: nn.Module, init_type: str = "normal", init_gain: float = 0
     if init_type not in INIT_TYPES:
         raise ValueError(f"--init_type {init_type}: choose from {', '.join(INIT_TYPES)}")
     for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
             INIT_TYPES[init_type](module.weight, init_gain)
         elif isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
             init.normal_(module.weight, 1.0, init_gain)

@@ -71,8 +71,8 @@ class Pix2PixModel(BaseModel):
         with torch.set_grad_enabled(due):
             generator_losses = self.generator_losses(self.fake_B)
         objective = self.minimize(self.optimizer_G, generator_losses, due)
-        discriminator_losses = {"D_real": loss_D.real, "D_fake": loss_D.fake}
-        self.store_results({}, generator_losses | discriminator_losses)
+        discriminator_losses = {"D": loss_D.total, "D_real": loss_D.real, "D_fake": loss_D.fake}
+        self.store_results({}, {"G": objective} | generator_losses | discriminator_losses)
         self.observe(objective)
 
     def discriminator_terms(self, fake_B: Tensor) -> networks.DiscriminatorLoss:

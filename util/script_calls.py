@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .checkpoints.run_folder import run_folder
 from .files import make_folder
 from .html import HTML
 from .images import save_image, tensor2im
@@ -44,6 +45,11 @@ class ScriptCalls:
     def name(self) -> str:
         """The name of the run."""
         return str(self.opt.name)
+
+    @property
+    def log_name(self) -> str:
+        """The path of the file of losses."""
+        return str(run_folder(self.opt) / "loss_log.txt")
 
     def losses(self, record: LossRecord) -> None:
         """Show the losses of a step."""

@@ -23,11 +23,17 @@ Array = npt.NDArray[Any]
 def tensor2im(input_image: Any, imtype: Any = np.uint8) -> Any:
     """Return the first image of a batch (N, C, H, W) in [-1, 1] as (H, W, 3) of type `imtype`.
 
-    Anything but a tensor is returned as it is.
+    Levels go from 0 to 255, rounded and clipped for integer types alone. An array gets the type;
+    anything else is returned as it is.
     """
+    if isinstance(input_image, np.ndarray):
+        return input_image.astype(imtype, copy=False)
     if not isinstance(input_image, Tensor):
         return input_image
-    return images.tensor2im(input_image).astype(imtype)
+    if np.issubdtype(imtype, np.integer):
+        return images.tensor2im(input_image).astype(imtype)
+    levels = (input_image.detach()[0].float().cpu().numpy().transpose(1, 2, 0) + 1) / 2 * 255
+    return levels.repeat(3 if levels.shape[2] == 1 else 1, axis=2).astype(imtype)
 
 
 def save_image(image_numpy: Array, image_path: str | Path, aspect_ratio: float = 1.0) -> None:

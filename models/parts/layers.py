@@ -143,7 +143,8 @@ def conv_needs_bias(norm_layer: NormFactory) -> bool:
 
     Instance norm removes its effect, but existing weight files contain it.
     """
-    return isinstance(norm_layer(1), nn.InstanceNorm2d)
+    made_by = norm_layer.func if isinstance(norm_layer, partial) else norm_layer
+    return made_by in (nn.InstanceNorm2d, InstanceNorm2d)
 
 
 def removes_bias(norm: NormFactory) -> bool:
@@ -152,6 +153,8 @@ def removes_bias(norm: NormFactory) -> bool:
     Instance norm subtracts the mean of each channel. With running statistics it subtracts another
     mean in evaluation mode.
     """
+    if not conv_needs_bias(norm):  # other layers need not exist for one channel
+        return False
     layer = norm(1)
     return isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats
 

@@ -38,6 +38,7 @@ LR_POLICIES = ("linear", "step", "plateau", "cosine")
 def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROnPlateau:
     """Make a scheduler that sets the learning rate of epoch `opt.epoch_count` and of later ones.
 
+    Options without that one begin with epoch 1.
     `plateau` cuts the learning rate to a fifth when the metric has not fallen by 1 % for 5 epochs.
     Raises ValueError for an unknown policy.
     """
@@ -48,4 +49,5 @@ def get_scheduler(optimizer: Optimizer, opt: Namespace) -> LambdaLR | ReduceLROn
     if opt.lr_policy not in CLOSED_FORMS:
         raise ValueError(f"--lr_policy {opt.lr_policy}: choose from {', '.join(LR_POLICIES)}")
     share = CLOSED_FORMS[opt.lr_policy]
-    return LambdaLR(optimizer, lambda steps: share(opt.epoch_count + steps, opt))
+    first = getattr(opt, "epoch_count", 1)  # scripts give options of their own
+    return LambdaLR(optimizer, lambda steps: share(first + steps, opt))

@@ -37,6 +37,12 @@ def case_options(case: dict[str, Any]) -> tuple[Namespace, dict[str, Any]]:
     return opt, {"crop_pos": tuple(case["crop_pos"]), "flip": case["flip"]}
 
 
+def test_helpers_need_no_more_options_than_those_of_the_reference() -> None:
+    opt = Namespace(preprocess="resize_and_crop", load_size=20, crop_size=16, no_flip=True)
+    assert get_transform(opt)(picture(0, 40, 40)).shape == (3, 16, 16)
+    assert get_params(opt, (40, 40)).keys() == {"crop_pos", "flip"}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_get_transform_is_the_reference_preprocessing_and_our_own(case: dict[str, Any]) -> None:
     image = read_image(str(GOLDEN / "images" / case["image"]))

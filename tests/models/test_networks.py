@@ -1,6 +1,8 @@
 """Properties of every network: shapes, gradients, receptive field, initial weights."""
 
 import math
+from argparse import Namespace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -11,7 +13,7 @@ from models import networks
 from models.parts import convolutions
 from models.parts.convolutions import OutputConv2d
 from models.parts.discriminators import patch_map_size
-from models.parts.layers import InstanceNorm2d
+from models.parts.layers import InstanceNorm2d, conv_needs_bias
 
 CONFIGURATIONS = list(product(networks.GENERATORS, ("instance", "batch", "none"), (False, True)))
 MULTIPLE = {"unet_256": 256, "unet_128": 128}
@@ -181,9 +183,7 @@ def test_the_output_convolution_by_rows_is_the_convolution(layout: torch.memory_
 @pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d"])
 @pytest.mark.parametrize("statistics", [False, True])
 def test_a_bias_is_left_out_only_where_the_norm_cancels_it(kind: str, statistics: bool) -> None:
-    def norm(channels: int) -> nn.Module:
-        return nn.InstanceNorm2d(channels, track_running_stats=statistics)
-
+    norm = partial(nn.InstanceNorm2d, track_running_stats=statistics)
     shape = {"kernel_size": 3, "stride": 2, "padding": 1}
     own = getattr(convolutions, kind)(3, 4, norm, **shape).double()
     plain = getattr(nn, kind)(3, 4, **shape).double()
@@ -194,3 +194,37 @@ def test_a_bias_is_left_out_only_where_the_norm_cancels_it(kind: str, statistics
     torch.testing.assert_close(own(x), plain(x) if statistics else without)
     evaluating = norm(4).double().eval()  # running statistics do not contain the bias
     torch.testing.assert_close(evaluating(own(x)), evaluating(plain(x)))
+
+
+def test_a_norm_that_needs_several_channels_is_made_with_those_of_its_layer() -> None:
+    for norm in (partial(nn.GroupNorm, 4), lambda channels: nn.GroupNorm(4, channels)):
+        for net in (
+            networks.ResnetGenerator(3, 3, 8, norm, n_blocks=1),
+            networks.NLayerDiscriminator(3, 8, n_layers=2, norm_layer=norm),
+        ):
+            assert net(torch.rand(1, 3, 32, 32)).isfinite().all()
+            norms = [layer for layer in net.modules() if isinstance(layer, nn.GroupNorm)]
+            assert len(norms) >= 2
+
+
+def test_convolutions_have_a_bias_only_before_pytorchs_or_our_own_instance_norm() -> None:
+    for norm in (nn.InstanceNorm2d, InstanceNorm2d, partial(nn.InstanceNorm2d, affine=True)):
+        assert conv_needs_bias(norm)
+    for norm in (nn.BatchNorm2d, lambda channels: nn.InstanceNorm2d(channels)):
+        assert not conv_needs_bias(norm)
+
+
+def test_convolutions_of_any_dimension_are_initialised() -> None:
+    net = nn.Sequential(nn.Conv3d(8, 8, 3), nn.ConvTranspose3d(8, 8, 3), nn.Conv1d(8, 8, 30))
+    networks.init_weights(net, "normal", 0.02)
+    for layer in net:
+        assert 0.017 < float(layer.weight.detach().std()) < 0.023
+        assert not layer.bias.any()
+
+
+def test_a_scheduler_needs_no_more_options_than_its_policy() -> None:
+    optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), 1.0)
+    scheduler = networks.get_scheduler(optimizer, Namespace(lr_policy="step", lr_decay_iters=1))
+    optimizer.step()
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.1]

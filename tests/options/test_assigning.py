@@ -92,6 +92,21 @@ def test_assigned_options_take_effect(script: Any) -> None:
     assert flat == sorted(flat)
 
 
+def test_a_script_may_name_the_run_of_inference_after_parsing(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path
+) -> None:
+    runs = make_run(tmp_path, "_A").parent
+    words = ["--dataroot", str(pictures / "trainA"), "--checkpoints_dir", str(runs)]
+    monkeypatch.setattr("sys.excepthook", None)
+    monkeypatch.setattr("sys.argv", ["test.py", *words, "--model_suffix", "_A"])
+    opt = TestOptions().parse()
+    with pytest.raises(UserError, match="give --name: there is no run"):
+        create_dataset(opt)
+    opt.name = "run"
+    assert len(list(create_dataset(opt))) == 5
+    assert opt.ngf == 4
+
+
 @pytest.mark.parametrize("value", ["-1", -1, [], [-1]])
 def test_gpu_ids_may_be_text_a_number_or_a_list(script: Any, value: object) -> None:
     opt = script()

@@ -92,6 +92,9 @@ def test_logs_are_rewound_to_a_position_without_half_lines(tmp_path: Path) -> No
     for name in ("loss_log.txt", "loss_log.jsonl"):
         with (tmp_path / name).open("a") as file:
             file.write("(epoch: 2, it")  # cut off by a kill
+    written = (tmp_path / "loss_log.txt").read_text()
+    expected = [("D_A", "0.512"), ("G_A", "0.333")] * 4
+    assert re.findall(r"([A-Z]_A): (\d+\.\d+) ", written) == expected  # as users' scripts do
     rewind_logs(tmp_path, epoch=2, iters=1, total_iters=3)
     lines = (tmp_path / "loss_log.txt").read_text().splitlines()
     assert lines[0].startswith("================ Training Loss (")

@@ -33,7 +33,8 @@ class Recorder(Sink):
 def shown() -> Any:
     """A visualizer with a recorder: (visualizer, recorder)."""
     recorder = Recorder()
-    visualizer = Visualizer(Namespace(name="run", lr=0.1), [recorder])
+    opt = Namespace(name="run", lr=0.1, checkpoints_dir="runs")
+    visualizer = Visualizer(opt, [recorder])
     yield visualizer, recorder
     visualizer.close()
 
@@ -119,6 +120,7 @@ def test_images_are_stored_where_asked_and_the_first_of_an_epoch(
 
 def test_the_visualizer_has_the_name_of_the_run(shown: Any) -> None:
     assert shown[0].name == "run"
+    assert Path(shown[0].log_name) == Path("runs/run/loss_log.txt")
 
 
 def test_results_of_a_page(tmp_path: Path) -> None:
@@ -142,8 +144,12 @@ def test_helpers_of_images_and_folders(tmp_path: Path, capsys: Any) -> None:
     image = util.tensor2im(torch.tensor([[[[-1.0, 1.0]]] * 3]), np.float32)
     assert image.shape == (1, 2, 3) and image.dtype == np.float32
     assert image[0, :, 0].tolist() == [0, 255]
-    same = np.zeros((2, 2))
+    beyond = util.tensor2im(torch.full((1, 1, 1, 1), 1.5), np.float32)
+    assert beyond.shape == (1, 1, 3) and beyond.min() == 318.75  # for figures, not for a file
+    same = np.zeros((2, 2), np.uint8)
     assert util.tensor2im(same) is same
+    assert util.tensor2im(np.full((2, 2), 1.5)).dtype == np.uint8
+    assert util.tensor2im("text") == "text"
     util.mkdirs([str(tmp_path / "a/b"), str(tmp_path / "c")])
     util.mkdirs(str(tmp_path / "d"))
     util.mkdir(str(tmp_path / "d"))

@@ -67,6 +67,7 @@ class ScriptRun:
         self._claimed = False
         self._stored: dict[str, Any] | None = None
         self._watched = 0
+        self._no_run: UserError | None = None
         self._batch: dict[str, Any] = {}
         self.resumes = False
         self.model: Any = None
@@ -76,7 +77,7 @@ class ScriptRun:
 
     def begin(self, parsed: Options) -> Options:
         """Begin the run of a parsed command line; return the options that the script gets."""
-        opt = begin(parsed, self._complete, shares=parsed.isTrain)
+        opt = begin(parsed, self._complete_if_named, shares=parsed.isTrain)
         self._parsed = parsed.replace(seed=opt.seed)
         self._gpus, self._is_main = opt.gpu_ids, ranks.is_main()
         if ranks.is_launched_here():
@@ -86,8 +87,23 @@ class ScriptRun:
         ScriptRun.current = self
         return self.opt
 
+    def _complete_if_named(self, opt: Options) -> Options:
+        """Complete the options from their run; a script may name that of inference later."""
+        try:
+            return self._complete(opt)
+        except UserError as error:
+            if opt.isTrain or "name" in opt.given:
+                raise
+            self._no_run = error
+            return opt
+
     def settle(self) -> None:
-        """Complete and check the options that the script has assigned since the last call."""
+        """Complete and check the options that the script has assigned since the last call.
+
+        Raises UserError where neither the command line nor the script has named the run.
+        """
+        if self._no_run is not None and "name" not in self.opt.unsettled | self._assigned:
+            raise self._no_run
         if not self.opt.unsettled:
             return
         unsettled, now = set(self.opt.unsettled), vars(self.opt)

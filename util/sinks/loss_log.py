@@ -60,7 +60,7 @@ class LogFiles(Sink):
         """Append a line to each file."""
         row = asdict(record)
         del row["seconds_left"]  # an estimate, of this moment alone
-        self.text.append(loss_line(record))
+        self.text.append(f"{loss_line(record)} ")  # users' scripts expect a blank behind each loss
         self.lines.append(json.dumps(row))
 
 
