@@ -21,15 +21,15 @@ FREQUENCIES = {"print_freq": 1, "display_freq": 2, "update_html_freq": 4, "save_
 FREQUENCIES |= {"save_epoch_freq": 1}
 TRAINED = [word for name, value in FREQUENCIES.items() for word in (f"--{name}", str(value))]
 
-OF_DOMINATE = "ignore:There is no current event loop:DeprecationWarning"
-"""What dominate asks for, with Python 3.12."""
+WARNINGS = ("-Werror", "-Wignore:There is no current event loop", "-Wignore:unclosed event loop")
+"""All are errors but those of dominate with Python 3.12."""
 
 
 def run(program: Path, *words: object, code: int = 0) -> str:
     """Run a program from the root of the repository; return what it printed."""
     folders = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", OF_DOMINATE, str(program), *map(str, words)],
+        [sys.executable, *WARNINGS, str(program), *map(str, words)],
         cwd=ROOT,
         env={**os.environ, **folders},
         capture_output=True,
