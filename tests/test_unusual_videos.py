@@ -1,0 +1,49 @@
+"""Videos with sound, colours, turns and ends that are unusual or damaged."""
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import picture
+from PIL import Image
+from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_video
+from tiny_runs import optional_package
+
+from util.results.video_writer import VideoWriter
+
+IMAGES = [picture(number, WIDTH, HEIGHT) for number in range(FRAMES)]
+
+
+@pytest.fixture
+def av() -> Any:
+    return optional_package("av")
+
+
+def copied(source: Path, images: Sequence[Image.Image] = IMAGES, **how: Any) -> Path:
+    """Write a video of the images with the sound and the appearance of another; return its path."""
+    path = source.parent / "copied" / source.name
+    writer = VideoWriter(source, path, **how)
+    with optional_package("av").open(str(source)) as container:
+        step = round(1 / RATE / container.streams.video[0].time_base)
+    for number, image in enumerate(images):
+        writer.add(image, number * step)
+    writer.close()
+    return path
+
+
+def test_sound_whose_times_go_back_is_left_out_there(tmp_path: Path, av: Any, caplog) -> None:
+    source = tmp_path / "old.mkv"
+    make_video(source, av)
+    with av.open(str(source)) as container:
+        places = [packet.pos for packet in container.demux(audio=0) if packet.size]
+    content = bytearray(source.read_bytes())
+    for place in places[10:13]:  # a SimpleBlock has the number of its track, then its time
+        (time,) = struct.unpack_from(">h", content, place + 1)
+        struct.pack_into(">h", content, place + 1, time - 100)
+    source.write_bytes(content)
+    before, after = describe(source, av)["sound"], describe(copied(source), av)["sound"]
+    assert after == before[:10] + before[13:]
+    assert caplog.text.count("go back") == 1 and str(source) in caplog.text
