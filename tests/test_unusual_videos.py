@@ -47,3 +47,25 @@ def test_sound_whose_times_go_back_is_left_out_there(tmp_path: Path, av: Any, ca
     before, after = describe(source, av)["sound"], describe(copied(source), av)["sound"]
     assert after == before[:10] + before[13:]
     assert caplog.text.count("go back") == 1 and str(source) in caplog.text
+
+
+def with_an_unknown_codec(source: Path) -> Path:
+    """Write a copy of a video whose sound has a codec that FFmpeg does not know."""
+    content, path = source.read_bytes(), source.with_name("unknown.mov")
+    path.write_bytes(content.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    return path
+
+
+def test_sound_that_cannot_be_copied_is_left_out(tmp_path: Path, av: Any, caplog) -> None:
+    """FFmpeg does not know the codec, or the container does not hold it."""
+    make_video(tmp_path / "known.mov", av)
+    unknown, refused = with_an_unknown_codec(tmp_path / "known.mov"), tmp_path / "refused.webm"
+    (tmp_path / "known.mov").rename(refused)
+    for source in (unknown, refused):
+        caplog.clear()
+        result = copied(source)
+        assert f"stream 1 of {source}, which is sound, is left out" in caplog.text
+        assert caplog.text.count("left out") == 1
+        with av.open(str(result)) as container:
+            assert not container.streams.audio
+            assert sum(1 for _ in container.decode(video=0)) == FRAMES
