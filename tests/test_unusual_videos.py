@@ -13,6 +13,7 @@ from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_vi
 from tiny_runs import optional_package
 
 from util.results.video_writer import VideoWriter
+from util.video_files import open_video
 
 IMAGES = [picture(number, WIDTH, HEIGHT) for number in range(FRAMES)]
 
@@ -69,3 +70,17 @@ def test_sound_that_cannot_be_copied_is_left_out(tmp_path: Path, av: Any, caplog
         with av.open(str(result)) as container:
             assert not container.streams.audio
             assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+def test_a_title_in_another_encoding_does_not_refuse_a_video(tmp_path: Path, av: Any) -> None:
+    source = tmp_path / "old.mkv"
+    with av.open(str(source), "w") as container:
+        container.metadata["title"] = "Buecher"
+        video = container.add_stream("mpeg4", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        container.mux([*video.encode(av.VideoFrame.from_image(IMAGES[0])), *video.encode(None)])
+    content = source.read_bytes()
+    assert content.count(b"Buecher") == 1
+    source.write_bytes(content.replace(b"Buecher", "Bücher!".encode("latin-1")))
+    with open_video(source) as container:
+        assert len(list(container.decode(video=0))) == 1

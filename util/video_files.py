@@ -37,7 +37,8 @@ def open_video(path: Path) -> Any:
     if path.exists() and not path.is_file():  # a pipe, for instance, could block
         raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
-        container = av.open(str(path.absolute()))  # `12:30.mp4` alone looks like an address
+        # `12:30.mp4` alone looks like an address; old programs write titles in other encodings
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except FileNotFoundError:
         raise UserError(f"there is no video {path}; {list_folder(path.parent)}") from None
     except (OSError, ValueError, av.error.FFmpegError) as error:
