@@ -2,17 +2,17 @@
 
 import struct
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import picture
 from PIL import Image
-from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_video
-from tiny_runs import optional_package
+from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_video, times_of
+from tiny_runs import infer, make_run, optional_package
 
 from util.results.video_writer import VideoWriter
+from util.video_ends import is_cut_short
 from util.video_files import open_video
 
 IMAGES = [picture(number, WIDTH, HEIGHT) for number in range(FRAMES)]
@@ -21,6 +21,23 @@ IMAGES = [picture(number, WIDTH, HEIGHT) for number in range(FRAMES)]
 @pytest.fixture
 def av() -> Any:
     return optional_package("av")
+
+
+def encode(path: Path, codec: str = "mpeg4", cut_packet: int | None = None) -> Path:
+    """Write the images as a video, one packet of which may be cut; return its path."""
+    av = optional_package("av")
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        packets = [p for image in IMAGES for p in video.encode(av.VideoFrame.from_image(image))]
+        for number, packet in enumerate([*packets, *video.encode(None)]):
+            if number == cut_packet:
+                half = av.Packet(bytes(packet)[: packet.size // 2])
+                half.pts, half.dts, half.stream = packet.pts, packet.dts, video
+                half.time_base = packet.time_base
+                packet = half
+            container.mux(packet)
+    return path
 
 
 def copied(source: Path, images: Sequence[Image.Image] = IMAGES, **how: Any) -> Path:
@@ -84,3 +101,59 @@ def test_a_title_in_another_encoding_does_not_refuse_a_video(tmp_path: Path, av:
     source.write_bytes(content.replace(b"Buecher", "Bücher!".encode("latin-1")))
     with open_video(source) as container:
         assert len(list(container.decode(video=0))) == 1
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".webm", ".avi"])
+def test_a_video_without_its_end_is_told(ending: str, tmp_path: Path, av: Any, caplog) -> None:
+    make_run(tmp_path)
+    whole, cut = (tmp_path / f"{name}{ending}" for name in ("whole", "cut"))
+    encode(whole, "libvpx-vp9" if ending == ".webm" else "mpeg4")
+    with av.open(str(whole)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    cut.write_bytes(whole.read_bytes()[: places[FRAMES // 2] + 200])
+    out = tmp_path / "out"
+    assert infer(tmp_path, "--input", whole, "--output", out) == 0
+    assert infer(tmp_path, "--input", cut, "--output", out) == 1
+    assert f"{cut} is cut short" in caplog.text and str(whole) not in caplog.text
+    assert 0 < len(times_of(out / cut.name, av)) < FRAMES
+    assert infer(tmp_path, "--input", cut, "--output", out, "--num_test", 1) == 0
+
+
+def test_videos_are_not_cut_short_where_no_length_tells(tmp_path: Path, av: Any) -> None:
+    """Live streams have no length, large AVI files have several parts, and sound may be longer."""
+    live, avi, more = tmp_path / "live.mkv", tmp_path / "old.avi", tmp_path / "more.mkv"
+    with av.open(str(live), "w", options={"live": "1"}) as container:
+        video = container.add_stream("mpeg4", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        container.mux([*video.encode(av.VideoFrame.from_image(IMAGES[0])), *video.encode(None)])
+    make_video(more, av)
+    for path in (live, encode(avi), more):
+        assert not is_cut_short(path)
+    content = avi.read_bytes()
+    avi.write_bytes(content + b"RIFF" + (100).to_bytes(4, "little") + bytes(100) + b"what else")
+    assert not is_cut_short(avi)
+    avi.write_bytes(content + b"RIFF" + (100).to_bytes(4, "little") + bytes(50))
+    assert is_cut_short(avi)
+    avi.write_bytes(content[:4] + b"\xff" * 4 + content[8:-100])  # of a pipe
+    assert not is_cut_short(avi)
+
+
+def test_a_video_without_frames_is_a_failure(tmp_path: Path, av: Any, caplog) -> None:
+    make_run(tmp_path)
+    make_video(tmp_path / "sound.mkv", av)
+    source = tmp_path / "empty.mkv"
+    with av.open(str(source), "w") as container, av.open(str(tmp_path / "sound.mkv")) as old:
+        new = {stream.index: container.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux(audio=0):
+            packet.stream = new[packet.stream.index]
+            container.mux([packet] if packet.size else [])
+    assert infer(tmp_path, "--input", source, "--output", tmp_path / "out") == 1
+    assert f"{source} holds no frame that can be decoded" in caplog.text
+
+
+def test_damaged_frames_are_counted(tmp_path: Path, av: Any, caplog) -> None:
+    make_run(tmp_path)
+    source, out = encode(tmp_path / "old.mkv", "mpeg2video", cut_packet=5), tmp_path / "out"
+    assert infer(tmp_path, "--input", source, "--output", out) == 1
+    assert f"{source} is damaged in 1 of {FRAMES} frames" in caplog.text
+    assert len(times_of(out / source.name, av)) == FRAMES

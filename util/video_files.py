@@ -52,26 +52,6 @@ def open_video(path: Path) -> Any:
     return container
 
 
-def is_cut_short(path: Path) -> bool:
-    """Return whether an MP4 file, or a MOV like it, is cut off in a part (ISO/IEC 14496-12, 4.2).
-
-    Whatever programs append after the parts of the video does not count.
-    """
-    size, begin, kind = path.stat().st_size, 0, b""
-    with path.open("rb") as file:
-        while begin + 8 <= size:
-            file.seek(begin)
-            length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
-            if begin == 0 and kind != b"ftyp":
-                return False
-            if length == 1:  # the length follows, in 64 bits
-                length = int.from_bytes(file.read(8), "big")
-            if length < 8:  # 0: up to the end
-                return False
-            begin += length
-    return begin > size and kind in (b"mdat", b"moof", b"moov")
-
-
 def name_of_frame(path: Path, time: int) -> str:
     """Return the `path` of a frame: `<video>@<time>`, in units of the stream's time base."""
     return f"{path}@{time}"

@@ -10,13 +10,16 @@ from typing import Any
 
 from util import ranks
 from util.threads import in_threads
-from util.video_files import import_av, is_cut_short, name_of_frame, open_video
+from util.video_ends import is_cut_short
+from util.video_files import import_av, name_of_frame, open_video
 
 from ..items import batch_of
 from ..transforms import check_channels, draw_crop_flip, load_tensor
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
+
+REPAIR = "`ffmpeg -i VIDEO NEW.mp4` may repair it"
 
 
 class VideoFrames:
@@ -30,6 +33,7 @@ class VideoFrames:
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
         self.failures: list[str] = []
+        self._decoded_frames = self._damaged_frames = 0
         self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.batch_size: int = opt.together
         self.places: list[int] | None = None
@@ -71,31 +75,33 @@ class VideoFrames:
             yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
-        """Return the exit code, 1 where the video could not be decoded to its end."""
+        """Return the exit code, 1 where frames are damaged or could not be decoded."""
+        if self._damaged_frames:
+            self._fail(f"is damaged in {self._damaged_frames} of {self._decoded_frames} frames")
         return 1 if self.failures else 0
 
     def _has_result(self, results: Results) -> bool:
         return self.opt.skip_existing and results.has(str(self.path))
 
     def _decoded(self) -> Iterator[Any]:
-        damage = import_av().error.FFmpegError
+        """Yield the frames that can be decoded, and tell where the file ends too early."""
         with open_video(self.path) as container:
             container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
-                yield from self._in_order(container)
+                for frame in self._in_order(container):
+                    self._decoded_frames += 1
+                    self._damaged_frames += frame.is_corrupt
+                    yield frame
                 if is_cut_short(self.path):
-                    self.failures.append("it is cut short")
-                    log.warning(
-                        "%s is cut short, as after an interrupted copy: its end is missing",
-                        self.path,
-                    )
-            except damage as error:
-                self.failures.append(str(error))
-                log.warning(
-                    "%s is damaged and cannot be decoded any further (%s); `ffmpeg -i VIDEO "
-                    "NEW.mp4` may repair it",
-                    *(self.path, error),
-                )
+                    self._fail("is cut short, as after an interrupted copy: its end is missing")
+                elif not self._decoded_frames:
+                    self._fail(f"holds no frame that can be decoded; {REPAIR}")
+            except import_av().error.FFmpegError as error:
+                self._fail(f"is damaged and cannot be decoded any further ({error}); {REPAIR}")
+
+    def _fail(self, reason: str) -> None:
+        self.failures.append(reason)
+        log.warning("%s %s", self.path, reason)
 
     @staticmethod
     def _in_order(container: Any) -> Iterator[Any]:

@@ -37,6 +37,8 @@ class SoundCopy:
     def _added(self, track: Any) -> Any:
         """Return a new track of the output like one of the source, None where it cannot be."""
         try:
+            if track.codec_context is None:  # older versions of PyAV crash
+                raise ValueError("FFmpeg does not know its codec")
             return self._output.add_stream_from_template(track)
         except (OSError, ValueError, import_av().error.FFmpegError) as error:
             log.warning(
