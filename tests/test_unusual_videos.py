@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
 from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_video, times_of
 from tiny_runs import infer, make_run, optional_package
 
+from data.inference.decoding import frames_in_order, image_of
+from models.test_model import TestModel
+from util.images import BY_TYPE
 from util.results.video_writer import VideoWriter
 from util.video_ends import is_cut_short
 from util.video_files import open_video
@@ -23,12 +27,17 @@ def av() -> Any:
     return optional_package("av")
 
 
-def encode(path: Path, codec: str = "mpeg4", cut_packet: int | None = None) -> Path:
-    """Write the images as a video, one packet of which may be cut; return its path."""
+def encode(path: Path, codec: str = "mpeg4", cut_packet: int | None = None, **context: Any) -> Path:
+    """Write the images as a video, one packet of which may be cut; return its path.
+
+    `context` are attributes of its codec context.
+    """
     av = optional_package("av")
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=RATE)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for attribute, value in context.items():
+            setattr(video.codec_context, attribute, value)
         packets = [p for image in IMAGES for p in video.encode(av.VideoFrame.from_image(image))]
         for number, packet in enumerate([*packets, *video.encode(None)]):
             if number == cut_packet:
@@ -157,3 +166,88 @@ def test_damaged_frames_are_counted(tmp_path: Path, av: Any, caplog) -> None:
     assert infer(tmp_path, "--input", source, "--output", out) == 1
     assert f"{source} is damaged in 1 of {FRAMES} frames" in caplog.text
     assert len(times_of(out / source.name, av)) == FRAMES
+
+
+def first_image(path: Path) -> Image.Image:
+    with open_video(path) as container:
+        return image_of(next(frames_in_order(container)), path, BY_TYPE)
+
+
+def turn(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Write the matrix of the header of the track in an MP4 file, which is how it is shown."""
+    content = bytearray(path.read_bytes())
+    units = (unit << 16 for unit in (a, b, 0, c, d, 0, 0, 0, 1 << 14))
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, *units)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "transpose"),
+    [
+        ((-1, 0, 0, 1), Image.Transpose.FLIP_LEFT_RIGHT),
+        ((1, 0, 0, -1), Image.Transpose.FLIP_TOP_BOTTOM),
+        ((0, 1, 1, 0), Image.Transpose.TRANSPOSE),
+        ((0, -1, -1, 0), Image.Transpose.TRANSVERSE),
+        ((0, 1, -1, 0), Image.Transpose.ROTATE_270),
+        ((-1, 0, 0, -1), Image.Transpose.ROTATE_180),
+    ],
+)
+def test_turned_and_mirrored_videos_are_shown_upright(
+    matrix: tuple[int, int, int, int], transpose: Image.Transpose, tmp_path: Path, av: Any
+) -> None:
+    source = encode(tmp_path / "old.mp4")
+    expected = first_image(source).transpose(transpose)
+    turn(source, *matrix)
+    assert np.array_equal(np.asarray(first_image(source)), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("old.mov", "png", "rgba"),
+        ("old.mov", "prores_ks", "yuva444p10le"),
+        ("old.webm", "libvpx-vp9", "yuva420p"),
+        ("old.mov", "png", "pal8"),
+    ],
+)
+def test_transparent_frames_show_the_background(
+    name: str, codec: str, pix_fmt: str, tmp_path: Path, av: Any, monkeypatch
+) -> None:
+    make_run(tmp_path)
+    source = tmp_path / name
+    pixels = np.full((HEIGHT, WIDTH, 4), (200, 40, 60, 255), np.uint8)
+    pixels[:, : WIDTH // 2, 3] = 0
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgba")
+    if pix_fmt == "pal8":
+        palette = np.zeros((256, 4), np.uint8)  # alpha, red, green, blue
+        palette[:2] = (0, 200, 40, 60), (255, 200, 40, 60)
+        frame = av.VideoFrame.from_ndarray((pixels[..., 3] // 255, palette), format="pal8")
+    with av.open(str(source), "w") as container:
+        video = container.add_stream(codec, rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        frame = frame if pix_fmt == "pal8" else frame.reformat(format=pix_fmt)
+        container.mux([*video.encode(frame), *video.encode(None)])
+    monkeypatch.setattr(TestModel, "forward", lambda self: setattr(self, "fake", self.real))
+    out = tmp_path / "out"
+    assert infer(tmp_path, "--input", source, "--output", out, "--background", "white") == 0
+    row = np.asarray(first_image(out / name))[HEIGHT // 2].astype(int)
+    assert np.abs(row[8] - 255).max() <= 8
+    assert np.abs(row[-8] - (200, 40, 60)).max() <= 8
+
+
+def test_a_colour_matrix_that_cannot_be_converted_is_one_line(
+    tmp_path: Path, av: Any, capsys
+) -> None:
+    make_run(tmp_path)
+    source = encode(tmp_path / "old.mp4", "libx264", colorspace=8)  # YCgCo
+    with av.open(str(source)) as container:
+        frame = next(container.decode(video=0))
+    try:
+        frame.to_image()
+    except OSError:
+        assert infer(tmp_path, "--input", source, "--output", tmp_path / "out") == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: cannot convert the video {source} to RGB")
+        assert "colour matrix is 8" in err and err.count("\n") == 1
+    else:
+        pytest.skip("this FFmpeg converts it")

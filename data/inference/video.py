@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from util import ranks
+from util.images import Pixels
 from util.threads import in_threads
 from util.video_ends import is_cut_short
 from util.video_files import import_av, name_of_frame, open_video
 
 from ..items import batch_of
 from ..transforms import check_channels, draw_crop_flip, load_tensor
+from .decoding import frames_in_order, image_of
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ class VideoFrames:
 
     def __init__(self, opt: Namespace) -> None:
         check_channels(opt, "input_nc")
-        self.opt, self.path = opt, Path(opt.dataroot)
+        self.opt, self.path, self.pixels = opt, Path(opt.dataroot), Pixels.of(vars(opt))
         with open_video(self.path) as container:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / import_av().time_base
@@ -86,9 +88,8 @@ class VideoFrames:
     def _decoded(self) -> Iterator[Any]:
         """Yield the frames that can be decoded, and tell where the file ends too early."""
         with open_video(self.path) as container:
-            container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
-                for frame in self._in_order(container):
+                for frame in frames_in_order(container):
                     self._decoded_frames += 1
                     self._damaged_frames += frame.is_corrupt
                     yield frame
@@ -103,26 +104,9 @@ class VideoFrames:
         self.failures.append(reason)
         log.warning("%s %s", self.path, reason)
 
-    @staticmethod
-    def _in_order(container: Any) -> Iterator[Any]:
-        """Yield the frames with times that grow, which those of AVI files with B-frames do not."""
-        stream, previous = container.streams.video[0], None
-        seconds = 1 / stream.average_rate if stream.average_rate else 0
-        step = max(1, int(seconds / stream.time_base))
-        for frame in container.decode(stream):
-            time = frame.dts if frame.pts is None else frame.pts
-            if previous is None:
-                time = time or 0
-            elif time is None or time <= previous:
-                time = previous + step
-            frame.pts = previous = time
-            yield frame
-
     def _item(self, frame: Any) -> Item:
         name = name_of_frame(self.path, frame.pts)
-        image = frame.to_image()
-        if frame.rotation:
-            image = image.rotate(frame.rotation, expand=True)
+        image = image_of(frame, self.path, self.pixels)
         crop_flip = draw_crop_flip(self.opt, image.size, random.Random(0), name)
         return {
             "A": load_tensor(image, self.opt, self.opt.input_nc, crop_flip),
