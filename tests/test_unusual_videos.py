@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,30 @@ def test_a_colour_matrix_that_cannot_be_converted_is_one_line(
         assert "colour matrix is 8" in err and err.count("\n") == 1
     else:
         pytest.skip("this FFmpeg converts it")
+
+
+def test_pixels_keep_their_shape_where_frames_are_turned_or_resized(
+    tmp_path: Path, av: Any
+) -> None:
+    shape = Fraction(4, 3)
+    source = encode(tmp_path / "old.mp4", sample_aspect_ratio=shape)
+    small, cropped = IMAGES[0].resize((WIDTH // 2, HEIGHT // 2)), IMAGES[0].crop((0, 0, 32, 32))
+
+    def result(image: Image.Image, in_shape: bool = True) -> Fraction | None:
+        with av.open(str(copied(source, [image], in_shape=in_shape))) as container:
+            ratio: Fraction | None = container.streams.video[0].codec_context.sample_aspect_ratio
+        return ratio
+
+    assert result(small) == shape
+    assert not result(cropped, in_shape=False)
+    turn(source, 0, 1, -1, 0)
+    assert result(first_image(source)) == 1 / shape
+
+
+def test_colour_tags_are_copied_without_a_matrix_too(tmp_path: Path, av: Any) -> None:
+    tags = {"color_primaries": 9, "color_trc": 16}
+    source = encode(tmp_path / "old.mp4", "libx264", **tags)
+    with av.open(str(copied(source))) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_range) == (2, 1)  # not said, limited
+        assert {tag: getattr(context, tag) for tag in tags} == tags

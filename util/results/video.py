@@ -30,7 +30,8 @@ class VideoResult(Results):
             self.path = Path(opt.output) / source.name
             self.written = WrittenFiles(Path(opt.output), opt.overwrite)
         whole = "num_test" not in opt.given
-        self.writer = VideoWriter(source, self.path, whole, self.written)
+        in_shape = "crop" not in opt.preprocess and opt.aspect_ratio == 1
+        self.writer = VideoWriter(source, self.path, whole, self.written, in_shape)
 
     def targets(self, path: str) -> list[Path]:
         """Return the translated video."""

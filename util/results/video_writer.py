@@ -18,10 +18,9 @@ CODECS = {".webm": "libvpx-vp9"}
 DEFAULT_CODEC = "libx264"
 QUALITY = {"crf": "18"}
 """Of both codecs; 0 is lossless, 18 is visually lossless."""
-COLOUR_TAGS = ("colorspace", "color_primaries", "color_trc")
-"""Attributes of a stream (ITU-T H.273): how a player converts its YUV to colours."""
 MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
-"""The `colorspace` of a stream -> PyAV's name. Without one, reading and writing use ITU601."""
+"""The `colorspace` of a stream (ITU-T H.273), by which a player converts its YUV to colours, ->
+PyAV's name. Without one, reading and writing use ITU601."""
 LIMITED_RANGE = 1
 """PyAV's `color_range` for luma from 16 to 235, which `reformat` writes."""
 
@@ -30,13 +29,20 @@ class VideoWriter:
     """Writes frames with the times, the frame rate and the sound of `source` to `path`.
 
     The file gets its name in `close`, and is listed in `written` then, if given. `whole`: all
-    frames are written, and the sound after the last one too.
+    frames are written, and the sound after the last one too. `in_shape`: frames are resized at
+    most, not cropped or stretched, so that their pixels keep the shape of those of the source.
     """
 
     def __init__(
-        self, source: Path, path: Path, whole: bool = True, written: WrittenFiles | None = None
+        self,
+        source: Path,
+        path: Path,
+        whole: bool = True,
+        written: WrittenFiles | None = None,
+        in_shape: bool = True,
     ) -> None:
         self.source, self.path, self.whole, self.written = source, path, whole, written
+        self.in_shape = in_shape
         self.unfinished = path.with_name(
             f".{clipped(path.stem, 200)}.{os.getpid()}.tmp{path.suffix}"
         )
@@ -103,15 +109,26 @@ class VideoWriter:
         self._stream.codec_context.time_base = source.time_base
         if self.path.suffix.lower() == ".avi":  # which cannot store times out of order
             self._stream.codec_context.max_b_frames = 0
-        self._copy_appearance(source.codec_context, self._stream.codec_context, image.size)
+        self._copy_colours(source.codec_context, self._stream.codec_context)
+        self._copy_pixel_shape(image)
         self._sound = SoundCopy(self._input, self._output)
 
-    def _copy_appearance(self, old: Any, new: Any, size: tuple[int, int]) -> None:
-        """Copy the colour tags of the source, and for frames of equal size the pixel shape."""
+    def _copy_colours(self, old: Any, new: Any) -> None:
+        """Say how the colours are written: as those of the source, where PyAV knows its matrix."""
         self._matrix = MATRICES.get(old.colorspace)
+        new.color_range = LIMITED_RANGE
+        new.color_primaries, new.color_trc = old.color_primaries, old.color_trc
         if self._matrix is not None:
-            new.color_range = LIMITED_RANGE
-            for tag in COLOUR_TAGS:
-                setattr(new, tag, getattr(old, tag))
-        if old.sample_aspect_ratio and size == (old.width, old.height):
-            new.sample_aspect_ratio = old.sample_aspect_ratio
+            new.colorspace = old.colorspace
+
+    def _copy_pixel_shape(self, image: Image.Image) -> None:
+        """Copy the pixel aspect ratio, inverted where frames are turned by 90 degrees."""
+        shape = self._input.streams.video[0].codec_context.sample_aspect_ratio
+        if not shape:
+            return
+        with open_video(self.source) as container:
+            frame = next(container.decode(video=0))
+        turned = frame.rotation % 180 == 90
+        size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        if self.in_shape or image.size == size:
+            self._stream.codec_context.sample_aspect_ratio = 1 / shape if turned else shape
