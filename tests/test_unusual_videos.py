@@ -279,3 +279,27 @@ def test_colour_tags_are_copied_without_a_matrix_too(tmp_path: Path, av: Any) ->
         context = container.streams.video[0].codec_context
         assert (context.colorspace, context.color_range) == (2, 1)  # not said, limited
         assert {tag: getattr(context, tag) for tag in tags} == tags
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("old.mp4", "libx264"), ("old.mkv", "libx264"), ("old.webm", "libvpx-vp9")],
+)
+def test_the_last_frame_is_shown_as_long(name: str, codec: str, tmp_path: Path, av: Any) -> None:
+    make_run(tmp_path)
+    source, out = tmp_path / name, tmp_path / "out"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream(codec, rate=1)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        frames = [av.VideoFrame.from_image(image) for image in IMAGES[:3]]
+        for number, frame in enumerate(frames):
+            frame.pts, frame.time_base = 500 * number, Fraction(1, 1000)
+        packets = [packet for frame in [*frames, None] for packet in video.encode(frame)]
+        for packet in packets:
+            packet.duration = 9000 if packet.pts == 1000 else 500
+            container.mux(packet)
+    assert infer(tmp_path, "--input", source, "--output", out) == 0
+    for path in (source, out / name):
+        with av.open(str(path)) as container:
+            assert container.duration == 10_000_000

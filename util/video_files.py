@@ -52,11 +52,12 @@ def open_video(path: Path) -> Any:
     return container
 
 
-def name_of_frame(path: Path, time: int) -> str:
-    """Return the `path` of a frame: `<video>@<time>`, in units of the stream's time base."""
-    return f"{path}@{time}"
+def name_of_frame(path: Path, time: int, duration: int) -> str:
+    """Return `<video>@<time>+<duration>` of a frame, in units of the stream's time base."""
+    return f"{path}@{time}+{duration}"
 
 
-def time_of_frame(name: str) -> int:
-    """Return the time of a frame, in units of the stream's time base, from its name."""
-    return int(name.rpartition("@")[2])
+def time_of_frame(name: str) -> tuple[int, int]:
+    """Return the time and the duration, 0 where it is not known, of a frame from its name."""
+    time, duration = name.rpartition("@")[2].split("+")
+    return int(time), int(duration)

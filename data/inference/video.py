@@ -105,7 +105,7 @@ class VideoFrames:
         log.warning("%s %s", self.path, reason)
 
     def _item(self, frame: Any) -> Item:
-        name = name_of_frame(self.path, frame.pts)
+        name = name_of_frame(self.path, frame.pts, frame.duration or 0)
         image = image_of(frame, self.path, self.pixels)
         crop_flip = draw_crop_flip(self.opt, image.size, random.Random(0), name)
         return {

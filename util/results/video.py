@@ -66,7 +66,7 @@ class VideoResult(Results):
 
     def _encode(self, image: Visual, path: str) -> None:
         frame = stretched(Image.fromarray(to_image_array(image)), self.opt.aspect_ratio)
-        self.writer.add(frame, time_of_frame(path))
+        self.writer.add(frame, *time_of_frame(path))
 
     def interrupted(self) -> None:
         """Delete the unfinished video."""

@@ -1,7 +1,7 @@
 """Encoding the frames of a video, with the times, sound and appearance of another."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,11 @@ class VideoWriter:
         )
         self._output: Any = None
 
-    def add(self, image: Image.Image, time: int) -> None:
+    def add(self, image: Image.Image, time: int, duration: int = 0) -> None:
         """Encode an RGB frame that is shown from `time` on, in units of the source's time base.
 
-        Raises UserError where that fails.
+        The `duration`, 0 where it is not known, is that of the last frame alone; others last until
+        the next. Raises UserError where that fails.
         """
         with self._naming_the_file():
             if self._output is None:
@@ -60,14 +61,15 @@ class VideoWriter:
             frame = frame.reformat(format=self._stream.pix_fmt, dst_colorspace=self._matrix)
             frame.pts, frame.time_base = time, self._time_base
             self._sound.copy(until=float(time * self._time_base))
-            self._output.mux(self._stream.encode(frame))
+            self._last = time, duration
+            self._mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Write the remaining packets and rename the file, where a frame was added."""
         if self._output is None:
             return
         with self._naming_the_file():
-            self._output.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
             if self.whole:
                 self._sound.copy(until=float("inf"))
             self._output.close()
@@ -84,6 +86,13 @@ class VideoWriter:
                 self._input.close()
         with suppress(OSError):
             self.unfinished.unlink()
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        time, duration = self._last
+        for packet in packets:
+            if packet.pts == time and duration > 0:
+                packet.duration = duration
+            self._output.mux(packet)
 
     @contextmanager
     def _naming_the_file(self) -> Iterator[None]:
