@@ -303,3 +303,16 @@ def test_the_last_frame_is_shown_as_long(name: str, codec: str, tmp_path: Path, 
     for path in (source, out / name):
         with av.open(str(path)) as container:
             assert container.duration == 10_000_000
+
+
+@pytest.mark.parametrize("ending", [".mpg", ".TS", ".wmv"])
+def test_a_video_of_another_container_is_told_which_are_read(
+    ending: str, tmp_path: Path, capsys
+) -> None:
+    make_run(tmp_path)
+    source = tmp_path / f"old{ending}"
+    source.write_bytes(b"a video")
+    with pytest.raises(SystemExit, match="2"):
+        infer(tmp_path, "--input", source, "--output", tmp_path / "out")
+    err = capsys.readouterr().err
+    assert f"--input {source}: videos are read from .mp4, .m4v" in err and err.count("\n") == 1

@@ -1,21 +1,40 @@
 """Opening videos with PyAV (optional package `av`), and names for their frames."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import UserError
+from .errors import UsageError, UserError
 from .files import list_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+OTHER_VIDEOS = (
+    *(".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v"),
+    *(".3gp", ".3g2", ".ogv", ".rm", ".rmvb", ".mxf", ".y4m", ".divx", ".qt"),
+)
+"""Extensions of videos that are not read, so that a message can say so."""
 
 
 def is_video(opt: Namespace) -> bool:
     """Return whether `opt.dataroot` is a video, by its extension; a plug-in reads its own files."""
+    return _ends_with(VIDEO_EXTENSIONS, opt)
+
+
+def refuse_other_videos(opt: Namespace) -> None:
+    """Raise UsageError where `opt.dataroot` is a file with the extension of another video."""
+    if _ends_with(OTHER_VIDEOS, opt) and os.path.isfile(opt.dataroot):  # noqa: PTH113 - long names
+        raise UsageError(
+            f"--input {opt.dataroot}: videos are read from {', '.join(VIDEO_EXTENSIONS)}; "
+            "convert it, for example: ffmpeg -i VIDEO NEW.mp4"
+        )
+
+
+def _ends_with(extensions: tuple[str, ...], opt: Namespace) -> bool:
     if opt.dataset_mode not in ("single", "unaligned", "aligned", "colorization"):
         return False
-    return opt.dataroot is not None and str(opt.dataroot).lower().endswith(VIDEO_EXTENSIONS)
+    return opt.dataroot is not None and str(opt.dataroot).lower().endswith(extensions)
 
 
 def import_av() -> ModuleType:
