@@ -52,8 +52,9 @@ def image_of(frame: Any, path: object, pixels: Pixels) -> Image.Image:
 
 def _decode(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the frames, decoded in several threads."""
-    decoder = ALPHA_DECODERS.get(stream.codec_context.name)
-    if decoder is None or stream.metadata.get("alpha_mode") != "1":
+    decoder = ALPHA_DECODERS.get(stream.codec_context.name, "")
+    installed = decoder in import_av().codecs_available
+    if not installed or stream.metadata.get("alpha_mode") != "1":
         stream.thread_type = "AUTO"
         yield from container.decode(stream)
         return
@@ -65,7 +66,10 @@ def _decode(container: Any, stream: Any) -> Iterator[Any]:
 
 def _is_mirrored(frame: Any) -> bool:
     """Return whether the frame is shown mirrored, top to bottom, before its rotation."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of data beside a frame, such as EXIF
+        return False
     if matrix is None:
         return False
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
