@@ -16,7 +16,7 @@ from util.deep_images import check_background, check_value_range
 from util.errors import UsageError
 from util.evaluation.figures import check_metrics
 from util.sinks.dashboard.client import server_address
-from util.video_files import is_video
+from util.video_files import is_video, refuse_other_videos
 
 POSITIVE = {
     *("ngf", "ndf", "input_nc", "output_nc", "n_layers_D", "init_gain"),
@@ -160,14 +160,24 @@ def _check_inference(opt: Namespace) -> None:
         )
     if opt.output is not None and opt.dataroot is not None:
         _check_output(opt)
-    if is_video(opt) and opt.model != "test":
-        raise UsageError(f"a video is translated with --model test, not {opt.model}")
+    _check_video(opt)
     for name in ("format", "quality"):
-        if name in opt.given and (opt.output is None or is_video(opt)):
+        if name in opt.given and opt.output is None:
             raise UsageError(f"--{name} is for images in --output DIR; the gallery is PNG")
     if opt.overwrite and (opt.output is None or opt.skip_existing):
         reason = "is for --output DIR" if opt.output is None else "contradicts --skip_existing"
         raise UsageError(f"--overwrite {reason}: leave it out")
+
+
+def _check_video(opt: Namespace) -> None:
+    refuse_other_videos(opt)
+    if not is_video(opt):
+        return
+    if opt.model != "test":
+        raise UsageError(f"a video is translated with --model test, not {opt.model}")
+    for name in ("format", "quality"):
+        if name in opt.given:
+            raise UsageError(f"--{name} is for images, and --input is a video: leave it out")
 
 
 def _check_shape(opt: Namespace) -> None:

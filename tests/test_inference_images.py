@@ -427,7 +427,10 @@ def test_ctrl_c_leaves_no_half_written_image(tmp_path: Path) -> None:
     [
         (["--output", "x", "--model", "cycle_gan"], "--output takes the images of one generator"),
         (["--quality", "50"], "--quality is for images in --output DIR"),
-        (["--input", "a.mp4", "--output", "x", "--format", "png"], "--format is for images"),
+        (
+            ["--input", "a.mp4", "--output", "x", "--format", "png"],
+            "--format is for images, and --input is a video: leave it out",
+        ),
         (["--output", "x", "--quality", "500"], "--quality 500"),
         (["--max_size", "64", "--preprocess", "none"], "--max_size 64 is for images that keep"),
         (["--max_size", "0"], "--max_size 0"),

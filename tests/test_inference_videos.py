@@ -13,8 +13,8 @@ from tiny_runs import infer, make_run, optional_package
 
 from models import load_generator
 from models.inference.translator import InferenceSettings
-from util.results.video import VideoWriter
-from util.video_files import is_cut_short
+from util.results.video_writer import VideoWriter
+from util.video_ends import is_cut_short
 
 FRAMES, RATE = 12, 25
 WIDTH, HEIGHT = 62, 46

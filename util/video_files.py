@@ -1,21 +1,40 @@
 """Opening videos with PyAV (optional package `av`), and names for their frames."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import UserError
+from .errors import UsageError, UserError
 from .files import list_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+OTHER_VIDEOS = (
+    *(".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v"),
+    *(".3gp", ".3g2", ".ogv", ".rm", ".rmvb", ".mxf", ".y4m", ".divx", ".qt"),
+)
+"""Extensions of videos that are not read, so that a message can say so."""
 
 
 def is_video(opt: Namespace) -> bool:
     """Return whether `opt.dataroot` is a video, by its extension; a plug-in reads its own files."""
+    return _ends_with(VIDEO_EXTENSIONS, opt)
+
+
+def refuse_other_videos(opt: Namespace) -> None:
+    """Raise UsageError where `opt.dataroot` is a file with the extension of another video."""
+    if _ends_with(OTHER_VIDEOS, opt) and os.path.isfile(opt.dataroot):  # noqa: PTH113 - long names
+        raise UsageError(
+            f"--input {opt.dataroot}: videos are read from {', '.join(VIDEO_EXTENSIONS)}; "
+            "convert it, for example: ffmpeg -i VIDEO NEW.mp4"
+        )
+
+
+def _ends_with(extensions: tuple[str, ...], opt: Namespace) -> bool:
     if opt.dataset_mode not in ("single", "unaligned", "aligned", "colorization"):
         return False
-    return opt.dataroot is not None and str(opt.dataroot).lower().endswith(VIDEO_EXTENSIONS)
+    return opt.dataroot is not None and str(opt.dataroot).lower().endswith(extensions)
 
 
 def import_av() -> ModuleType:
@@ -37,7 +56,8 @@ def open_video(path: Path) -> Any:
     if path.exists() and not path.is_file():  # a pipe, for instance, could block
         raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
-        container = av.open(str(path.absolute()))  # `12:30.mp4` alone looks like an address
+        # `12:30.mp4` alone looks like an address; old programs write titles in other encodings
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except FileNotFoundError:
         raise UserError(f"there is no video {path}; {list_folder(path.parent)}") from None
     except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -51,31 +71,12 @@ def open_video(path: Path) -> Any:
     return container
 
 
-def is_cut_short(path: Path) -> bool:
-    """Return whether an MP4 file, or a MOV like it, is cut off in a part (ISO/IEC 14496-12, 4.2).
-
-    Whatever programs append after the parts of the video does not count.
-    """
-    size, begin, kind = path.stat().st_size, 0, b""
-    with path.open("rb") as file:
-        while begin + 8 <= size:
-            file.seek(begin)
-            length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
-            if begin == 0 and kind != b"ftyp":
-                return False
-            if length == 1:  # the length follows, in 64 bits
-                length = int.from_bytes(file.read(8), "big")
-            if length < 8:  # 0: up to the end
-                return False
-            begin += length
-    return begin > size and kind in (b"mdat", b"moof", b"moov")
+def name_of_frame(path: Path, time: int, duration: int) -> str:
+    """Return `<video>@<time>+<duration>` of a frame, in units of the stream's time base."""
+    return f"{path}@{time}+{duration}"
 
 
-def name_of_frame(path: Path, time: int) -> str:
-    """Return the `path` of a frame: `<video>@<time>`, in units of the stream's time base."""
-    return f"{path}@{time}"
-
-
-def time_of_frame(name: str) -> int:
-    """Return the time of a frame, in units of the stream's time base, from its name."""
-    return int(name.rpartition("@")[2])
+def time_of_frame(name: str) -> tuple[int, int]:
+    """Return the time and the duration, 0 where it is not known, of a frame from its name."""
+    time, duration = name.rpartition("@")[2].split("+")
+    return int(time), int(duration)

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from util import ranks
+from util.images import Pixels
 from util.threads import in_threads
-from util.video_files import import_av, is_cut_short, name_of_frame, open_video
+from util.video_ends import is_cut_short
+from util.video_files import import_av, name_of_frame, open_video
 
 from ..items import batch_of
 from ..transforms import check_channels, draw_crop_flip, load_tensor
+from .decoding import frames_in_order, image_of
 from .folder import Item, Results
 
 log = logging.getLogger(__name__)
+
+REPAIR = "`ffmpeg -i VIDEO NEW.mp4` may repair it"
 
 
 class VideoFrames:
@@ -24,12 +29,13 @@ class VideoFrames:
 
     def __init__(self, opt: Namespace) -> None:
         check_channels(opt, "input_nc")
-        self.opt, self.path = opt, Path(opt.dataroot)
+        self.opt, self.path, self.pixels = opt, Path(opt.dataroot), Pixels.of(vars(opt))
         with open_video(self.path) as container:
             stream = container.streams.video[0]
             seconds = (container.duration or 0) / import_av().time_base
             self.frames: int = stream.frames or round(seconds * float(stream.average_rate or 0))
         self.failures: list[str] = []
+        self._decoded_frames = self._damaged_frames = 0
         self.max_frames: int | None = opt.num_test if "num_test" in opt.given else None
         self.batch_size: int = opt.together
         self.places: list[int] | None = None
@@ -71,52 +77,36 @@ class VideoFrames:
             yield batch_of(batch)
 
     def report(self, _not_written: Sequence[str] = ()) -> int:
-        """Return the exit code, 1 where the video could not be decoded to its end."""
+        """Return the exit code, 1 where frames are damaged or could not be decoded."""
+        if self._damaged_frames:
+            self._fail(f"is damaged in {self._damaged_frames} of {self._decoded_frames} frames")
         return 1 if self.failures else 0
 
     def _has_result(self, results: Results) -> bool:
         return self.opt.skip_existing and results.has(str(self.path))
 
     def _decoded(self) -> Iterator[Any]:
-        damage = import_av().error.FFmpegError
+        """Yield the frames that can be decoded, and tell where the file ends too early."""
         with open_video(self.path) as container:
-            container.streams.video[0].thread_type = "AUTO"  # decodes in several threads
             try:
-                yield from self._in_order(container)
+                for frame in frames_in_order(container):
+                    self._decoded_frames += 1
+                    self._damaged_frames += frame.is_corrupt
+                    yield frame
                 if is_cut_short(self.path):
-                    self.failures.append("it is cut short")
-                    log.warning(
-                        "%s is cut short, as after an interrupted copy: its end is missing",
-                        self.path,
-                    )
-            except damage as error:
-                self.failures.append(str(error))
-                log.warning(
-                    "%s is damaged and cannot be decoded any further (%s); `ffmpeg -i VIDEO "
-                    "NEW.mp4` may repair it",
-                    *(self.path, error),
-                )
+                    self._fail("is cut short, as after an interrupted copy: its end is missing")
+                elif not self._decoded_frames:
+                    self._fail(f"holds no frame that can be decoded; {REPAIR}")
+            except import_av().error.FFmpegError as error:
+                self._fail(f"is damaged and cannot be decoded any further ({error}); {REPAIR}")
 
-    @staticmethod
-    def _in_order(container: Any) -> Iterator[Any]:
-        """Yield the frames with times that grow, which those of AVI files with B-frames do not."""
-        stream, previous = container.streams.video[0], None
-        seconds = 1 / stream.average_rate if stream.average_rate else 0
-        step = max(1, int(seconds / stream.time_base))
-        for frame in container.decode(stream):
-            time = frame.dts if frame.pts is None else frame.pts
-            if previous is None:
-                time = time or 0
-            elif time is None or time <= previous:
-                time = previous + step
-            frame.pts = previous = time
-            yield frame
+    def _fail(self, reason: str) -> None:
+        self.failures.append(reason)
+        log.warning("%s %s", self.path, reason)
 
     def _item(self, frame: Any) -> Item:
-        name = name_of_frame(self.path, frame.pts)
-        image = frame.to_image()
-        if frame.rotation:
-            image = image.rotate(frame.rotation, expand=True)
+        name = name_of_frame(self.path, frame.pts, frame.duration or 0)
+        image = image_of(frame, self.path, self.pixels)
         crop_flip = draw_crop_flip(self.opt, image.size, random.Random(0), name)
         return {
             "A": load_tensor(image, self.opt, self.opt.input_nc, crop_flip),
