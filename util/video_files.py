@@ -56,8 +56,8 @@ def open_video(path: Path) -> Any:
     if path.exists() and not path.is_file():  # a pipe, for instance, could block
         raise UserError(f"cannot read the video {path} (not a regular file)")
     try:
-        # `12:30.mp4` alone looks like an address; old programs write titles in other encodings
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        # `12:30.mp4` alone looks like an address
+        container = av.open(str(path.absolute()), **_for_any_title(av))
     except FileNotFoundError:
         raise UserError(f"there is no video {path}; {list_folder(path.parent)}") from None
     except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -69,6 +69,12 @@ def open_video(path: Path) -> Any:
         container.close()
         raise UserError(f"{path} holds no video")
     return container
+
+
+def _for_any_title(av: ModuleType) -> dict[str, str]:
+    """Return the settings with which titles in other encodings than UTF-8 are no error."""
+    by_itself = int(av.__version__.partition(".")[0]) >= 19
+    return {} if by_itself else {"metadata_errors": "replace"}
 
 
 def name_of_frame(path: Path, time: int, duration: int) -> str:
