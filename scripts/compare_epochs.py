@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluate import Measuring, chosen_device, measuring
 from gallery_samples import StoredSamples
+from measuring import Measuring, chosen_device, measuring
 from run_directions import (
     add_ema_flag,
     check_numbers,

@@ -12,14 +12,13 @@ import contextlib
 import json
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from measuring import chosen_device, measuring
 from run_directions import (
     add_ema_flag,
     check_numbers,
@@ -30,26 +29,23 @@ from run_directions import (
     run_folder_of,
 )
 
-from data.inference.held_out import image_set, reader
+from data.inference.held_out import (
+    image_set,
+    other_side,
+    reader,
+    sources_in_gallery,
+    without_repeats,
+)
 from models.inference.self_ensemble import NUMBERS
 from models.inference.translator import InferenceSettings
 from options.base_options import parse_gpu_ids
 from util import ranks, sharing
-from util.devices import pick_device
 from util.errors import UsageError, UserError
-from util.evaluation import (
-    METRICS,
-    Extractor,
-    FeatureCache,
-    ImageSet,
-    evaluate_direction,
-    evaluate_pairs,
-    make_extractor,
-)
+from util.evaluation import METRICS, ImageSet
 from util.evaluation.correlation import rank_correlations
 from util.evaluation.direction import Direction
 from util.evaluation.figures import check_metrics
-from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
+from util.evaluation.report import UNTRANSLATED, Comparison, plain, table
 from util.evaluation.translated import Translate
 from util.files import write_text_atomically
 from util.run.launch import check_alike, hash_of_names, join_others
@@ -62,32 +58,6 @@ OF_RUNS, OF_FOLDERS = (
     ("real", "fake", "label", "input"),
 )
 """The flags of either use."""
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """What all figures are computed with."""
-
-    metrics: tuple[str, ...]
-    extractor: Extractor | None
-    seed: int
-    cache: FeatureCache
-
-    def of_sets(self, real: ImageSet, fake: ImageSet) -> Figures:
-        """Figures of images that are there."""
-        return evaluate_pairs(real, fake, self.extractor, self.metrics, **self._more)
-
-    def of_direction(
-        self, way: Direction, forward: Translate, backward: Translate | None
-    ) -> Figures:
-        """Figures of a generator."""
-        metrics = way.applicable(self.metrics)
-        sets = (way.inputs, way.real, forward, self.extractor, metrics)
-        return evaluate_direction(*sets, backward=backward, **self._more)
-
-    @property
-    def _more(self) -> dict[str, Any]:
-        return {"seed": self.seed, "cache": self.cache}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -190,23 +160,6 @@ def console_for(target: str | None) -> contextlib.AbstractContextManager[object]
     return contextlib.redirect_stdout(sys.stderr) if target == "-" else contextlib.nullcontext()
 
 
-def measuring(args: argparse.Namespace, device: torch.device | None = None) -> Measuring:
-    """The extractor, where a metric needs one, and the cache."""
-    extractor = None
-    if any(METRICS[metric].of_features for metric in args.metrics):
-        device = device or chosen_device(args)
-        extractor = make_extractor(args.extractor, device, args.inception_weights)
-        if "lpips_like" in args.metrics and not extractor.has_maps:
-            log.warning("LPIPS-like is left out: %s gives no maps", extractor.name)
-    cache = FeatureCache(Path(args.checkpoints_dir) / "cache" / "features")
-    return Measuring(args.metrics, extractor, args.seed, cache)
-
-
-def chosen_device(args: argparse.Namespace) -> torch.device:
-    """As --gpu_ids says."""
-    return pick_device(parse_gpu_ids(args.gpu_ids or "0"), args.gpu_ids is not None)
-
-
 def check_same_images(*sets: ImageSet) -> None:
     """Raise UserError where processes on several machines see other images."""
     names = [name for images in sets for name in images]
@@ -217,12 +170,13 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     """The images of --fake against those of --real."""
     read, how = reader(args.load_size)
 
-    def images(folder: Path, flag: str, label: str = "") -> ImageSet:
-        return image_set(folder, flag, read, how, label).limited(args.max, args.seed)
-
     def sets() -> tuple[ImageSet, ImageSet, ImageSet | None]:
-        inputs = images(args.input, "--input") if args.input else None
-        return images(args.real, "--real"), images(args.fake, "--fake", args.label), inputs
+        inputs = image_set(args.input, "--input", read, how) if args.input else None
+        real = image_set(args.real, "--real", read, how)
+        fake = image_set(args.fake, "--fake", read, how, args.label)
+        fake = as_measurable(args, real, fake, inputs)
+        limits = (args.max, args.seed)
+        return real.limited(*limits), fake.limited(*limits), inputs and inputs.limited(*limits)
 
     real, fake, inputs = sharing.on_all(sets)
     check_same_images(real, fake)
@@ -239,6 +193,29 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
             "choose other metrics"
         )
     return [comparison]
+
+
+def as_measurable(
+    args: argparse.Namespace, real: ImageSet, fake: ImageSet, inputs: ImageSet | None
+) -> ImageSet:
+    """Leave out repeats and figures of pairs where a gallery shows two sides that are no pairs."""
+    sources = sources_in_gallery(fake, args.label)
+    names = other_side(args.real) if inputs is None else set(inputs)
+    if not sources or names == set(real):
+        return fake
+    kept = without_repeats(fake, sources)
+    metrics = tuple(metric for metric in args.metrics if not METRICS[metric].of_pairs)
+    reason = (
+        f"--label {args.label}: {fake.folder} names two sides after the longer one, which need not "
+        "be pairs; --name measures both directions of a run, and --input with the folder of the "
+        "inputs shows pairs by their names"
+    )
+    if not metrics:
+        raise UserError(reason)
+    repeats = len(fake) - len(kept)
+    log.warning("%s. Left out: figures of pairs, %d repeated translations", reason, repeats)
+    args.metrics = metrics
+    return kept
 
 
 def of_run(args: argparse.Namespace) -> list[Comparison]:

@@ -1,5 +1,6 @@
 """The image sets that evaluation compares, read from files as inference reads them."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -132,6 +133,44 @@ def image_set(folder: Path, flag: str, read: Read, how: Preparation, label: str 
         choices = ", ".join(sorted(ending[1:] for ending in labels))
         raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({choices})")
     return images
+
+
+def sources_in_gallery(images: ImageSet, label: str) -> dict[str, Path]:
+    """Return the file of the input of each image, where a gallery shows real images of both sides.
+
+    Such a gallery names both sides after the longer one, so that a name does not tell which image
+    of the shorter side was translated, and the shorter side is there more than once. Empty for
+    other galleries.
+    """
+    other = {"A": "B", "B": "A"}
+    if label[-2:-1] != "_" or label[-1] not in other:
+        return {}
+    side = other[label[-1]] if label.startswith("fake") else label[-1]
+    found = {}
+    for name, path in images.paths.items():
+        file = Path(path)
+        stem = file.stem.removesuffix(f"_{label}")
+        reals = {s: file.with_name(f"{stem}_real_{s}{file.suffix}") for s in other}
+        if all(real.is_file() for real in reals.values()):
+            found[name] = reals[side]
+    return found
+
+
+def without_repeats(images: ImageSet, sources: Mapping[str, Path]) -> ImageSet:
+    """Return the images without those made from the same input as one before them."""
+    first: dict[str, str] = {}
+    for name in images:
+        content = sources[name].read_bytes() if name in sources else name.encode()
+        first.setdefault(hashlib.blake2b(content).hexdigest(), name)
+    return images.only(first.values())
+
+
+def other_side(folder: Path) -> set[str]:
+    """Return the names of the images in `<phase>B` beside `<phase>A`, or the other way round."""
+    other = {"A": "B", "B": "A"}.get(folder.name[-1:])
+    beside = folder.with_name(f"{folder.name[:-1]}{other}")
+    paths = find_images(beside) if other and beside.is_dir() else []
+    return set(ImageSet(beside, paths, *reader(None)))
 
 
 def _shown(folder: Path) -> list[str]:

@@ -320,6 +320,52 @@ def test_a_gallery_is_what_its_pages_show(tmp_path: Path, capsys) -> None:
     assert comparisons(tmp_path / "out")[0]["title"].startswith("5 images of")
 
 
+def gallery_of_both_sides(where: Path) -> Path:
+    """The gallery of a cycle_gan whose sides are `where/data/testA` and `testB`."""
+    flags = ("--dataroot", where / "data", "--model", "cycle_gan", "--no_dropout")
+    assert infer(where, *flags) == 0
+    return where / "results" / "run" / "test_latest"
+
+
+def test_two_sides_that_are_no_pairs_are_not_compared_by_name(run: Path, capsys) -> None:
+    tiny_extractor()
+    data = run / "data"
+    (data / "testA" / "scene_005.png").rename(data / "testA" / "other.png")
+    gallery = gallery_of_both_sides(run)  # 7 images of each side, after the names of B
+    words = ("--fake", gallery, "--extractor", "tiny", "--checkpoints_dir", run)
+    words = (*words, "--json", run / "out.json")
+    assert evaluate("--real", data / "testB", "--label", "fake_B", *words) == 0
+    said = "".join(capsys.readouterr())
+    assert "Left out: figures of pairs, 1 repeated translations" in said
+    figures = comparisons(run / "out.json")[0]["figures"]["translated"]
+    assert "6 images against 7 real" in figures["FID[tiny]"]["protocol"]
+    assert not {"L1", "PSNR", "SSIM", "LPIPS-like[tiny]"} & set(figures)
+    measured = figures["FID[tiny]"]["value"]
+    assert run_of(run, "--extractor", "tiny", "--json", run / "out.json") == 0
+    of_run = comparisons(run / "out.json")[0]["figures"]["latest"]["FID[tiny]"]["value"]
+    assert measured == pytest.approx(of_run, rel=1e-2)
+    only = ("--real", data / "testB", "--label", "fake_B", "--metrics", "l1")
+    assert evaluate(*only, *words[:2]) == 1
+    error = capsys.readouterr().err
+    assert "--label fake_B: " in error
+    assert "--name measures both directions of a run" in error
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["beside", "--input"])
+def test_two_sides_that_are_pairs_are_compared_as_before(run: Path, given: bool, capsys) -> None:
+    (run / "data" / "testB" / "scene_006.png").unlink()
+    gallery = gallery_of_both_sides(run)
+    real = run / "data" / "testB"
+    if given:
+        real = real.rename(run / "answers")
+    words = ("--real", real, "--fake", gallery, "--label", "fake_B", "--json", run / "out.json")
+    words = (*words, *(("--input", run / "data" / "testA") if given else ()))
+    assert evaluate(*words, "--metrics", "l1") == 0
+    assert "Left out" not in "".join(capsys.readouterr())
+    figure = comparisons(run / "out.json")[0]["figures"]["translated"]["L1"]
+    assert figure["protocol"].startswith("6 pairs of the same name")
+
+
 def test_equal_images_have_an_infinite_psnr(tmp_path: Path, capsys) -> None:
     real = store(tmp_path / "real", scenes(2))
     words = ("--real", real, "--fake", real, "--metrics", "psnr", "--json", tmp_path / "out")

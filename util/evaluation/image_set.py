@@ -4,7 +4,7 @@ Legend: levels are (3, H, W) uint8.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,9 +62,12 @@ class ImageSet(Mapping[str, Uint8Image]):
 
         Of two sets with the same names the same ones are drawn.
         """
+        return self.only(sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}"))[:most])
+
+    def only(self, names: Iterable[str]) -> "ImageSet":
+        """The images of these names."""
         chosen = ImageSet(self.folder, [], self._read, self.how)
-        drawn = sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}"))[:most]
-        chosen.paths = {name: self.paths[name] for name in sorted(drawn)}
+        chosen.paths = {name: self.paths[name] for name in sorted(names)}
         return chosen
 
     @cached_property
