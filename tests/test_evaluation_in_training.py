@@ -244,6 +244,56 @@ def test_a_killed_run_resumes_to_the_figures_of_one_never_killed(
         assert_same(*files)
 
 
+@pytest.mark.parametrize("snapshots", [True, False], ids=["snapshots", "none"])
+@pytest.mark.parametrize("moment", ["evaluated", "between the files"])
+def test_best_weights_of_a_lost_epoch_do_not_stay(
+    moment: str,
+    snapshots: bool,
+    paired: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Killed in epoch 2, before its state is saved; what is measured then is worse."""
+    from util.run import evaluator
+    from util.run.saver import Saver
+
+    more = [*EVAL, "--save_epoch_freq", "1" if snapshots else "9"]
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        script_values(patch, [5.0, 4.0])
+        save_epoch, write_best, written = Saver.save_epoch, evaluator.write_best, []
+
+        def save_the_first(self: Saver, epoch: int) -> None:
+            die() if epoch == 2 else save_epoch(self, epoch)
+
+        def write_but_the_last(folder: Path, best: Any) -> None:
+            written.append(best)
+            die() if len(written) == 6 else write_best(folder, best)
+
+        patch.setattr(Saver, "save_epoch", save_the_first)
+        if moment == "between the files":  # two for each direction and evaluation
+            patch.setattr(evaluator, "write_best", write_but_the_last)
+        with pytest.raises(Killed):
+            train(paired, "run", *more)
+    capsys.readouterr()
+    script_values(monkeypatch, [6.0, 7.0])
+    assert train(paired, "run", *more, "--continue_train", "--n_epochs", "3") == 0
+    run, said = folder(paired), "".join(capsys.readouterr())
+    kept = snapshots or moment == "between the files"  # that of G_B was not yet replaced
+    best = json.loads((run / "best.json").read_text())
+    expected = {True: (1, 5.0), False: (2, 6.0)}
+    assert (best["G_A"]["epoch"], best["G_A"]["value"]) == expected[snapshots]
+    assert (best["G_B"]["epoch"], best["G_B"]["value"]) == expected[kept]
+    assert said.count("begins the comparison anew") == (0 if snapshots else 1)
+    if snapshots:
+        for net in ("G_A", "G_B"):
+            files = [read_weights(run / f"{epoch}_net_{net}.pth") for epoch in ("1", "best")]
+            assert_same(*files)
+
+
 def test_curves_of_the_figures_in_gallery_and_history(paired: Path) -> None:
     assert train(paired, "run", *EVAL) == 0
     html = (folder(paired) / "web" / "index.html").read_text()

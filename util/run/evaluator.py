@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import ranks, sharing
-from ..checkpoints.best import BestEpoch, write_best
+from ..checkpoints.best import BestEpoch, restore_best, write_best
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.weights import AVERAGED, save_weights, weights_path
 from ..errors import UserError
@@ -103,8 +103,12 @@ class Evaluator:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned; an empty mapping is a run without evaluations."""
-        self.best = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
+        """Take over what `state` returned; an empty mapping is a run without evaluations.
+
+        What is stored of an epoch that the state does not know is replaced.
+        """
+        known = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
+        self.best = sharing.on_main(lambda: restore_best(run_folder(self.opt), known))
         self.waited = state.get("waited", 0)
 
     @property
@@ -188,6 +192,8 @@ class Evaluator:
             same_metric = best is not None and best.metric == title
             if is_better(row[title], best.value if best and same_metric else None):
                 folder = run_folder(self.opt)
+                others = {other: found for other, found in self.best.items() if other != net}
+                write_best(folder, others)  # if killed now, resuming knows that the weights differ
                 for name in (net, f"{net}{AVERAGED}"):
                     if name in self.model.model_names:
                         stored = getattr(self.model, f"net{name}")
