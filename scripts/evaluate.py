@@ -83,17 +83,17 @@ def join(args: argparse.Namespace) -> None:
 
 
 def show(comparisons: list[Comparison], args: argparse.Namespace) -> None:
-    """Print the table, write the JSON."""
-    with console_for(args.json):
-        for comparison in comparisons:
-            print(f"\n{table(comparison)}")
-            print_correlations(comparison, args.correlate)
+    """Write the JSON, print the table."""
     if args.json:
         text = json.dumps({"comparisons": [plain(c) for c in comparisons]}, indent=1) + "\n"
         if args.json == "-":
             sys.stdout.write(text)
         else:
             write_text_atomically(Path(args.json), text)
+    with console_for(args.json):
+        for comparison in comparisons:
+            print(f"\n{table(comparison)}")
+            print_correlations(comparison, args.correlate)
 
 
 def print_correlations(comparison: Comparison, metric: str | None) -> None:

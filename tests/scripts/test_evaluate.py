@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import lru_cache
@@ -441,6 +442,31 @@ def test_folders_without_pairs(tmp_path: Path, capsys) -> None:
     fake = store(tmp_path / "fake", {f"other_{n}": i for n, i in scenes(2).items()})
     assert evaluate("--real", real, "--fake", fake, "--metrics", "l1") == 1
     assert "share no file name" in capsys.readouterr().err
+
+
+def test_a_figure_of_the_untranslated_images_alone(tmp_path: Path, capsys) -> None:
+    tiny_extractor()
+    real = store(tmp_path / "real", scenes(4))
+    inputs = store(tmp_path / "in", scenes(4, seed=1))
+    fake = store(tmp_path / "fake", {f"other_{n}": i for n, i in noisy(scenes(4), 5).items()})
+    words = ("--real", real, "--fake", fake, "--input", inputs, "--metrics", "fid,l1")
+    words = (*words, "--extractor", "tiny", "--checkpoints_dir", tmp_path)
+    assert evaluate(*words) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^L1 +[\d.]+ +-$", out, re.MULTILINE)
+    assert "L1: 4 pairs of the same name" in out
+
+
+def test_figures_are_stored_before_the_table_is_printed(run: Path, monkeypatch) -> None:
+    def fail(_: object) -> str:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(program(), "table", fail)
+    words = ("--name", "run", "--checkpoints_dir", run / "checkpoints", "--gpu_ids", "-1")
+    words = (*words, "--metrics", "l1", "--json", run / "out.json")
+    with pytest.raises(BrokenPipeError):
+        program().main([str(word) for word in words])
+    assert comparisons(run / "out.json")[0]["figures"]["latest"]["L1"]
 
 
 @pytest.mark.slow
