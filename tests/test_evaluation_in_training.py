@@ -14,7 +14,7 @@ from equality import assert_same
 from evaluation_images import tiny_extractor
 from tiny_runs import infer, names
 
-from util.checkpoints.training_state import read_state
+from util.checkpoints.training_state import read_state, write_state
 from util.checkpoints.weights import read_weights
 from util.run.evaluator import Evaluator
 from util.run.session import run_program
@@ -99,7 +99,8 @@ def test_a_row_for_each_epoch_and_direction_and_the_best_weights_of_each(
     for net, row in best.items():
         values = {r["epoch"]: r["figures"]["L1"]["value"] for r in found if r["network"] == net}
         assert row == {"epoch": min(values, key=values.get), "metric": "L1",
-                       "value": min(values.values())}  # fmt: skip
+                       "value": min(values.values()),
+                       "protocol": found[0]["figures"]["L1"]["protocol"]}  # fmt: skip
         stored = read_weights(run / f"{row['epoch']}_net_{net}.pth")
         assert_same(read_weights(run / f"best_net_{net}.pth"), stored)
     out = capsys.readouterr().out
@@ -174,6 +175,34 @@ def test_patience_ends_the_run_and_says_why(
     assert len(rows(run)) == 8
     assert train(paired, "run", *more, "--continue_train", "--patience", "3") == 0
     assert json.loads((run / "best.json").read_text())["G_A"]["epoch"] == 5
+
+
+def test_figures_of_another_protocol_begin_the_comparison_anew(
+    paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_values(monkeypatch, [3.0, 3.5, 5.0])
+    assert train(paired, "run", *EVAL, "--n_epochs", "2") == 0
+    assert json.loads((folder(paired) / "best.json").read_text())["G_A"]["epoch"] == 1
+    assert train(paired, "run", *EVAL, "--continue_train", "--eval_max", "1") == 0
+    best = json.loads((folder(paired) / "best.json").read_text())["G_A"]
+    assert (best["epoch"], best["value"]) == (3, 5.0)
+    assert best["protocol"].startswith("1 pairs")
+
+
+def test_a_best_epoch_without_a_protocol_is_compared_as_before(
+    paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_values(monkeypatch, [3.0, 3.5, 5.0])
+    assert train(paired, "run", *EVAL, "--n_epochs", "2") == 0
+    run = folder(paired)
+    rows = json.loads((run / "best.json").read_text())
+    state = read_state(run / "training_state.pth")
+    for best in (*rows.values(), *state["evaluation"]["best"].values()):
+        del best["protocol"]
+    (run / "best.json").write_text(json.dumps(rows))
+    write_state(run / "training_state.pth", state)
+    assert train(paired, "run", *EVAL, "--continue_train") == 0
+    assert json.loads((run / "best.json").read_text()) == rows
 
 
 def test_patience_does_not_count_evaluations_without_a_figure(

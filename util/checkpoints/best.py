@@ -24,6 +24,8 @@ class BestEpoch:
     metric: str
     """The title of the figure, with its extractor."""
     value: float
+    protocol: str = ""
+    """That of the figure; unknown where an earlier version stored it."""
 
 
 def write_best(folder: Path, best: Mapping[str, BestEpoch]) -> None:
@@ -44,7 +46,10 @@ def read_best(folder: Path) -> dict[str, BestEpoch]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {
             net: BestEpoch(
-                row["epoch"], row["metric"], math.inf if row["value"] is None else row["value"]
+                row["epoch"],
+                row["metric"],
+                math.inf if row["value"] is None else row["value"],
+                row.get("protocol", ""),
             )
             for net, row in rows.items()
         }

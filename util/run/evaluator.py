@@ -188,9 +188,10 @@ class Evaluator:
             title = next(iter(row), None)  # of the first of --eval_metrics that could be measured
             if title is None:
                 continue
-            best = self.best.get(net)
-            same_metric = best is not None and best.metric == title
-            if is_better(row[title], best.value if best and same_metric else None):
+            best, figure = self.best.get(net), row[title]
+            if best and (best.metric != title or best.protocol not in ("", figure.protocol)):
+                best = None  # what is not comparable begins anew
+            if is_better(figure, best.value if best else None):
                 folder = run_folder(self.opt)
                 others = {other: found for other, found in self.best.items() if other != net}
                 write_best(folder, others)  # if killed now, resuming knows that the weights differ
@@ -198,6 +199,6 @@ class Evaluator:
                     if name in self.model.model_names:
                         stored = getattr(self.model, f"net{name}")
                         save_weights(stored, weights_path(folder, "best", name))
-                self.best[net] = BestEpoch(epoch, title, row[title].value)
+                self.best[net] = BestEpoch(epoch, title, figure.value, figure.protocol)
                 write_best(folder, self.best)
                 self.waited = 0
