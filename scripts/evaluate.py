@@ -173,7 +173,8 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     def sets() -> tuple[ImageSet, ImageSet, ImageSet | None]:
         inputs = image_set(args.input, "--input", read, how) if args.input else None
         real = image_set(args.real, "--real", read, how)
-        fake = image_set(args.fake, "--fake", read, how, args.label)
+        fake = image_set(args.fake, "--fake", read, how, args.label).named_as(real)
+        inputs = None if inputs is None else inputs.named_as(real)
         fake = as_measurable(args, real, fake, inputs)
         limits = (args.max, args.seed)
         return real.limited(*limits), fake.limited(*limits), inputs and inputs.limited(*limits)

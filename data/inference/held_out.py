@@ -51,7 +51,7 @@ def held_out_sides(
         folder = root / (phase if aligned else f"{phase}{side}")
         read, how = reader(size, gray[place], place if aligned else None, pixels)
         sides.append(image_set(folder, "--dataroot", read, how))
-    return sides[0], sides[1]
+    return sides[0], sides[1].named_as(sides[0])
 
 
 def held_out_directions(
