@@ -51,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.samples or not (args.ema or has_weights(folder, args.epochs)):
         if args.metrics:
             raise UsageError(
-                f"--metrics needs weights, and {folder} holds none of --epochs {args.epochs}; leave "
-                "it out, or give --epochs latest or best where these are stored"
+                f"--metrics needs weights, and {folder} holds none of --epochs {args.epochs}; "
+                "leave it out, or give --epochs latest or best where these are stored"
             )
         add_samples(page, StoredSamples(folder, args.epochs), stored)
     else:
@@ -98,7 +98,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def has_weights(folder: Path, epochs: str) -> bool:
-    """Whether weights of numbered epochs are stored, or of an epoch that is asked for by its name."""
+    """Whether weights are stored of any epoch with a number, or of one that is named."""
     stored = {path.name.split("_net_G")[0] for path in folder.glob("*_net_G*.pth")}
     named = {word.strip() for word in epochs.split(",")}
     return any(epoch.isdecimal() or epoch in named for epoch in stored)

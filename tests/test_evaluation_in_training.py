@@ -16,7 +16,7 @@ from tiny_runs import infer, names
 
 from util.checkpoints.training_state import read_state, write_state
 from util.checkpoints.weights import read_weights
-from util.run.evaluator import Evaluator
+from util.run.evaluator import Evaluator, ended_by_patience
 from util.run.session import run_program
 from util.sinks.metrics_log import read_metrics
 
@@ -171,7 +171,12 @@ def test_patience_ends_the_run_and_says_why(
     assert [row["epoch"] for row in rows(run)] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert (run / "4_net_G_A.pth").is_file()  # the last epoch is always stored
     assert train(paired, "run", *more, "--continue_train") == 0
-    assert "this run is finished; a larger --patience extends it" in capsys.readouterr().out
+    finished = "this run is finished; a larger --patience extends it"
+    resumed = capsys.readouterr().out
+    assert finished in resumed
+    state = read_state(run / "training_state.pth")
+    told = ended_by_patience(state, {"patience": 2, "eval_freq": 1})
+    assert told in resumed and told.endswith(finished)
     assert len(rows(run)) == 8
     assert train(paired, "run", *more, "--continue_train", "--patience", "3") == 0
     assert json.loads((run / "best.json").read_text())["G_A"]["epoch"] == 5

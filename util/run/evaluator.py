@@ -156,12 +156,7 @@ class Evaluator:
 
     def why_stopped(self) -> str:
         """Return the reason of a stop by --patience, with the best epochs, for a message."""
-        best = ", ".join(
-            f"{net} epoch {found.epoch} ({found.metric} {number(found.value)})"
-            for net, found in self.best.items()
-        )
-        waited = f"--patience {self.opt.patience}: {self.waited} evaluations improved nothing"
-        return f"{waited}; best: {best}"
+        return _why_stopped(self.opt.patience, self.waited, self.best)
 
     def _measure(self) -> Figures:
         networks = sharing.on_all(lambda: self.generators(self.model))
@@ -202,3 +197,25 @@ class Evaluator:
                 self.best[net] = BestEpoch(epoch, title, figure.value, figure.protocol)
                 write_best(folder, self.best)
                 self.waited = 0
+
+
+def ended_by_patience(state: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Return what a training says that resumes after a stop by --patience; empty without a stop.
+
+    `state` is the whole training state, `options` are those of the run.
+    """
+    evaluation, patience = state.get("evaluation", {}), options.get("patience", 0)
+    waited, epoch_iters = evaluation.get("waited", 0), state["progress"].get("epoch_iters", 0)
+    if epoch_iters or not 0 < patience <= waited or not options.get("eval_freq", 0):
+        return ""
+    best = {net: BestEpoch(**found) for net, found in evaluation["best"].items()}
+    reason = _why_stopped(patience, waited, best)
+    return f"{reason}; this run is finished; a larger --patience extends it"
+
+
+def _why_stopped(patience: int, waited: int, best: Mapping[str, BestEpoch]) -> str:
+    epochs = ", ".join(
+        f"{net} epoch {found.epoch} ({found.metric} {number(found.value)})"
+        for net, found in best.items()
+    )
+    return f"--patience {patience}: {waited} evaluations improved nothing; best: {epochs}"
