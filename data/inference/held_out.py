@@ -27,6 +27,13 @@ KINDS = ("real", "fake", "rec", "idt")
 LABELS = tuple(f"_{kind}{side}" for kind in KINDS for side in ("", "_A", "_B"))
 """The endings of the file names in a gallery."""
 
+OF_GALLERIES = {
+    "--fake": "say which images with --label ({})",
+    "--real": "give the folder of the real images",
+    "--input": "give the folder of the untranslated images",
+}
+"""What to give instead of a whole gallery, by the flag; data folders may have such names."""
+
 
 def held_out_sides(
     root: str | Path,
@@ -129,9 +136,9 @@ def image_set(folder: Path, flag: str, read: Read, how: Preparation, label: str 
         condition = f" whose name ends with _{label}" if label else ""
         raise UserError(f"{flag}: {folder} holds no image{condition}")
     labels = {next((e for e in LABELS if Path(p).stem.endswith(e)), "") for p in paths}
-    if not label and "" not in labels and len(labels) > 1:
+    if flag in OF_GALLERIES and not label and "" not in labels and len(labels) > 1:
         choices = ", ".join(sorted(ending[1:] for ending in labels))
-        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({choices})")
+        raise UserError(f"{flag}: {folder} is a gallery; {OF_GALLERIES[flag].format(choices)}")
     return images
 
 

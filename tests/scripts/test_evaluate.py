@@ -281,6 +281,8 @@ def test_folders_and_their_untranslated_images(tmp_path: Path, capsys) -> None:
     assert evaluate(*words) == 1
     said = capsys.readouterr().err
     assert "is a gallery; say which images with --label (fake, real)" in said
+    assert evaluate("--real", gallery, "--fake", real) == 1
+    assert "is a gallery; give the folder of the real images" in capsys.readouterr().err
     words = (*words, "--label", "fake", "--input", inputs, "--extractor", "tiny", "--json", "-")
     assert evaluate(*words) == 0
     printed = capsys.readouterr()

@@ -68,6 +68,15 @@ def test_files_that_differ_in_the_ending_are_pairs_by_their_full_names(tmp_path:
     assert B.paths["a"].endswith("testB/a.png")
 
 
+def test_names_in_data_folders_may_end_as_those_of_a_gallery(tmp_path: Path) -> None:
+    for side in "AB":
+        store(tmp_path / f"test{side}", 2)
+        for number, ending in enumerate(("real", "fake")):
+            file = tmp_path / f"test{side}" / f"scene_{number:03}.png"
+            file.rename(file.with_name(f"{number}_{ending}.png"))
+    assert list(held_out_sides(tmp_path)[0]) == ["0_real", "1_fake"]
+
+
 def test_missing_images_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dataroot: there is no folder .*testA"):
         held_out_sides(tmp_path)
