@@ -42,7 +42,7 @@ from options.base_options import parse_gpu_ids
 from util import ranks, sharing
 from util.errors import UsageError, UserError
 from util.evaluation import METRICS, ImageSet
-from util.evaluation.correlation import rank_correlations
+from util.evaluation.correlation import rank_correlations, why_none
 from util.evaluation.direction import Direction
 from util.evaluation.figures import check_metrics
 from util.evaluation.report import UNTRANSLATED, Comparison, plain, table
@@ -97,12 +97,16 @@ def show(comparisons: list[Comparison], args: argparse.Namespace) -> None:
 
 
 def print_correlations(comparison: Comparison, metric: str | None) -> None:
-    """The rank correlation of every figure with a metric, one a line."""
-    found = rank_correlations(comparison, metric) if metric else {}
+    """The rank correlation of every figure with a metric, one a line, or why there is none."""
+    if metric is None:
+        return
+    found, title = rank_correlations(comparison, metric), METRICS[metric].title
     if found:
-        print(f"\nrank correlation (Spearman) with {METRICS[metric or ''].title} over the epochs:")
-    for title, value in found.items():
-        print(f"  {title:<40}{value:6.2f}")
+        print(f"\nrank correlation (Spearman) with {title} over the epochs:")
+    else:
+        print(f"\nno rank correlation with {title}: {why_none(comparison, metric)}")
+    for other, value in found.items():
+        print(f"  {other:<40}{value:6.2f}")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -139,6 +143,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     check(args, parser)
     names = args.metrics.split(",") if args.metrics else list(METRICS)
     args.metrics = check_metrics(name.strip() for name in names)
+    if args.correlate is not None and args.correlate not in args.metrics:
+        raise UsageError(f"--correlate {args.correlate}: add it to --metrics")
     return args
 
 
@@ -188,12 +194,16 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
         comparison.figures[UNTRANSLATED] = tools.of_sets(real, inputs)
     comparison.figures["translated"] = tools.of_sets(real, fake)
     if not comparison.figures["translated"]:
-        raise UserError(
-            f"--real {args.real} and --fake {args.fake} share no file name, or hold too few images "
-            f"for --metrics {','.join(args.metrics)}: name translations as their answers, or "
-            "choose other metrics"
-        )
+        raise nothing_measured(args, f"--real {args.real} and --fake {args.fake}")
     return [comparison]
+
+
+def nothing_measured(args: argparse.Namespace, sets: str) -> UserError:
+    """The error where none of the metrics could be measured on two sets of images."""
+    return UserError(
+        f"{sets} share no file name, or hold too few images for --metrics "
+        f"{','.join(args.metrics)}: name translations as their answers, or choose other metrics"
+    )
 
 
 def as_measurable(
@@ -237,6 +247,8 @@ def of_run(args: argparse.Namespace) -> list[Comparison]:
         for way, comparison in zip(ways, found, strict=True):
             backward = None if way.backward is None else nets[way.backward]
             comparison.figures[epoch] = tools.of_direction(way, nets[way.forward], backward)
+        if not any(comparison.figures[epoch] for comparison in found):
+            raise nothing_measured(args, f"{ways[0].inputs.folder} and {ways[0].real.folder}")
     return found
 
 

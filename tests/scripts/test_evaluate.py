@@ -408,6 +408,11 @@ def test_many_epochs_are_shown_in_blocks_that_fit(run: Path, capsys) -> None:
         ((), 2, "give either --name, or --real and --fake"),
         (("--real", "x"), 2, "give either --name, or --real and --fake"),
         (("--name", "run", "--metrics", "fit"), 2, "there is no such metric; did you mean fid?"),
+        (
+            ("--name", "run", "--metrics", "kid", "--correlate", "l1"),
+            2,
+            "--correlate l1: add it to --metrics",
+        ),
         (("--name", "run", "--max", "0"), 2, "--max 0: give a number above 0"),
         (("--name", "run", "--load_size", "-1"), 2, "--load_size -1: give a number above 0"),
         (("--name", "run", "--real", "x"), 2, "--real does not go with --name; leave it out"),
@@ -437,6 +442,21 @@ def test_data_that_cannot_be_paired(run: Path, capsys) -> None:
     file.unlink()
     assert run_of(run, "--metrics", "l1") == 1
     assert "give --dataroot" in capsys.readouterr().err
+
+
+def test_a_run_without_pairs(run: Path, capsys) -> None:
+    for file in (run / "data" / "testA").iterdir():
+        file.rename(file.with_name(f"other_{file.name}"))
+    assert run_of(run, "--metrics", "l1") == 1
+    error = capsys.readouterr().err
+    assert "share no file name, or hold too few images for --metrics l1" in error
+    assert error.count("\n") == 1
+
+
+def test_a_correlation_that_cannot_be_computed_is_explained(run: Path, capsys) -> None:
+    assert run_of(run, "--metrics", "l1,ssim", "--correlate", "l1", "--epoch", "1,2") == 0
+    said = "no rank correlation with L1: it takes three epochs or more"
+    assert capsys.readouterr().out.count(said) == 2  # directions
 
 
 def test_folders_without_pairs(tmp_path: Path, capsys) -> None:
