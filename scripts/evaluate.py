@@ -211,8 +211,7 @@ def as_measurable(
 ) -> ImageSet:
     """Leave out repeats and figures of pairs where a gallery shows two sides that are no pairs."""
     sources = sources_in_gallery(fake, args.label)
-    names = other_side(args.real) if inputs is None else set(inputs)
-    if not sources or names == set(real):
+    if not sources or set(real) == (other_side(args.real) if inputs is None else set(inputs)):
         return fake
     kept = without_repeats(fake, sources)
     metrics = tuple(metric for metric in args.metrics if not METRICS[metric].of_pairs)

@@ -175,9 +175,10 @@ def without_repeats(images: ImageSet, sources: Mapping[str, Path]) -> ImageSet:
 def other_side(folder: Path) -> set[str]:
     """Return the names of the images in `<phase>B` beside `<phase>A`, or the other way round."""
     other = {"A": "B", "B": "A"}.get(folder.name[-1:])
+    if other is None:
+        return set()
     beside = folder.with_name(f"{folder.name[:-1]}{other}")
-    paths = find_images(beside) if other and beside.is_dir() else []
-    return set(ImageSet(beside, paths, *reader(None)))
+    return set(ImageSet(beside, find_images(beside) if beside.is_dir() else [], *reader(None)))
 
 
 def _shown(folder: Path) -> list[str]:
