@@ -74,8 +74,8 @@ class ImageSet(Mapping[str, Uint8Image]):
     def named_as(self, others: "ImageSet") -> "ImageSet":
         """The images, each of which has the name of its pair in `others`.
 
-        Where files differ in the ending alone, those of the same full name are pairs. Raises
-        UserError where there are none.
+        Where files differ in the ending alone, those of the same full name are pairs; of results of
+        02_inference.py those that it names after them. Raises UserError where there are none.
         """
         names = {name: name for name in self.paths}
         groups = others._same_stem()
@@ -83,15 +83,14 @@ class ImageSet(Mapping[str, Uint8Image]):
             theirs = groups.get(stem, {})
             if not theirs or len(own) == len(theirs) == 1:
                 continue
-            if len(own) == 1 and theirs.keys() <= self.paths.keys():
-                continue  # results of 02_inference.py, which names those of `others` in this way
+            many, place, single = (own, self, others) if len(own) > 1 else (theirs, others, self)
+            if min(len(own), len(theirs)) == 1 and many.keys() <= single.paths.keys():
+                continue  # results of 02_inference.py have such names
             if not {*own.values()} & {*theirs.values()}:
-                many, place = (own, self) if len(own) > 1 else (theirs, others)
                 first, second = (place.folder / file for file in [*many.values()][:2])
                 raise UserError(
                     f"{first} and {second} differ in the ending alone, so that it is unknown which "
-                    f"one is the pair of an image in {(others if place is self else self).folder}: "
-                    "rename one"
+                    f"one is the pair of an image in {single.folder}: rename one"
                 )
             pairs = {full: name for name, full in theirs.items()}
             names |= {name: pairs.get(full, full) for name, full in own.items()}
@@ -103,7 +102,7 @@ class ImageSet(Mapping[str, Uint8Image]):
         for name, path in self.paths.items():
             inside = Path(path).relative_to(self.folder)
             stem = inside.with_suffix("").as_posix().removesuffix(self._ending)
-            found.setdefault(stem.lower(), {})[name] = inside.as_posix()
+            found.setdefault(stem, {})[name] = inside.as_posix()
         return found
 
     def _renamed(self, names: Mapping[str, str]) -> "ImageSet":

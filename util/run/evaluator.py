@@ -188,13 +188,14 @@ class Evaluator:
                 best = None  # what is not comparable begins anew
             if is_better(figure, best.value if best else None):
                 folder = run_folder(self.opt)
-                others = {other: found for other, found in self.best.items() if other != net}
+                others = {other: b for other, b in self.best.items() if other != net}
                 write_best(folder, others)  # if killed now, resuming knows that the weights differ
                 for name in (net, f"{net}{AVERAGED}"):
                     if name in self.model.model_names:
                         stored = getattr(self.model, f"net{name}")
                         save_weights(stored, weights_path(folder, "best", name))
-                self.best[net] = BestEpoch(epoch, title, figure.value, figure.protocol)
+                found = BestEpoch(epoch, title, figure.value, figure.protocol)
+                self.best = dict(sorted({**self.best, net: found}.items()))
                 write_best(folder, self.best)
                 self.waited = 0
 

@@ -75,6 +75,7 @@ def test_a_limit_draws_the_same_names_of_two_sets(tmp_path: Path) -> None:
         (["a.jpg", "b.png"], ["a.png", "b.png", "c.png"], {"a.png": "a.jpg", "b.png": "b.png"}),
         # results of 02_inference.py for the two images
         (["a.jpg", "a.png"], ["a.png", "a_png.png"], {"a.png": "a.jpg", "a_png.png": "a.png"}),
+        (["a.png", "a_png.png"], ["a.jpg", "a.png"], {"a.jpg": "a.png", "a.png": "a_png.png"}),
     ],
     ids=lambda value: "-".join(value),
 )
