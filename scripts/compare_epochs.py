@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluate import Measuring, chosen_device, measuring
 from gallery_samples import StoredSamples
+from measuring import Measuring, chosen_device, measuring
 from run_directions import (
     add_ema_flag,
     check_numbers,
@@ -48,7 +48,12 @@ def main(argv: list[str] | None = None) -> int:
     folder = run_folder_of(args)
     page = EpochsPage(folder / "web", args.name)
     stored = recorded_figures(folder)
-    if args.samples or not (args.ema or list(folder.glob("[0-9]*_net_G*.pth"))):
+    if args.samples or not (args.ema or has_weights(folder, args.epochs)):
+        if args.metrics:
+            raise UsageError(
+                f"--metrics needs weights, and {folder} holds none of --epochs {args.epochs}; "
+                "leave it out, or give --epochs latest or best where these are stored"
+            )
         add_samples(page, StoredSamples(folder, args.epochs), stored)
     else:
         averaged = bool(read_training_options(folder).get("ema"))  # which the training measured
@@ -90,6 +95,13 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     args.metrics = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
     check_metrics(args.metrics)
     return args
+
+
+def has_weights(folder: Path, epochs: str) -> bool:
+    """Whether weights are stored of any epoch with a number, or of one that is named."""
+    stored = {path.name.split("_net_G")[0] for path in folder.glob("*_net_G*.pth")}
+    named = {word.strip() for word in epochs.split(",")}
+    return any(epoch.isdecimal() or epoch in named for epoch in stored)
 
 
 def recorded_figures(folder: Path) -> dict[str, dict[str, Mapping[str, Figure]]]:

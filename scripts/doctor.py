@@ -195,8 +195,7 @@ def memory(checkpoints: Path) -> Findings:
     from util.memory import SHARE, available_bytes
 
     free = available_bytes(torch.device("cpu")) / SHARE
-    total = psutil.virtual_memory().total
-    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    text = f"{free / GIB:.1f} of {psutil.virtual_memory().total / GIB:.1f} GiB free"
     yield Finding("memory", text, problem=free < LITTLE_MEMORY)
     if Path("/dev/shm").is_dir():
         shared = shutil.disk_usage("/dev/shm")
@@ -217,9 +216,8 @@ def dashboard() -> Findings:
 
     folder = assets.visdom_folder()
     missing = [] if folder is None else assets.missing_assets(folder)
-    text = (
-        f"its pages lack {len(missing)} files: {assets.INSTALL_COMMAND}" if missing else "complete"
-    )
+    lack = f"its pages lack {len(missing)} files: {assets.INSTALL_COMMAND}"
+    text = lack if missing else "complete"
     yield Finding("dashboard", text if folder else f"no visdom: {assets.INSTALL_VISDOM}")
 
 
@@ -269,16 +267,18 @@ def run(folder: Path) -> Findings:
 def _state(path: Path, options: dict[str, Any]) -> Finding:
     from util.checkpoints.training_state import read_state
     from util.errors import UserError
+    from util.run.evaluator import ended_by_patience
 
     if not path.is_file():
         return Finding("state", "none: --continue_train starts from the weights alone")
     try:
-        epoch = read_state(path, mmap=True)["progress"]["epoch"]
+        state = read_state(path, mmap=True)
+        epoch, ended = state["progress"]["epoch"], ended_by_patience(state, options)
     except (UserError, KeyError, TypeError) as error:
         return Finding("state", f"--continue_train cannot resume: {error}", problem=True)
     last = options.get("n_epochs", epoch) + options.get("n_epochs_decay", 0)
     text = "the run is finished" if epoch > last else f"--continue_train resumes in epoch {epoch}"
-    return Finding("state", f"reads; {text}")
+    return Finding("state", f"reads; {ended or text}")
 
 
 def _losses(folder: Path) -> Findings:

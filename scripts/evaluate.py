@@ -12,14 +12,13 @@ import contextlib
 import json
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from measuring import chosen_device, measuring
 from run_directions import (
     add_ema_flag,
     check_numbers,
@@ -30,26 +29,23 @@ from run_directions import (
     run_folder_of,
 )
 
-from data.inference.held_out import image_set, reader
+from data.inference.held_out import (
+    image_set,
+    other_side,
+    reader,
+    sources_in_gallery,
+    without_repeats,
+)
 from models.inference.self_ensemble import NUMBERS
 from models.inference.translator import InferenceSettings
 from options.base_options import parse_gpu_ids
 from util import ranks, sharing
-from util.devices import pick_device
 from util.errors import UsageError, UserError
-from util.evaluation import (
-    METRICS,
-    Extractor,
-    FeatureCache,
-    ImageSet,
-    evaluate_direction,
-    evaluate_pairs,
-    make_extractor,
-)
-from util.evaluation.correlation import rank_correlations
+from util.evaluation import METRICS, ImageSet
+from util.evaluation.correlation import rank_correlations, why_none
 from util.evaluation.direction import Direction
 from util.evaluation.figures import check_metrics
-from util.evaluation.report import UNTRANSLATED, Comparison, Figures, plain, table
+from util.evaluation.report import UNTRANSLATED, Comparison, plain, table
 from util.evaluation.translated import Translate
 from util.files import write_text_atomically
 from util.run.launch import check_alike, hash_of_names, join_others
@@ -62,32 +58,6 @@ OF_RUNS, OF_FOLDERS = (
     ("real", "fake", "label", "input"),
 )
 """The flags of either use."""
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """What all figures are computed with."""
-
-    metrics: tuple[str, ...]
-    extractor: Extractor | None
-    seed: int
-    cache: FeatureCache
-
-    def of_sets(self, real: ImageSet, fake: ImageSet) -> Figures:
-        """Figures of images that are there."""
-        return evaluate_pairs(real, fake, self.extractor, self.metrics, **self._more)
-
-    def of_direction(
-        self, way: Direction, forward: Translate, backward: Translate | None
-    ) -> Figures:
-        """Figures of a generator."""
-        metrics = way.applicable(self.metrics)
-        sets = (way.inputs, way.real, forward, self.extractor, metrics)
-        return evaluate_direction(*sets, backward=backward, **self._more)
-
-    @property
-    def _more(self) -> dict[str, Any]:
-        return {"seed": self.seed, "cache": self.cache}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,26 +83,30 @@ def join(args: argparse.Namespace) -> None:
 
 
 def show(comparisons: list[Comparison], args: argparse.Namespace) -> None:
-    """Print the table, write the JSON."""
-    with console_for(args.json):
-        for comparison in comparisons:
-            print(f"\n{table(comparison)}")
-            print_correlations(comparison, args.correlate)
+    """Write the JSON, print the table."""
     if args.json:
         text = json.dumps({"comparisons": [plain(c) for c in comparisons]}, indent=1) + "\n"
         if args.json == "-":
             sys.stdout.write(text)
         else:
             write_text_atomically(Path(args.json), text)
+    with console_for(args.json):
+        for comparison in comparisons:
+            print(f"\n{table(comparison)}")
+            print_correlations(comparison, args.correlate)
 
 
 def print_correlations(comparison: Comparison, metric: str | None) -> None:
-    """The rank correlation of every figure with a metric, one a line."""
-    found = rank_correlations(comparison, metric) if metric else {}
+    """The rank correlation of every figure with a metric, one a line, or why there is none."""
+    if metric is None:
+        return
+    found, title = rank_correlations(comparison, metric), METRICS[metric].title
     if found:
-        print(f"\nrank correlation (Spearman) with {METRICS[metric or ''].title} over the epochs:")
-    for title, value in found.items():
-        print(f"  {title:<40}{value:6.2f}")
+        print(f"\nrank correlation (Spearman) with {title} over the epochs:")
+    else:
+        print(f"\nno rank correlation with {title}: {why_none(comparison, metric)}")
+    for other, value in found.items():
+        print(f"  {other:<40}{value:6.2f}")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -169,6 +143,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     check(args, parser)
     names = args.metrics.split(",") if args.metrics else list(METRICS)
     args.metrics = check_metrics(name.strip() for name in names)
+    if args.correlate is not None and args.correlate not in args.metrics:
+        raise UsageError(f"--correlate {args.correlate}: add it to --metrics")
     return args
 
 
@@ -190,23 +166,6 @@ def console_for(target: str | None) -> contextlib.AbstractContextManager[object]
     return contextlib.redirect_stdout(sys.stderr) if target == "-" else contextlib.nullcontext()
 
 
-def measuring(args: argparse.Namespace, device: torch.device | None = None) -> Measuring:
-    """The extractor, where a metric needs one, and the cache."""
-    extractor = None
-    if any(METRICS[metric].of_features for metric in args.metrics):
-        device = device or chosen_device(args)
-        extractor = make_extractor(args.extractor, device, args.inception_weights)
-        if "lpips_like" in args.metrics and not extractor.has_maps:
-            log.warning("LPIPS-like is left out: %s gives no maps", extractor.name)
-    cache = FeatureCache(Path(args.checkpoints_dir) / "cache" / "features")
-    return Measuring(args.metrics, extractor, args.seed, cache)
-
-
-def chosen_device(args: argparse.Namespace) -> torch.device:
-    """As --gpu_ids says."""
-    return pick_device(parse_gpu_ids(args.gpu_ids or "0"), args.gpu_ids is not None)
-
-
 def check_same_images(*sets: ImageSet) -> None:
     """Raise UserError where processes on several machines see other images."""
     names = [name for images in sets for name in images]
@@ -217,12 +176,14 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
     """The images of --fake against those of --real."""
     read, how = reader(args.load_size)
 
-    def images(folder: Path, flag: str, label: str = "") -> ImageSet:
-        return image_set(folder, flag, read, how, label).limited(args.max, args.seed)
-
     def sets() -> tuple[ImageSet, ImageSet, ImageSet | None]:
-        inputs = images(args.input, "--input") if args.input else None
-        return images(args.real, "--real"), images(args.fake, "--fake", args.label), inputs
+        inputs = image_set(args.input, "--input", read, how) if args.input else None
+        real = image_set(args.real, "--real", read, how)
+        fake = image_set(args.fake, "--fake", read, how, args.label).named_as(real)
+        inputs = None if inputs is None else inputs.named_as(real)
+        fake = as_measurable(args, real, fake, inputs)
+        limits = (args.max, args.seed)
+        return real.limited(*limits), fake.limited(*limits), inputs and inputs.limited(*limits)
 
     real, fake, inputs = sharing.on_all(sets)
     check_same_images(real, fake)
@@ -233,12 +194,38 @@ def of_folders(args: argparse.Namespace) -> list[Comparison]:
         comparison.figures[UNTRANSLATED] = tools.of_sets(real, inputs)
     comparison.figures["translated"] = tools.of_sets(real, fake)
     if not comparison.figures["translated"]:
-        raise UserError(
-            f"--real {args.real} and --fake {args.fake} share no file name, or hold too few images "
-            f"for --metrics {','.join(args.metrics)}: name translations as their answers, or "
-            "choose other metrics"
-        )
+        raise nothing_measured(args, f"--real {args.real} and --fake {args.fake}")
     return [comparison]
+
+
+def nothing_measured(args: argparse.Namespace, sets: str) -> UserError:
+    """The error where none of the metrics could be measured on two sets of images."""
+    return UserError(
+        f"{sets} share no file name, or hold too few images for --metrics "
+        f"{','.join(args.metrics)}: name translations as their answers, or choose other metrics"
+    )
+
+
+def as_measurable(
+    args: argparse.Namespace, real: ImageSet, fake: ImageSet, inputs: ImageSet | None
+) -> ImageSet:
+    """Leave out repeats and figures of pairs where a gallery shows two sides that are no pairs."""
+    sources = sources_in_gallery(fake, args.label)
+    if not sources or set(real) == (other_side(args.real) if inputs is None else set(inputs)):
+        return fake
+    kept = without_repeats(fake, sources)
+    metrics = tuple(metric for metric in args.metrics if not METRICS[metric].of_pairs)
+    reason = (
+        f"--label {args.label}: {fake.folder} names two sides after the longer one, which need not "
+        "be pairs; --name measures both directions of a run, and --input with the folder of the "
+        "inputs shows pairs by their names"
+    )
+    if not metrics:
+        raise UserError(reason)
+    repeats = len(fake) - len(kept)
+    log.warning("%s. Left out: figures of pairs, %d repeated translations", reason, repeats)
+    args.metrics = metrics
+    return kept
 
 
 def of_run(args: argparse.Namespace) -> list[Comparison]:
@@ -259,6 +246,8 @@ def of_run(args: argparse.Namespace) -> list[Comparison]:
         for way, comparison in zip(ways, found, strict=True):
             backward = None if way.backward is None else nets[way.backward]
             comparison.figures[epoch] = tools.of_direction(way, nets[way.forward], backward)
+        if not any(comparison.figures[epoch] for comparison in found):
+            raise nothing_measured(args, f"{ways[0].inputs.folder} and {ways[0].real.folder}")
     return found
 
 

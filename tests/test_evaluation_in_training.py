@@ -14,9 +14,9 @@ from equality import assert_same
 from evaluation_images import tiny_extractor
 from tiny_runs import infer, names
 
-from util.checkpoints.training_state import read_state
+from util.checkpoints.training_state import read_state, write_state
 from util.checkpoints.weights import read_weights
-from util.run.evaluator import Evaluator
+from util.run.evaluator import Evaluator, ended_by_patience
 from util.run.session import run_program
 from util.sinks.metrics_log import read_metrics
 
@@ -99,7 +99,8 @@ def test_a_row_for_each_epoch_and_direction_and_the_best_weights_of_each(
     for net, row in best.items():
         values = {r["epoch"]: r["figures"]["L1"]["value"] for r in found if r["network"] == net}
         assert row == {"epoch": min(values, key=values.get), "metric": "L1",
-                       "value": min(values.values())}  # fmt: skip
+                       "value": min(values.values()),
+                       "protocol": found[0]["figures"]["L1"]["protocol"]}  # fmt: skip
         stored = read_weights(run / f"{row['epoch']}_net_{net}.pth")
         assert_same(read_weights(run / f"best_net_{net}.pth"), stored)
     out = capsys.readouterr().out
@@ -170,10 +171,43 @@ def test_patience_ends_the_run_and_says_why(
     assert [row["epoch"] for row in rows(run)] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert (run / "4_net_G_A.pth").is_file()  # the last epoch is always stored
     assert train(paired, "run", *more, "--continue_train") == 0
-    assert "this run is finished; a larger --patience extends it" in capsys.readouterr().out
+    finished = "this run is finished; a larger --patience extends it"
+    resumed = capsys.readouterr().out
+    assert finished in resumed
+    state = read_state(run / "training_state.pth")
+    told = ended_by_patience(state, {"patience": 2, "eval_freq": 1})
+    assert told in resumed and told.endswith(finished)
     assert len(rows(run)) == 8
     assert train(paired, "run", *more, "--continue_train", "--patience", "3") == 0
     assert json.loads((run / "best.json").read_text())["G_A"]["epoch"] == 5
+
+
+def test_figures_of_another_protocol_begin_the_comparison_anew(
+    paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_values(monkeypatch, [3.0, 3.5, 5.0])
+    assert train(paired, "run", *EVAL, "--n_epochs", "2") == 0
+    assert json.loads((folder(paired) / "best.json").read_text())["G_A"]["epoch"] == 1
+    assert train(paired, "run", *EVAL, "--continue_train", "--eval_max", "1") == 0
+    best = json.loads((folder(paired) / "best.json").read_text())["G_A"]
+    assert (best["epoch"], best["value"]) == (3, 5.0)
+    assert best["protocol"].startswith("1 pairs")
+
+
+def test_a_best_epoch_without_a_protocol_is_compared_as_before(
+    paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_values(monkeypatch, [3.0, 3.5, 5.0])
+    assert train(paired, "run", *EVAL, "--n_epochs", "2") == 0
+    run = folder(paired)
+    rows = json.loads((run / "best.json").read_text())
+    state = read_state(run / "training_state.pth")
+    for best in (*rows.values(), *state["evaluation"]["best"].values()):
+        del best["protocol"]
+    (run / "best.json").write_text(json.dumps(rows))
+    write_state(run / "training_state.pth", state)
+    assert train(paired, "run", *EVAL, "--continue_train") == 0
+    assert json.loads((run / "best.json").read_text()) == rows
 
 
 def test_patience_does_not_count_evaluations_without_a_figure(
@@ -242,6 +276,56 @@ def test_a_killed_run_resumes_to_the_figures_of_one_never_killed(
     for net in ("G_A", "G_B"):
         files = [read_weights(run / f"best_net_{net}.pth") for run in (whole, killed)]
         assert_same(*files)
+
+
+@pytest.mark.parametrize("snapshots", [True, False], ids=["snapshots", "none"])
+@pytest.mark.parametrize("moment", ["evaluated", "between the files"])
+def test_best_weights_of_a_lost_epoch_do_not_stay(
+    moment: str,
+    snapshots: bool,
+    paired: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Killed in epoch 2, before its state is saved; what is measured then is worse."""
+    from util.run import evaluator
+    from util.run.saver import Saver
+
+    more = [*EVAL, "--save_epoch_freq", "1" if snapshots else "9"]
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        script_values(patch, [5.0, 4.0])
+        save_epoch, write_best, written = Saver.save_epoch, evaluator.write_best, []
+
+        def save_the_first(self: Saver, epoch: int) -> None:
+            die() if epoch == 2 else save_epoch(self, epoch)
+
+        def write_but_the_last(folder: Path, best: Any) -> None:
+            written.append(best)
+            die() if len(written) == 6 else write_best(folder, best)
+
+        patch.setattr(Saver, "save_epoch", save_the_first)
+        if moment == "between the files":  # two for each direction and evaluation
+            patch.setattr(evaluator, "write_best", write_but_the_last)
+        with pytest.raises(Killed):
+            train(paired, "run", *more)
+    capsys.readouterr()
+    script_values(monkeypatch, [6.0, 7.0])
+    assert train(paired, "run", *more, "--continue_train", "--n_epochs", "3") == 0
+    run, said = folder(paired), "".join(capsys.readouterr())
+    kept = snapshots or moment == "between the files"  # that of G_B was not yet replaced
+    best = json.loads((run / "best.json").read_text())
+    expected = {True: (1, 5.0), False: (2, 6.0)}
+    assert (best["G_A"]["epoch"], best["G_A"]["value"]) == expected[snapshots]
+    assert (best["G_B"]["epoch"], best["G_B"]["value"]) == expected[kept]
+    assert said.count("begins the comparison anew") == (0 if snapshots else 1)
+    if snapshots:
+        for net in ("G_A", "G_B"):
+            files = [read_weights(run / f"{epoch}_net_{net}.pth") for epoch in ("1", "best")]
+            assert_same(*files)
 
 
 def test_curves_of_the_figures_in_gallery_and_history(paired: Path) -> None:

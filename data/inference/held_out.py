@@ -1,5 +1,6 @@
 """The image sets that evaluation compares, read from files as inference reads them."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,13 @@ KINDS = ("real", "fake", "rec", "idt")
 LABELS = tuple(f"_{kind}{side}" for kind in KINDS for side in ("", "_A", "_B"))
 """The endings of the file names in a gallery."""
 
+OF_GALLERIES = {
+    "--fake": "say which images with --label ({})",
+    "--real": "give the folder of the real images",
+    "--input": "give the folder of the untranslated images",
+}
+"""What to give instead of a whole gallery, by the flag; data folders may have such names."""
+
 
 def held_out_sides(
     root: str | Path,
@@ -50,7 +58,7 @@ def held_out_sides(
         folder = root / (phase if aligned else f"{phase}{side}")
         read, how = reader(size, gray[place], place if aligned else None, pixels)
         sides.append(image_set(folder, "--dataroot", read, how))
-    return sides[0], sides[1]
+    return sides[0], sides[1].named_as(sides[0])
 
 
 def held_out_directions(
@@ -128,10 +136,49 @@ def image_set(folder: Path, flag: str, read: Read, how: Preparation, label: str 
         condition = f" whose name ends with _{label}" if label else ""
         raise UserError(f"{flag}: {folder} holds no image{condition}")
     labels = {next((e for e in LABELS if Path(p).stem.endswith(e)), "") for p in paths}
-    if not label and "" not in labels and len(labels) > 1:
+    if flag in OF_GALLERIES and not label and "" not in labels and len(labels) > 1:
         choices = ", ".join(sorted(ending[1:] for ending in labels))
-        raise UserError(f"{flag}: {folder} is a gallery; say which images with --label ({choices})")
+        raise UserError(f"{flag}: {folder} is a gallery; {OF_GALLERIES[flag].format(choices)}")
     return images
+
+
+def sources_in_gallery(images: ImageSet, label: str) -> dict[str, Path]:
+    """Return the file of the input of each image, where a gallery shows real images of both sides.
+
+    Such a gallery names both sides after the longer one, so that a name does not tell which image
+    of the shorter side was translated, and the shorter side is there more than once. Empty for
+    other galleries.
+    """
+    other = {"A": "B", "B": "A"}
+    if label[-2:-1] != "_" or label[-1] not in other:
+        return {}
+    side = other[label[-1]] if label.startswith("fake") else label[-1]
+    found = {}
+    for name, path in images.paths.items():
+        file = Path(path)
+        stem = file.stem.removesuffix(f"_{label}")
+        reals = {s: file.with_name(f"{stem}_real_{s}{file.suffix}") for s in other}
+        if all(real.is_file() for real in reals.values()):
+            found[name] = reals[side]
+    return found
+
+
+def without_repeats(images: ImageSet, sources: Mapping[str, Path]) -> ImageSet:
+    """Return the images without those made from the same input as one before them."""
+    first: dict[str, str] = {}
+    for name in images:
+        content = sources[name].read_bytes() if name in sources else name.encode()
+        first.setdefault(hashlib.blake2b(content).hexdigest(), name)
+    return images.only(first.values())
+
+
+def other_side(folder: Path) -> set[str]:
+    """Return the names of the images in `<phase>B` beside `<phase>A`, or the other way round."""
+    other = {"A": "B", "B": "A"}.get(folder.name[-1:])
+    if other is None:
+        return set()
+    beside = folder.with_name(f"{folder.name[:-1]}{other}")
+    return set(ImageSet(beside, find_images(beside) if beside.is_dir() else [], *reader(None)))
 
 
 def _shown(folder: Path) -> list[str]:

@@ -151,6 +151,25 @@ def test_a_finished_run_without_weights_shows_its_fixed_images(tmp_path: Path) -
     assert 'href="epochs.html"' in (web / "index.html").read_text()
 
 
+def test_an_epoch_with_a_name_is_shown_without_numbered_ones(run: Path) -> None:
+    folder = run / "checkpoints" / "run"
+    for side in "AB":
+        (folder / f"10_net_G_{side}.pth").rename(folder / f"best_net_G_{side}.pth")
+        (folder / f"2_net_G_{side}.pth").unlink()
+    assert compare(run, "--epochs", "best", "--images", "1") == 0
+    there, _ = content(run)["directions"]
+    assert [column["epoch"] for column in there["columns"]] == ["best"]
+    assert there["names"] != ["fixed image 1"]
+
+
+def test_metrics_of_a_run_without_weights_are_refused(tmp_path: Path, capsys) -> None:
+    finished(tmp_path, 2)
+    assert compare(tmp_path, "--metrics", "l1") == 2
+    error = capsys.readouterr().err
+    assert "--metrics needs weights" in error
+    assert error.count("\n") == 1
+
+
 def test_fixed_images_that_are_not_square_are_shown_as_a_whole(tmp_path: Path) -> None:
     folder = finished(tmp_path, 1)
     image = np.zeros((73, 222, 3), np.uint8)

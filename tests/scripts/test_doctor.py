@@ -63,6 +63,26 @@ def test_a_run_that_is_well(capsys: pytest.CaptureFixture[str], run: Path) -> No
     assert lines["state"] == "reads; the run is finished"
 
 
+def test_a_run_that_patience_ended_says_what_the_training_says(
+    capsys: pytest.CaptureFixture[str], run: Path
+) -> None:
+    best = {"G_A": {"epoch": 5, "metric": "L1", "value": 4.0}}
+    state = {"progress": {"epoch": 7, "epoch_iters": 0}, "evaluation": {"best": best, "waited": 2}}
+    write_state(run / "training_state.pth", state)
+    for patience, said in (
+        (
+            2,
+            "--patience 2: 2 evaluations improved nothing; best: G_A epoch 5 (L1 4.000); "
+            "this run is finished; a larger --patience extends it",
+        ),
+        (3, "--continue_train resumes in epoch 7"),
+    ):
+        options = {"n_epochs": 9, "n_epochs_decay": 0, "eval_freq": 1, "patience": patience}
+        (run / "train_opt.json").write_text(json.dumps(options))
+        _, lines = report(capsys, "--name", "run", "--checkpoints_dir", run.parent)
+        assert lines["state"] == f"reads; {said}"
+
+
 def test_a_run_that_is_not(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     (run / "training_state.pth").write_bytes(b"PK\x03\x04 cut off")
     write_losses(run, 0.0001)

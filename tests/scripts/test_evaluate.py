@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import lru_cache
@@ -280,6 +281,8 @@ def test_folders_and_their_untranslated_images(tmp_path: Path, capsys) -> None:
     assert evaluate(*words) == 1
     said = capsys.readouterr().err
     assert "is a gallery; say which images with --label (fake, real)" in said
+    assert evaluate("--real", gallery, "--fake", real) == 1
+    assert "is a gallery; give the folder of the real images" in capsys.readouterr().err
     words = (*words, "--label", "fake", "--input", inputs, "--extractor", "tiny", "--json", "-")
     assert evaluate(*words) == 0
     printed = capsys.readouterr()
@@ -318,6 +321,52 @@ def test_a_gallery_is_what_its_pages_show(tmp_path: Path, capsys) -> None:
     (gallery / "page_0002.html").unlink()
     assert evaluate("--real", real, "--fake", gallery / "images", *words) == 0
     assert comparisons(tmp_path / "out")[0]["title"].startswith("5 images of")
+
+
+def gallery_of_both_sides(where: Path) -> Path:
+    """The gallery of a cycle_gan whose sides are `where/data/testA` and `testB`."""
+    flags = ("--dataroot", where / "data", "--model", "cycle_gan", "--no_dropout")
+    assert infer(where, *flags) == 0
+    return where / "results" / "run" / "test_latest"
+
+
+def test_two_sides_that_are_no_pairs_are_not_compared_by_name(run: Path, capsys) -> None:
+    tiny_extractor()
+    data = run / "data"
+    (data / "testA" / "scene_005.png").rename(data / "testA" / "other.png")
+    gallery = gallery_of_both_sides(run)  # 7 images of each side, after the names of B
+    words = ("--fake", gallery, "--extractor", "tiny", "--checkpoints_dir", run)
+    words = (*words, "--json", run / "out.json")
+    assert evaluate("--real", data / "testB", "--label", "fake_B", *words) == 0
+    said = "".join(capsys.readouterr())
+    assert "Left out: figures of pairs, 1 repeated translations" in said
+    figures = comparisons(run / "out.json")[0]["figures"]["translated"]
+    assert "6 images against 7 real" in figures["FID[tiny]"]["protocol"]
+    assert not {"L1", "PSNR", "SSIM", "LPIPS-like[tiny]"} & set(figures)
+    measured = figures["FID[tiny]"]["value"]
+    assert run_of(run, "--extractor", "tiny", "--json", run / "out.json") == 0
+    of_run = comparisons(run / "out.json")[0]["figures"]["latest"]["FID[tiny]"]["value"]
+    assert measured == pytest.approx(of_run, rel=1e-2)
+    only = ("--real", data / "testB", "--label", "fake_B", "--metrics", "l1")
+    assert evaluate(*only, *words[:2]) == 1
+    error = capsys.readouterr().err
+    assert "--label fake_B: " in error
+    assert "--name measures both directions of a run" in error
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["beside", "--input"])
+def test_two_sides_that_are_pairs_are_compared_as_before(run: Path, given: bool, capsys) -> None:
+    (run / "data" / "testB" / "scene_006.png").unlink()
+    gallery = gallery_of_both_sides(run)
+    real = run / "data" / "testB"
+    if given:
+        real = real.rename(run / "answers")
+    words = ("--real", real, "--fake", gallery, "--label", "fake_B", "--json", run / "out.json")
+    words = (*words, *(("--input", run / "data" / "testA") if given else ()))
+    assert evaluate(*words, "--metrics", "l1") == 0
+    assert "Left out" not in "".join(capsys.readouterr())
+    figure = comparisons(run / "out.json")[0]["figures"]["translated"]["L1"]
+    assert figure["protocol"].startswith("6 pairs of the same name")
 
 
 def test_equal_images_have_an_infinite_psnr(tmp_path: Path, capsys) -> None:
@@ -359,6 +408,11 @@ def test_many_epochs_are_shown_in_blocks_that_fit(run: Path, capsys) -> None:
         ((), 2, "give either --name, or --real and --fake"),
         (("--real", "x"), 2, "give either --name, or --real and --fake"),
         (("--name", "run", "--metrics", "fit"), 2, "there is no such metric; did you mean fid?"),
+        (
+            ("--name", "run", "--metrics", "kid", "--correlate", "l1"),
+            2,
+            "--correlate l1: add it to --metrics",
+        ),
         (("--name", "run", "--max", "0"), 2, "--max 0: give a number above 0"),
         (("--name", "run", "--load_size", "-1"), 2, "--load_size -1: give a number above 0"),
         (("--name", "run", "--real", "x"), 2, "--real does not go with --name; leave it out"),
@@ -390,11 +444,51 @@ def test_data_that_cannot_be_paired(run: Path, capsys) -> None:
     assert "give --dataroot" in capsys.readouterr().err
 
 
+def test_a_run_without_pairs(run: Path, capsys) -> None:
+    for file in (run / "data" / "testA").iterdir():
+        file.rename(file.with_name(f"other_{file.name}"))
+    assert run_of(run, "--metrics", "l1") == 1
+    error = capsys.readouterr().err
+    assert "share no file name, or hold too few images for --metrics l1" in error
+    assert error.count("\n") == 1
+
+
+def test_a_correlation_that_cannot_be_computed_is_explained(run: Path, capsys) -> None:
+    assert run_of(run, "--metrics", "l1,ssim", "--correlate", "l1", "--epoch", "1,2") == 0
+    said = "no rank correlation with L1: it takes three epochs or more"
+    assert capsys.readouterr().out.count(said) == 2  # directions
+
+
 def test_folders_without_pairs(tmp_path: Path, capsys) -> None:
     real = store(tmp_path / "real", scenes(2))
     fake = store(tmp_path / "fake", {f"other_{n}": i for n, i in scenes(2).items()})
     assert evaluate("--real", real, "--fake", fake, "--metrics", "l1") == 1
     assert "share no file name" in capsys.readouterr().err
+
+
+def test_a_figure_of_the_untranslated_images_alone(tmp_path: Path, capsys) -> None:
+    tiny_extractor()
+    real = store(tmp_path / "real", scenes(4))
+    inputs = store(tmp_path / "in", scenes(4, seed=1))
+    fake = store(tmp_path / "fake", {f"other_{n}": i for n, i in noisy(scenes(4), 5).items()})
+    words = ("--real", real, "--fake", fake, "--input", inputs, "--metrics", "fid,l1")
+    words = (*words, "--extractor", "tiny", "--checkpoints_dir", tmp_path)
+    assert evaluate(*words) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^L1 +[\d.]+ +-$", out, re.MULTILINE)
+    assert "L1: 4 pairs of the same name" in out
+
+
+def test_figures_are_stored_before_the_table_is_printed(run: Path, monkeypatch) -> None:
+    def fail(_: object) -> str:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(program(), "table", fail)
+    words = ("--name", "run", "--checkpoints_dir", run / "checkpoints", "--gpu_ids", "-1")
+    words = (*words, "--metrics", "l1", "--json", run / "out.json")
+    with pytest.raises(BrokenPipeError):
+        program().main([str(word) for word in words])
+    assert comparisons(run / "out.json")[0]["figures"]["latest"]["L1"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`best.json`: of which epoch the weights in `best_net_<network>.pth` are, and why."""
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import write_text_atomically
+from .weights import AVERAGED, read_weights, weights_path, write_weights
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "best.json"
 
@@ -20,6 +24,8 @@ class BestEpoch:
     metric: str
     """The title of the figure, with its extractor."""
     value: float
+    protocol: str = ""
+    """That of the figure; unknown where an earlier version stored it."""
 
 
 def write_best(folder: Path, best: Mapping[str, BestEpoch]) -> None:
@@ -40,12 +46,58 @@ def read_best(folder: Path) -> dict[str, BestEpoch]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {
             net: BestEpoch(
-                row["epoch"], row["metric"], math.inf if row["value"] is None else row["value"]
+                row["epoch"],
+                row["metric"],
+                math.inf if row["value"] is None else row["value"],
+                row.get("protocol", ""),
             )
             for net, row in rows.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): delete it") from error
+
+
+def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, BestEpoch]:
+    """Make what is stored that of the best epochs that a resumed state knows; return these.
+
+    A process that was killed between an evaluation and the save after it leaves weights of an epoch
+    that the state does not know. Where the weights of the known epoch are not stored any more, the
+    entry and its files are dropped, with a warning.
+    """
+    try:
+        stored = read_best(folder)
+    except UserError:  # it is written anew
+        stored = {}
+    kept, dropped = dict(known), []
+    for net in sorted(net for net in {*stored, *known} if stored.get(net) != known.get(net)):
+        if net in known and _copied(folder, net, str(known[net].epoch)):
+            continue
+        for name in (net, f"{net}{AVERAGED}"):
+            weights_path(folder, "best", name).unlink(missing_ok=True)
+        kept.pop(net, None)
+        dropped.append(net)
+    if dropped:
+        log.warning(
+            "the best weights of %s are not of the epoch that the training state knows, and are "
+            "deleted: the next evaluation begins the comparison anew",
+            " and ".join(dropped),
+        )
+    if stored != kept:
+        write_best(folder, kept)
+    return kept
+
+
+def _copied(folder: Path, net: str, epoch: str) -> bool:
+    """Copy the weights of an epoch to the best ones; return whether all of them are stored."""
+    averaged = weights_path(folder, "best", f"{net}{AVERAGED}").is_file()
+    names = [net, f"{net}{AVERAGED}"] if averaged else [net]
+    if not all(weights_path(folder, epoch, name).is_file() for name in names):
+        return False
+    for name in names:
+        write_weights(
+            read_weights(weights_path(folder, epoch, name)), weights_path(folder, "best", name)
+        )
+    return True
 
 
 def _plain(value: float) -> float | None:

@@ -28,6 +28,19 @@ def rank_correlations(comparison: Comparison, metric: str) -> dict[str, float]:
     }
 
 
+def why_none(comparison: Comparison, metric: str) -> str:
+    """Return why `rank_correlations` finds none with that metric."""
+    rows = [row for key, row in comparison.figures.items() if key != UNTRANSLATED]
+    if len(rows) < 3:
+        return "it takes three epochs or more"
+    values = [figure.value for row in rows for figure in row.values() if figure.metric == metric]
+    if not values:
+        return "it could not be measured on these images"
+    if len({*values}) < 2:
+        return "it is the same in all epochs"
+    return "no other figure was measured that differs between the epochs"
+
+
 def spearman(first: list[float], second: list[float]) -> float:
     """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank."""
     return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])

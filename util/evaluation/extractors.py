@@ -151,18 +151,19 @@ def _create(
         return package.utils.create_feature_extractor(
             name, [layer], cuda=False, verbose=False, feature_extractor_weights_path=file
         )
-    except OSError as error:  # no network, or nowhere to write
-        reason = getattr(error, "reason", None) or error
-        place = _downloaded_inception()
-        if name == INCEPTION:
-            raise UserError(
-                f"the weights of Inception cannot be downloaded ({reason}): put {_url()} "
-                f"at {place}{', or give --inception_weights FILE' if flag == '--extractor' else ''}"
-            ) from error
-        raise UserError(f"{flag} {name}: cannot download its weights ({reason})") from error
-    except RuntimeError as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"{weights or name}: the weights do not fit {name} ({reason})") from error
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "reason", None) or str(error).split("\n")[0]
+        if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
+            told = f"{weights or name}: the weights do not fit {name} ({reason})"
+        elif name == INCEPTION:  # no network, or nowhere to write
+            told = (
+                f"the weights of Inception cannot be downloaded ({reason}): put {_url()} at "
+                f"{_downloaded_inception()}"
+                f"{', or give --inception_weights FILE' if flag == '--extractor' else ''}"
+            )
+        else:  # torch.hub turns the error of a download into a RuntimeError
+            told = f"{flag} {name}: cannot download its weights ({reason})"
+        raise UserError(told) from error
 
 
 def _url() -> str:

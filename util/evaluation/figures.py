@@ -93,9 +93,15 @@ def is_better(figure: Figure, value: float | None) -> bool:
 def best(figures: Mapping[str, Figure]) -> str | None:
     """The key (an epoch, say) of the best of several figures of one metric; the first of equals.
 
-    None where there are none, or where all are equal; not a number is never the best.
+    Only figures of the protocol of the latest epoch are compared. None where there are none, or
+    where all are equal; not a number is never the best.
     """
-    values = {key: figure.value for key, figure in figures.items() if not math.isnan(figure.value)}
+    latest = max(figures, key=lambda key: int(key) if key.isdecimal() else -1, default="")
+    values = {
+        key: figure.value
+        for key, figure in figures.items()
+        if figure.protocol == figures[latest].protocol and not math.isnan(figure.value)
+    }
     if len(set(values.values())) < 2:
         return None
     choose = max if next(iter(figures.values())).higher_is_better else min

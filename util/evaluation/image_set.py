@@ -4,13 +4,14 @@ Legend: levels are (3, H, W) uint8.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
 
+from util.errors import UserError
 from util.images import Uint8Image, to_uint8
 
 Read = Callable[[str], Image.Image]
@@ -36,7 +37,8 @@ class ImageSet(Mapping[str, Uint8Image]):
     """Name -> levels, sorted by name.
 
     A name is the path below `folder` without the ending, so that `testA/x.png` and `testB/x.jpg`
-    are a pair; the second of two files that differ in the ending alone is named with it. With
+    are a pair; the second of two files that differ in the ending alone is named with it, and
+    `named_as` says which of them is a pair of what. With
     `label` only files whose name ends with `_<label>` are taken, without that ending. `how` says
     what `read` does.
     """
@@ -45,7 +47,8 @@ class ImageSet(Mapping[str, Uint8Image]):
         self, folder: str | Path, paths: list[str], read: Read, how: Preparation, label: str = ""
     ) -> None:
         self.folder, self.how, self._read = Path(folder), how, read
-        self.paths = _named(self.folder, paths, f"_{label}" if label else "")
+        self._label, self._ending = label, f"_{label}" if label else ""
+        self.paths = _named(self.folder, paths, self._ending)
 
     def __getitem__(self, name: str) -> Uint8Image:
         """The image of that name. Raises UserError where it cannot be read."""
@@ -62,9 +65,50 @@ class ImageSet(Mapping[str, Uint8Image]):
 
         Of two sets with the same names the same ones are drawn.
         """
-        chosen = ImageSet(self.folder, [], self._read, self.how)
-        drawn = sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}"))[:most]
-        chosen.paths = {name: self.paths[name] for name in sorted(drawn)}
+        return self.only(sorted(self.paths, key=lambda name: _digest(f"{seed}/{name}"))[:most])
+
+    def only(self, names: Iterable[str]) -> "ImageSet":
+        """The images of these names."""
+        return self._renamed({name: name for name in names})
+
+    def named_as(self, others: "ImageSet") -> "ImageSet":
+        """The images, each of which has the name of its pair in `others`.
+
+        Where files differ in the ending alone, those of the same full name are pairs; of results of
+        02_inference.py those that it names after them. Raises UserError where there are none.
+        """
+        names = {name: name for name in self.paths}
+        groups = others._same_stem()
+        for stem, own in self._same_stem().items():
+            theirs = groups.get(stem, {})
+            if not theirs or len(own) == len(theirs) == 1:
+                continue
+            many, place, single = (own, self, others) if len(own) > 1 else (theirs, others, self)
+            if min(len(own), len(theirs)) == 1 and many.keys() <= single.paths.keys():
+                continue  # results of 02_inference.py have such names
+            if not {*own.values()} & {*theirs.values()}:
+                first, second = (place.folder / file for file in [*many.values()][:2])
+                raise UserError(
+                    f"{first} and {second} differ in the ending alone, so that it is unknown which "
+                    f"one is the pair of an image in {single.folder}: rename one"
+                )
+            pairs = {full: name for name, full in theirs.items()}
+            names |= {name: pairs.get(full, full) for name, full in own.items()}
+        return self._renamed(names)
+
+    def _same_stem(self) -> dict[str, dict[str, str]]:
+        """Path without ending and label -> name -> path below the folder."""
+        found: dict[str, dict[str, str]] = {}
+        for name, path in self.paths.items():
+            inside = Path(path).relative_to(self.folder)
+            stem = inside.with_suffix("").as_posix().removesuffix(self._ending)
+            found.setdefault(stem, {})[name] = inside.as_posix()
+        return found
+
+    def _renamed(self, names: Mapping[str, str]) -> "ImageSet":
+        """The images of the old names, under the new ones."""
+        chosen = ImageSet(self.folder, [], self._read, self.how, self._label)
+        chosen.paths = dict(sorted((new, self.paths[old]) for old, new in names.items()))
         return chosen
 
     @cached_property

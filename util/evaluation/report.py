@@ -82,8 +82,9 @@ def _lines(comparison: Comparison, columns: list[str]) -> list[list[str]]:
 
 def _protocols(comparison: Comparison) -> list[str]:
     titles: dict[str, list[str]] = {}
+    keys = sorted(comparison.figures, key=lambda key: key == UNTRANSLATED)  # the last resort
     for title in comparison.titles:
-        rows = (row for key, row in comparison.figures.items() if key != UNTRANSLATED)
+        rows = (comparison.figures[key] for key in keys)
         figure = next(row[title] for row in rows if title in row)
         better = "higher" if figure.higher_is_better else "lower"
         titles.setdefault(f"{figure.protocol}; {better} is better", []).append(title)

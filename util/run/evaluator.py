@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import ranks, sharing
-from ..checkpoints.best import BestEpoch, write_best
+from ..checkpoints.best import BestEpoch, restore_best, write_best
 from ..checkpoints.run_folder import run_folder
 from ..checkpoints.weights import AVERAGED, save_weights, weights_path
 from ..errors import UserError
@@ -103,8 +103,12 @@ class Evaluator:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned; an empty mapping is a run without evaluations."""
-        self.best = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
+        """Take over what `state` returned; an empty mapping is a run without evaluations.
+
+        What is stored of an epoch that the state does not know is replaced.
+        """
+        known = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
+        self.best = sharing.on_main(lambda: restore_best(run_folder(self.opt), known))
         self.waited = state.get("waited", 0)
 
     @property
@@ -152,12 +156,7 @@ class Evaluator:
 
     def why_stopped(self) -> str:
         """Return the reason of a stop by --patience, with the best epochs, for a message."""
-        best = ", ".join(
-            f"{net} epoch {found.epoch} ({found.metric} {number(found.value)})"
-            for net, found in self.best.items()
-        )
-        waited = f"--patience {self.opt.patience}: {self.waited} evaluations improved nothing"
-        return f"{waited}; best: {best}"
+        return _why_stopped(self.opt.patience, self.waited, self.best)
 
     def _measure(self) -> Figures:
         networks = sharing.on_all(lambda: self.generators(self.model))
@@ -184,14 +183,40 @@ class Evaluator:
             title = next(iter(row), None)  # of the first of --eval_metrics that could be measured
             if title is None:
                 continue
-            best = self.best.get(net)
-            same_metric = best is not None and best.metric == title
-            if is_better(row[title], best.value if best and same_metric else None):
+            best, figure = self.best.get(net), row[title]
+            if best and (best.metric != title or best.protocol not in ("", figure.protocol)):
+                best = None  # what is not comparable begins anew
+            if is_better(figure, best.value if best else None):
                 folder = run_folder(self.opt)
+                others = {other: b for other, b in self.best.items() if other != net}
+                write_best(folder, others)  # if killed now, resuming knows that the weights differ
                 for name in (net, f"{net}{AVERAGED}"):
                     if name in self.model.model_names:
                         stored = getattr(self.model, f"net{name}")
                         save_weights(stored, weights_path(folder, "best", name))
-                self.best[net] = BestEpoch(epoch, title, row[title].value)
+                found = BestEpoch(epoch, title, figure.value, figure.protocol)
+                self.best = dict(sorted({**self.best, net: found}.items()))
                 write_best(folder, self.best)
                 self.waited = 0
+
+
+def ended_by_patience(state: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Return what a training says that resumes after a stop by --patience; empty without a stop.
+
+    `state` is the whole training state, `options` are those of the run.
+    """
+    evaluation, patience = state.get("evaluation", {}), options.get("patience", 0)
+    waited, epoch_iters = evaluation.get("waited", 0), state["progress"].get("epoch_iters", 0)
+    if epoch_iters or not 0 < patience <= waited or not options.get("eval_freq", 0):
+        return ""
+    best = {net: BestEpoch(**found) for net, found in evaluation["best"].items()}
+    reason = _why_stopped(patience, waited, best)
+    return f"{reason}; this run is finished; a larger --patience extends it"
+
+
+def _why_stopped(patience: int, waited: int, best: Mapping[str, BestEpoch]) -> str:
+    epochs = ", ".join(
+        f"{net} epoch {found.epoch} ({found.metric} {number(found.value)})"
+        for net, found in best.items()
+    )
+    return f"--patience {patience}: {waited} evaluations improved nothing; best: {epochs}"

@@ -12,7 +12,7 @@ from util.errors import UserError
 
 
 def store(folder: Path, count: int, seed: int = 0, size: int = 24) -> dict[str, np.ndarray]:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     images = scenes(count, seed, size)
     for name, levels in images.items():
         Image.fromarray(levels.transpose(1, 2, 0)).save(folder / f"{name}.png")
@@ -55,6 +55,26 @@ def test_halves_of_pairs(tmp_path: Path) -> None:
     A, B = held_out_sides(tmp_path, aligned=True)
     (left,), (right,) = A.values(), B.values()
     assert np.array_equal(np.concatenate([left, right], axis=2), pair)
+
+
+def test_files_that_differ_in_the_ending_are_pairs_by_their_full_names(tmp_path: Path) -> None:
+    for side, endings in (("A", ("png",)), ("B", ("jpg", "png"))):
+        for ending in endings:
+            store(tmp_path / f"test{side}", 1)
+            file = tmp_path / f"test{side}" / "scene_000.png"
+            file.rename(file.with_name(f"a.{ending}"))
+    A, B = held_out_sides(tmp_path)
+    assert A.paths["a"].endswith("testA/a.png")
+    assert B.paths["a"].endswith("testB/a.png")
+
+
+def test_names_in_data_folders_may_end_as_those_of_a_gallery(tmp_path: Path) -> None:
+    for side in "AB":
+        store(tmp_path / f"test{side}", 2)
+        for number, ending in enumerate(("real", "fake")):
+            file = tmp_path / f"test{side}" / f"scene_{number:03}.png"
+            file.rename(file.with_name(f"{number}_{ending}.png"))
+    assert list(held_out_sides(tmp_path)[0]) == ["0_real", "1_fake"]
 
 
 def test_missing_images_are_told(tmp_path: Path) -> None:

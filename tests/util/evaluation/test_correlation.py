@@ -2,7 +2,7 @@
 
 import pytest
 
-from util.evaluation.correlation import rank_correlations, spearman
+from util.evaluation.correlation import rank_correlations, spearman, why_none
 from util.evaluation.figures import Figure
 from util.evaluation.report import UNTRANSLATED, Comparison
 
@@ -34,3 +34,16 @@ def test_what_orders_nothing_is_left_out() -> None:
     assert rank_correlations(comparison(l1=[2, 1], fid=[2, 1]), "l1") == {}
     assert rank_correlations(comparison(l1=[1, 1, 1], fid=[3, 2, 1]), "l1") == {}
     assert rank_correlations(comparison(kid=[3, 2, 1], fid=[3, 2, 1]), "l1") == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"l1": [3, 2, 1], "recall": [0, 0, 0]}, "no other figure was measured"),
+        ({"l1": [2, 1], "fid": [2, 1]}, "it takes three epochs or more"),
+        ({"l1": [1, 1, 1], "fid": [3, 2, 1]}, "it is the same in all epochs"),
+        ({"kid": [3, 2, 1], "fid": [3, 2, 1]}, "it could not be measured"),
+    ],
+)
+def test_it_is_said_why_there_is_none(values: dict[str, list[float]], reason: str) -> None:
+    assert reason in why_none(comparison(**values), "l1")

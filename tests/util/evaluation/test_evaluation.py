@@ -193,6 +193,14 @@ def test_the_best_of_several() -> None:
     assert best({}) is None
 
 
+def test_the_best_is_among_those_of_the_protocol_of_the_latest_epoch() -> None:
+    values = {"20": (3, "b"), "5": (1, "a"), "10": (4, "b")}
+    figures = {key: Figure("fid", float(v), protocol) for key, (v, protocol) in values.items()}
+    assert best(figures) == "20"
+    del figures["20"], figures["5"]
+    assert best({**figures, "11": Figure("fid", 9.0, "a")}) is None
+
+
 def halved(images: torch.Tensor) -> torch.Tensor:
     return images / 2
 

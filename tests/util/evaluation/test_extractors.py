@@ -106,6 +106,15 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
         make_extractor(None, CPU, tmp_path / "code.pth")
 
 
+def test_weights_of_torch_hub_that_cannot_be_downloaded(no_network: Path, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "urlopen", fail)
+    with pytest.raises(UserError, match="--extractor dinov2-vit-s-14: cannot download its weights"):
+        make_extractor("dinov2-vit-s-14", CPU)
+
+
 def test_wrong_names() -> None:
     with pytest.raises(UsageError, match="did you mean efficientnet-lite0"):
         make_extractor("efficientnet-lite", CPU)

@@ -9,6 +9,7 @@ import torch
 from evaluation_images import scenes, tiny_extractor
 from PIL import Image
 
+from util.errors import UserError
 from util.evaluation import Extractor, FeatureCache, ImageSet
 from util.evaluation.image_set import Preparation
 
@@ -63,6 +64,41 @@ def test_a_limit_draws_the_same_names_of_two_sets(tmp_path: Path) -> None:
     assert drawn == sorted(drawn) == list(second.limited(6, seed=0))
     assert drawn != list(first.limited(6, seed=1))
     assert list(first.limited(None, seed=1)) == list(first)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "pairs"),
+    [
+        (["a.jpg", "a.png"], ["a.png"], {"a.png": "a.png"}),
+        (["a.png"], ["a.jpg", "a.png"], {"a.png": "a.png"}),
+        (["a.jpg", "a.png"], ["a.bmp", "a.jpg"], {"a.jpg": "a.jpg"}),
+        (["a.jpg", "b.png"], ["a.png", "b.png", "c.png"], {"a.png": "a.jpg", "b.png": "b.png"}),
+        # results of 02_inference.py for the two images
+        (["a.jpg", "a.png"], ["a.png", "a_png.png"], {"a.png": "a.jpg", "a_png.png": "a.png"}),
+        (["a.png", "a_png.png"], ["a.jpg", "a.png"], {"a.jpg": "a.png", "a.png": "a_png.png"}),
+    ],
+    ids=lambda value: "-".join(value),
+)
+def test_pairs_are_found_by_full_names_first(
+    real: list[str], fake: list[str], pairs: dict[str, str], tmp_path: Path
+) -> None:
+    answers = images_of(tmp_path / "real", store(tmp_path / "real", *real))
+    images = images_of(tmp_path / "fake", store(tmp_path / "fake", *fake)).named_as(answers)
+    assert sorted(Path(path).name for path in images.paths.values()) == sorted(fake)
+    found = {name: Path(images.paths[name]).name for name in images if name in answers}
+    assert {found[name]: Path(answers.paths[name]).name for name in found} == pairs
+
+
+@pytest.mark.parametrize("label", ["", "fake"])
+def test_ambiguous_pairs_are_refused(label: str, tmp_path: Path) -> None:
+    real = images_of(tmp_path / "real", store(tmp_path / "real", "a.jpg", "a.png"))
+    name = "a_fake.png" if label else "a.bmp"
+    fake = images_of(tmp_path / "fake", store(tmp_path / "fake", name), label=label)
+    reason = "a.jpg and .*a.png differ in the ending alone"
+    for one, other in ((fake, real), (real, fake)):
+        with pytest.raises(UserError, match=reason) as said:
+            one.named_as(other)
+        assert str(tmp_path / "fake") in str(said.value)
 
 
 def test_features_are_computed_once(tmp_path: Path) -> None:
