@@ -143,11 +143,11 @@ def image_set(folder: Path, flag: str, read: Read, how: Preparation, label: str 
 
 
 def sources_in_gallery(images: ImageSet, label: str) -> dict[str, Path]:
-    """Return the file of the input of each image, where a gallery shows real images of both sides.
+    """Return the file of the input of each image, where a gallery shows both sides translated.
 
     Such a gallery names both sides after the longer one, so that a name does not tell which image
     of the shorter side was translated, and the shorter side is there more than once. Empty for
-    other galleries.
+    other galleries, those of pix2pix for example.
     """
     other = {"A": "B", "B": "A"}
     if label[-2:-1] != "_" or label[-1] not in other:
@@ -157,9 +157,9 @@ def sources_in_gallery(images: ImageSet, label: str) -> dict[str, Path]:
     for name, path in images.paths.items():
         file = Path(path)
         stem = file.stem.removesuffix(f"_{label}")
-        reals = {s: file.with_name(f"{stem}_real_{s}{file.suffix}") for s in other}
-        if all(real.is_file() for real in reals.values()):
-            found[name] = reals[side]
+        both = (f"{stem}_{kind}_{s}{file.suffix}" for kind in ("real", "fake") for s in other)
+        if all(file.with_name(one).is_file() for one in both):
+            found[name] = file.with_name(f"{stem}_real_{side}{file.suffix}")
     return found
 
 

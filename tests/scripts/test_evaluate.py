@@ -28,6 +28,7 @@ from util.run.session import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_FEATURES = "l1,psnr,ssim,cycle,identity"
+OF_PAIRS = ("real_A", "fake_B", "real_B")
 
 
 @lru_cache
@@ -367,6 +368,18 @@ def test_two_sides_that_are_pairs_are_compared_as_before(run: Path, given: bool,
     assert "Left out" not in "".join(capsys.readouterr())
     figure = comparisons(run / "out.json")[0]["figures"]["translated"]["L1"]
     assert figure["protocol"].startswith("6 pairs of the same name")
+
+
+def test_a_gallery_of_translated_pairs_is_compared_as_before(tmp_path: Path, capsys) -> None:
+    """That of pix2pix has real images of both sides too, but one translation."""
+    images = scenes(2)
+    shown = {f"{name}_{label}": images[name] for name in images for label in OF_PAIRS}
+    gallery, real = store(tmp_path / "gallery", shown), store(tmp_path / "real", images)
+    words = ("--fake", gallery, "--label", "fake_B", "--metrics", "l1")
+    assert evaluate("--real", real, *words) == 0
+    said = "".join(capsys.readouterr())
+    assert "2 pairs of the same name" in said
+    assert "Left out" not in said
 
 
 def test_equal_images_have_an_infinite_psnr(tmp_path: Path, capsys) -> None:
