@@ -233,6 +233,10 @@ def test_an_evaluation_that_fails_does_not_harm_the_run(
     assert (folder(paired) / "3_net_G_A.pth").is_file()
 
 
+EPOCHS = ((1, 5.0), (2, 4.0), (2, 6.0))
+"""The first epoch and its value, the second before a kill, and the second after it."""
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -280,7 +284,7 @@ def test_a_killed_run_resumes_to_the_figures_of_one_never_killed(
 
 @pytest.mark.parametrize("snapshots", [True, False], ids=["snapshots", "none"])
 @pytest.mark.parametrize("moment", ["evaluated", "between the files"])
-def test_best_weights_of_a_lost_epoch_do_not_stay(
+def test_best_weights_of_a_lost_epoch_are_replaced_or_known(
     moment: str,
     snapshots: bool,
     paired: Path,
@@ -316,12 +320,13 @@ def test_best_weights_of_a_lost_epoch_do_not_stay(
     script_values(monkeypatch, [6.0, 7.0])
     assert train(paired, "run", *more, "--continue_train", "--n_epochs", "3") == 0
     run, said = folder(paired), "".join(capsys.readouterr())
-    kept = snapshots or moment == "between the files"  # that of G_B was not yet replaced
-    best = json.loads((run / "best.json").read_text())
-    expected = {True: (1, 5.0), False: (2, 6.0)}
-    assert (best["G_A"]["epoch"], best["G_A"]["value"]) == expected[snapshots]
-    assert (best["G_B"]["epoch"], best["G_B"]["value"]) == expected[kept]
-    assert said.count("begins the comparison anew") == (0 if snapshots else 1)
+    stored, first, lost, again = json.loads((run / "best.json").read_text()), *EPOCHS
+    best = [(stored[net]["epoch"], stored[net]["value"]) for net in ("G_A", "G_B")]
+    if snapshots:
+        assert best == [first, first]
+    else:  # between the files, that of G_A has no entry, and that of G_B is still the first
+        assert best == ([lost, lost] if moment == "evaluated" else [again, first])
+    assert said.count("does not know, and stay") == (0 if snapshots else 1)
     if snapshots:
         for net in ("G_A", "G_B"):
             files = [read_weights(run / f"{epoch}_net_{net}.pth") for epoch in ("1", "best")]

@@ -58,29 +58,28 @@ def read_best(folder: Path) -> dict[str, BestEpoch]:
 
 
 def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, BestEpoch]:
-    """Make what is stored that of the best epochs that a resumed state knows; return these.
+    """Make the state of a resumed run and the stored best weights agree; return the best epochs.
 
     A process that was killed between an evaluation and the save after it leaves weights of an epoch
-    that the state does not know. Where the weights of the known epoch are not stored any more, the
-    entry and its files are dropped, with a warning.
+    that the state does not know. Those of the known epoch replace them where they are stored, so
+    that the run has the course of one that was not killed; else they stay, with a warning.
     """
     try:
         stored = read_best(folder)
     except UserError:  # it is written anew
         stored = {}
-    kept, dropped = dict(known), []
+    kept, unknown = dict(known), []
     for net in sorted(net for net in {*stored, *known} if stored.get(net) != known.get(net)):
         if net in known and _copied(folder, net, str(known[net].epoch)):
             continue
-        for name in (net, f"{net}{AVERAGED}"):
-            weights_path(folder, "best", name).unlink(missing_ok=True)
-        kept.pop(net, None)
-        dropped.append(net)
-    if dropped:
+        kept.pop(net, None)  # without an entry, the next evaluation is the best one
+        kept |= {net: stored[net]} if net in stored else {}
+        unknown.append(net)
+    if unknown:
         log.warning(
-            "the best weights of %s are not of the epoch that the training state knows, and are "
-            "deleted: the next evaluation begins the comparison anew",
-            " and ".join(dropped),
+            "the best weights of %s are of an epoch that the training state does not know, and stay "
+            "until an evaluation is better",
+            " and ".join(unknown),
         )
     if stored != kept:
         write_best(folder, kept)

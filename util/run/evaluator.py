@@ -105,7 +105,7 @@ class Evaluator:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` returned; an empty mapping is a run without evaluations.
 
-        What is stored of an epoch that the state does not know is replaced.
+        The stored best weights may be of an epoch that the state does not know.
         """
         known = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
         self.best = sharing.on_main(lambda: restore_best(run_folder(self.opt), known))
