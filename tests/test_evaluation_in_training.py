@@ -241,6 +241,28 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+def die_in_epoch_2(patch: pytest.MonkeyPatch, between_the_files: bool) -> None:
+    """Kill a run before its state is saved, or between the weights of G_A and best.json."""
+    from util.run import evaluator
+    from util.run.saver import Saver
+
+    save_epoch, write_best, written = Saver.save_epoch, evaluator.write_best, []
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    def save_the_first(self: Saver, epoch: int) -> None:
+        die() if epoch == 2 else save_epoch(self, epoch)
+
+    def write_but_the_last(folder: Path, best: Any) -> None:
+        written.append(best)
+        die() if len(written) == 6 else write_best(folder, best)
+
+    patch.setattr(Saver, "save_epoch", save_the_first)
+    if between_the_files:  # two for each direction and evaluation
+        patch.setattr(evaluator, "write_best", write_but_the_last)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["evaluated", "saved", "in the next epoch"])
 def test_a_killed_run_resumes_to_the_figures_of_one_never_killed(
@@ -292,28 +314,10 @@ def test_best_weights_of_a_lost_epoch_are_replaced_or_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Killed in epoch 2, before its state is saved; what is measured then is worse."""
-    from util.run import evaluator
-    from util.run.saver import Saver
-
     more = [*EVAL, "--save_epoch_freq", "1" if snapshots else "9"]
-
-    def die(*_: Any) -> None:
-        raise Killed
-
     with monkeypatch.context() as patch:
         script_values(patch, [5.0, 4.0])
-        save_epoch, write_best, written = Saver.save_epoch, evaluator.write_best, []
-
-        def save_the_first(self: Saver, epoch: int) -> None:
-            die() if epoch == 2 else save_epoch(self, epoch)
-
-        def write_but_the_last(folder: Path, best: Any) -> None:
-            written.append(best)
-            die() if len(written) == 6 else write_best(folder, best)
-
-        patch.setattr(Saver, "save_epoch", save_the_first)
-        if moment == "between the files":  # two for each direction and evaluation
-            patch.setattr(evaluator, "write_best", write_but_the_last)
+        die_in_epoch_2(patch, between_the_files=moment == "between the files")
         with pytest.raises(Killed):
             train(paired, "run", *more)
     capsys.readouterr()

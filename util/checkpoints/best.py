@@ -77,8 +77,8 @@ def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, Best
         unknown.append(net)
     if unknown:
         log.warning(
-            "the best weights of %s are of an epoch that the training state does not know, and stay "
-            "until an evaluation is better",
+            "the best weights of %s are of an epoch that the training state does not know, and "
+            "stay until an evaluation is better",
             " and ".join(unknown),
         )
     if stored != kept:
