@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_inference_videos import FRAMES, HEIGHT, RATE, WIDTH, describe, make_video, times_of
 from tiny_runs import infer, make_run, optional_package
@@ -53,6 +54,31 @@ def test_sound_that_cannot_be_copied_is_left_out(tmp_path: Path, av: Any, caplog
         with av.open(str(result)) as container:
             assert not container.streams.audio
             assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+def test_sound_that_the_head_of_the_file_refuses_is_left_out(
+    tmp_path: Path, av: Any, caplog
+) -> None:
+    """MOV has no place for FLAC, which MKV has."""
+    source = tmp_path / "flac.mkv"
+    silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
+    silence.sample_rate, silence.pts = 8000, 0
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("mpeg4", rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("flac", 8000, layout="mono", format="s16")
+        container.start_encoding()
+        frames = [av.VideoFrame.from_image(image) for image in IMAGES]
+        for time, frame in enumerate(frames):
+            frame.pts = time
+        for stream, parts in ((video, frames), (sound, [silence])):
+            for part in (*parts, None):
+                container.mux(stream.encode(part))
+    source = source.rename(tmp_path / "flac.mov")
+    with av.open(str(copied(source))) as container:
+        assert not container.streams.audio
+        assert sum(1 for _ in container.decode(video=0)) == len(IMAGES)
+    assert caplog.text.count("left out") == 1
 
 
 def test_a_title_in_another_encoding_does_not_refuse_a_video(tmp_path: Path, av: Any) -> None:

@@ -13,8 +13,10 @@ from tiny_runs import infer, make_run, optional_package
 
 from models import load_generator
 from models.inference.translator import InferenceSettings
+from util.errors import UserError
 from util.results.video_writer import VideoWriter
 from util.video_ends import is_cut_short
+from util.video_files import import_av
 
 FRAMES, RATE = 12, 25
 WIDTH, HEIGHT = 62, 46
@@ -243,3 +245,10 @@ def test_no_video_and_no_pyav_are_one_line(tmp_path: Path, capsys, monkeypatch) 
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     assert infer(tmp_path, "--input", tmp_path / "bad.mp4") == 1
     assert "pip install av" in capsys.readouterr().err
+
+
+def test_versions_of_pyav_with_wrong_colours_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    av = optional_package("av")
+    monkeypatch.setattr(av, "__version__", "16.0.1")
+    with pytest.raises(UserError, match=r"^PyAV 16\.0\.1 .*: pip install --upgrade av$"):
+        import_av()

@@ -99,6 +99,7 @@ def test_a_colour_matrix_that_cannot_be_converted_is_one_line(
         (["--max_size", "32"], True, Fraction(3, 4)),
         (["--preprocess", "crop", "--crop_size", "32"], False, None),
         (["--aspect_ratio", "2"], False, None),
+        (["--preprocess", "scale_width", "--load_size", "32", "--crop_size", "32"], False, None),
     ],
 )
 def test_pixels_keep_their_shape_unless_frames_are_cropped_or_stretched(

@@ -10,6 +10,9 @@ from .errors import UsageError, UserError
 from .files import list_folder
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+OLDEST, WITH_ANY_TITLE = 17, 19
+"""Versions of PyAV: the oldest that converts by the colour matrix of a video, and the first that
+needs no setting for titles."""
 OTHER_VIDEOS = (
     *(".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v"),
     *(".3gp", ".3g2", ".ogv", ".rm", ".rmvb", ".mxf", ".y4m", ".divx", ".qt"),
@@ -38,12 +41,16 @@ def _ends_with(extensions: tuple[str, ...], opt: Namespace) -> bool:
 
 
 def import_av() -> ModuleType:
-    """Import PyAV. Raises UserError that says what to install where it is missing."""
+    """Import PyAV. Raises UserError that says what to install where it is missing or too old."""
     try:
         import av
         import av.logging
     except ImportError:
         raise UserError("videos need the package PyAV: pip install av") from None
+    if _version(av) < OLDEST:
+        raise UserError(
+            f"PyAV {av.__version__} may shift the colours of HD videos: pip install --upgrade av"
+        )
     # older versions of torchvision let FFmpeg's decoder threads log through Python: closing a
     # container while they decode would hang, as it keeps Python's lock, which they wait for
     av.logging.set_level(None)
@@ -73,8 +80,11 @@ def open_video(path: Path) -> Any:
 
 def _for_any_title(av: ModuleType) -> dict[str, str]:
     """Return the settings with which titles in other encodings than UTF-8 are no error."""
-    by_itself = int(av.__version__.partition(".")[0]) >= 19
-    return {} if by_itself else {"metadata_errors": "replace"}
+    return {} if _version(av) >= WITH_ANY_TITLE else {"metadata_errors": "replace"}
+
+
+def _version(av: ModuleType) -> int:
+    return int(av.__version__.partition(".")[0])
 
 
 def name_of_frame(path: Path, time: int, duration: int) -> str:

@@ -65,9 +65,9 @@ def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, Best
     that the run has the course of one that was not killed; else they stay, with a warning.
     """
     try:
-        stored = read_best(folder)
+        stored = read_best(folder) if (folder / FILE_NAME).is_file() else dict(known)
     except UserError:  # it is written anew
-        stored = {}
+        stored = dict(known)
     kept, unknown = dict(known), []
     for net in sorted(net for net in {*stored, *known} if stored.get(net) != known.get(net)):
         if net in known and _copied(folder, net, str(known[net].epoch)):
@@ -81,8 +81,7 @@ def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, Best
             "stay until an evaluation is better",
             " and ".join(unknown),
         )
-    if stored != kept:
-        write_best(folder, kept)
+    write_best(folder, kept)
     return kept
 
 
@@ -92,10 +91,12 @@ def _copied(folder: Path, net: str, epoch: str) -> bool:
     names = [net, f"{net}{AVERAGED}"] if averaged else [net]
     if not all(weights_path(folder, epoch, name).is_file() for name in names):
         return False
+    try:
+        weights = {name: read_weights(weights_path(folder, epoch, name)) for name in names}
+    except UserError:  # a damaged file must not harm the run
+        return False
     for name in names:
-        write_weights(
-            read_weights(weights_path(folder, epoch, name)), weights_path(folder, "best", name)
-        )
+        write_weights(weights[name], weights_path(folder, "best", name))
     return True
 
 

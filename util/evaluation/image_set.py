@@ -4,6 +4,7 @@ Legend: levels are (3, H, W) uint8.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from util.errors import UserError
 from util.images import Uint8Image, to_uint8
+
+log = logging.getLogger(__name__)
 
 Read = Callable[[str], Image.Image]
 """An image file -> an upright RGB image."""
@@ -75,9 +77,10 @@ class ImageSet(Mapping[str, Uint8Image]):
         """The images, each of which has the name of its pair in `others`.
 
         Where files differ in the ending alone, those of the same full name are pairs; of results of
-        02_inference.py those that it names after them. Raises UserError where there are none.
+        02_inference.py those that it names after them. Where there are none, files have their full
+        names, which are those of no pair, and a warning says so.
         """
-        names = {name: name for name in self.paths}
+        names, ambiguous = {name: name for name in self.paths}, []
         groups = others._same_stem()
         for stem, own in self._same_stem().items():
             theirs = groups.get(stem, {})
@@ -87,13 +90,15 @@ class ImageSet(Mapping[str, Uint8Image]):
             if min(len(own), len(theirs)) == 1 and many.keys() <= single.paths.keys():
                 continue  # results of 02_inference.py have such names
             if not {*own.values()} & {*theirs.values()}:
-                first, second = (place.folder / file for file in [*many.values()][:2])
-                raise UserError(
-                    f"{first} and {second} differ in the ending alone, so that it is unknown which "
-                    f"one is the pair of an image in {single.folder}: rename one"
-                )
+                ambiguous.append([place.folder / file for file in [*many.values()][:2]])
             pairs = {full: name for name, full in theirs.items()}
             names |= {name: pairs.get(full, full) for name, full in own.items()}
+        if ambiguous:
+            log.warning(
+                "%s and %s differ in the ending alone, so that it is unknown which one is the pair "
+                "of an image: such files (%d names) make no pairs; rename them",
+                *(*ambiguous[0], len(ambiguous)),
+            )
         return self._renamed(names)
 
     def _same_stem(self) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """The sound of a video, copied as it is stored into another."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..video_files import import_av
@@ -10,16 +10,16 @@ log = logging.getLogger(__name__)
 
 
 class SoundCopy:
-    """Copies the sound tracks of one container into another, packet by packet.
+    """Copies sound tracks of one container into another, packet by packet.
 
     Packets that do not come later than the one before them in their track, which containers
     refuse, are left out with a warning, and so are tracks that the output cannot hold.
     """
 
-    def __init__(self, source: Any, output: Any) -> None:
+    def __init__(self, source: Any, tracks: Sequence[Any], output: Any) -> None:
         self._source, self._output = source, output
-        self._tracks = {track.index: self._added(track) for track in source.streams.audio}
-        taken = [track for track in source.streams.audio if self._tracks[track.index] is not None]
+        self._tracks = {track.index: self._added(track) for track in tracks}
+        taken = [track for track in tracks if self._tracks[track.index] is not None]
         self._packets: Iterator[Any] = iter(source.demux(*taken) if taken else ())
         self._waiting = next(self._packets, None)
         self._last: dict[int, int] = {}

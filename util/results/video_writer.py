@@ -1,7 +1,8 @@
 """Encoding the frames of a video, with the times, sound and appearance of another."""
 
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ..video_files import import_av, open_video
 from .video_sound import SoundCopy
 from .written_files import WrittenFiles
 
+log = logging.getLogger(__name__)
+
 CODECS = {".webm": "libvpx-vp9"}
 DEFAULT_CODEC = "libx264"
 QUALITY = {"crf": "18"}
@@ -21,6 +24,8 @@ QUALITY = {"crf": "18"}
 MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
 """The `colorspace` of a stream (ITU-T H.273), by which a player converts its YUV to colours, ->
 PyAV's name. Without one, reading and writing use ITU601."""
+SIDE_STEP = 4
+"""Pixels; data/transforms.py rounds the sides of resized frames to multiples of it."""
 LIMITED_RANGE = 1
 """PyAV's `color_range` for luma from 16 to 235, which `reformat` writes."""
 
@@ -106,9 +111,19 @@ class VideoWriter:
     def _open(self, image: Image.Image) -> None:
         self._av = import_av()
         self._input = open_video(self.source)
+        make_folder(self.path.parent)
+        try:
+            self._begin(image, self._input.streams.audio)
+        except (OSError, ValueError):
+            if not self._input.streams.audio:
+                raise
+            self._begin(image, ())  # a container may refuse the sound as late as with its head
+            log.warning("the sound of %s is left out: %s cannot hold it", self.source, self.path)
+
+    def _begin(self, image: Image.Image, sound: Sequence[Any]) -> None:
+        """Write the head of the file, with these tracks of the source."""
         source = self._input.streams.video[0]
         self._time_base = source.time_base
-        make_folder(self.path.parent)
         self._output = self._av.open(str(self.unfinished.absolute()), "w")
         codec = CODECS.get(self.path.suffix.lower(), DEFAULT_CODEC)
         self._stream = self._output.add_stream(codec, rate=source.average_rate, options=QUALITY)
@@ -120,7 +135,8 @@ class VideoWriter:
             self._stream.codec_context.max_b_frames = 0
         self._copy_colours(source.codec_context, self._stream.codec_context)
         self._copy_pixel_shape(image)
-        self._sound = SoundCopy(self._input, self._output)
+        self._sound = SoundCopy(self._input, sound, self._output)
+        self._output.start_encoding()
 
     def _copy_colours(self, old: Any, new: Any) -> None:
         """Say how the colours are written: as those of the source, where PyAV knows its matrix."""
@@ -139,5 +155,7 @@ class VideoWriter:
             frame = next(container.decode(video=0))
         turned = frame.rotation % 180 == 90
         size = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        if self.in_shape or image.size == size:
+        scales = [new / old for new, old in zip(image.size, size, strict=True)]
+        alike = abs(scales[0] - scales[1]) <= SIDE_STEP / min(size)
+        if (self.in_shape and alike) or image.size == size:
             self._stream.codec_context.sample_aspect_ratio = 1 / shape if turned else shape

@@ -69,6 +69,7 @@ class Evaluator:
         self.opt, self.model, self.generators = opt, model, generators
         self.best: dict[str, BestEpoch] = {}
         self.waited = 0
+        self._has_resumed = False
         """Evaluations since a direction has improved."""
         self._began, self._seconds = time.perf_counter(), 0.0
         if opt.eval_freq == 0:
@@ -103,13 +104,10 @@ class Evaluator:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned; an empty mapping is a run without evaluations.
-
-        The stored best weights may be of an epoch that the state does not know.
-        """
-        known = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
-        self.best = sharing.on_main(lambda: restore_best(run_folder(self.opt), known))
+        """Take over what `state` returned; an empty mapping is a run without evaluations."""
+        self.best = {net: BestEpoch(**best) for net, best in state.get("best", {}).items()}
         self.waited = state.get("waited", 0)
+        self._has_resumed = True
 
     @property
     def out_of_patience(self) -> bool:
@@ -178,6 +176,9 @@ class Evaluator:
             names = ",".join(self.metrics)
             log.warning("--eval_metrics %s: nothing could be measured on these images", names)
             return
+        if self._has_resumed:  # only now: a resumed run writes nothing before its first step
+            self.best = restore_best(run_folder(self.opt), self.best)
+            self._has_resumed = False
         self.waited += 1
         for net, row in figures.items():
             title = next(iter(row), None)  # of the first of --eval_metrics that could be measured

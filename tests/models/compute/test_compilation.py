@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.exc import InvalidCxxCompiler, TritonMissing
+from torch._inductor.exc import InvalidCxxCompiler
 
 from models.compute.compilation import compiler_errors_for_users
 from util.errors import UserError
@@ -43,7 +43,8 @@ def test_a_missing_compiler_is_named_with_its_remedy(
 
 def test_a_missing_triton_is_installed_on_windows(monkeypatch: Any) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    line = line_for(TritonMissing(None))
+    reason = "TritonMissing: Cannot find a working triton installation. Either the package is ..."
+    line = line_for(TorchDynamoException(IN_A_STAGE.format(reason)))
     assert "working triton installation); pip install triton-windows, or leave" in line
 
 
