@@ -18,7 +18,7 @@ CYCLE_LABELS = ["real_A", "fake_B", "rec_A", "idt_B", "real_B", "fake_A", "rec_B
 LOSS_LINE = re.compile(
     r"\(epoch: \d+, iters: \d+, time: \d+\.\d{3}, data: \d+\.\d{3}\) D_A: \d+\.\d{3} "
     r"G_A: \d+\.\d{3} cycle_A: \d+\.\d{3} idt_A: \d+\.\d{3} D_B: \d+\.\d{3} G_B: \d+\.\d{3} "
-    r"cycle_B: \d+\.\d{3} idt_B: \d+\.\d{3}"
+    r"cycle_B: \d+\.\d{3} idt_B: \d+\.\d{3} "
 )
 
 
