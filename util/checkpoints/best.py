@@ -64,10 +64,11 @@ def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, Best
     that the state does not know. Those of the known epoch replace them where they are stored, so
     that the run has the course of one that was not killed; else they stay, with a warning.
     """
-    try:
-        stored = read_best(folder) if (folder / FILE_NAME).is_file() else dict(known)
-    except UserError:  # it is written anew
-        stored = dict(known)
+    stored = _listed(folder)
+    if stored is None:  # nothing says that the weights are not those that the state knows
+        if known:
+            write_best(folder, known)
+        return dict(known)
     kept, unknown = dict(known), []
     for net in sorted(net for net in {*stored, *known} if stored.get(net) != known.get(net)):
         if net in known and _copied(folder, net, str(known[net].epoch)):
@@ -81,8 +82,17 @@ def restore_best(folder: Path, known: Mapping[str, BestEpoch]) -> dict[str, Best
             "stay until an evaluation is better",
             " and ".join(unknown),
         )
-    write_best(folder, kept)
+    if stored != kept:
+        write_best(folder, kept)
     return kept
+
+
+def _listed(folder: Path) -> dict[str, BestEpoch] | None:
+    """Return what `best.json` holds, None where it is missing or damaged."""
+    try:
+        return read_best(folder) if (folder / FILE_NAME).is_file() else None
+    except UserError:
+        return None
 
 
 def _copied(folder: Path, net: str, epoch: str) -> bool:
