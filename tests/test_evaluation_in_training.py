@@ -194,6 +194,23 @@ def test_figures_of_another_protocol_begin_the_comparison_anew(
     assert best["protocol"].startswith("1 pairs")
 
 
+def test_an_epoch_that_is_evaluated_again_after_a_kill_counts_as_an_improvement_again(
+    paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its snapshots, the weights from before the kill stay the best ones."""
+    more = [*EVAL, "--save_epoch_freq", "9"]
+    with monkeypatch.context() as patch:
+        script_values(patch, [5.0, 4.0])
+        die_in_epoch_2(patch, between_the_files=False)
+        with pytest.raises(Killed):
+            train(paired, "run", *more)
+    script_values(monkeypatch, [4.0, 7.0])
+    assert train(paired, "run", *more, "--continue_train", "--n_epochs", "3") == 0
+    state = read_state(folder(paired) / "training_state.pth")
+    assert state["evaluation"]["best"]["G_A"]["epoch"] == 2
+    assert state["evaluation"]["waited"] == 1  # that of epoch 3
+
+
 def test_a_best_epoch_without_a_protocol_is_compared_as_before(
     paired: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

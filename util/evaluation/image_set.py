@@ -40,9 +40,8 @@ class ImageSet(Mapping[str, Uint8Image]):
 
     A name is the path below `folder` without the ending, so that `testA/x.png` and `testB/x.jpg`
     are a pair; the second of two files that differ in the ending alone is named with it, and
-    `named_as` says which of them is a pair of what. With
-    `label` only files whose name ends with `_<label>` are taken, without that ending. `how` says
-    what `read` does.
+    `named_as` says which of them is a pair of what. With `label` only files whose name ends with
+    `_<label>` are taken, without that ending. `how` says what `read` does.
     """
 
     def __init__(

@@ -117,6 +117,9 @@ class VideoWriter:
         except (OSError, ValueError):
             if not self._input.streams.audio:
                 raise
+            with suppress(OSError, ValueError):  # Windows opens no file twice
+                if self._output is not None:
+                    self._output.close()
             self._begin(image, ())  # a container may refuse the sound as late as with its head
             log.warning("the sound of %s is left out: %s cannot hold it", self.source, self.path)
 

@@ -31,6 +31,9 @@ from .progress import Position, Progress
 
 log = logging.getLogger(__name__)
 
+FINISHED = "this run is finished; a larger --patience extends it"
+"""What is said of a run that --patience ended."""
+
 EVALUATED = ("G_A", "G_B", "G")
 """The networks that are evaluated, whichever of them a model has."""
 
@@ -187,18 +190,22 @@ class Evaluator:
             best, figure = self.best.get(net), row[title]
             if best and (best.metric != title or best.protocol not in ("", figure.protocol)):
                 best = None  # what is not comparable begins anew
+            if best and (best.epoch, best.value) == (epoch, figure.value):
+                self.waited = 0  # an epoch again, after a kill: its weights are stored already
             if is_better(figure, best.value if best else None):
-                folder = run_folder(self.opt)
-                others = {other: b for other, b in self.best.items() if other != net}
-                write_best(folder, others)  # if killed now, resuming knows that the weights differ
-                for name in (net, f"{net}{AVERAGED}"):
-                    if name in self.model.model_names:
-                        stored = getattr(self.model, f"net{name}")
-                        save_weights(stored, weights_path(folder, "best", name))
-                found = BestEpoch(epoch, title, figure.value, figure.protocol)
-                self.best = dict(sorted({**self.best, net: found}.items()))
-                write_best(folder, self.best)
+                self._store(net, BestEpoch(epoch, title, figure.value, figure.protocol))
                 self.waited = 0
+
+    def _store(self, net: str, found: BestEpoch) -> None:
+        """Store the weights of a network as its best ones."""
+        folder = run_folder(self.opt)
+        others = {other: best for other, best in self.best.items() if other != net}
+        write_best(folder, others)  # if killed now, resuming knows that the weights differ
+        for name in (net, f"{net}{AVERAGED}"):
+            if name in self.model.model_names:
+                save_weights(getattr(self.model, f"net{name}"), weights_path(folder, "best", name))
+        self.best = dict(sorted({**others, net: found}.items()))
+        write_best(folder, self.best)
 
 
 def ended_by_patience(state: Mapping[str, Any], options: Mapping[str, Any]) -> str:
@@ -212,7 +219,7 @@ def ended_by_patience(state: Mapping[str, Any], options: Mapping[str, Any]) -> s
         return ""
     best = {net: BestEpoch(**found) for net, found in evaluation["best"].items()}
     reason = _why_stopped(patience, waited, best)
-    return f"{reason}; this run is finished; a larger --patience extends it"
+    return f"{reason}; {FINISHED}"
 
 
 def _why_stopped(patience: int, waited: int, best: Mapping[str, BestEpoch]) -> str:

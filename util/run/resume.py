@@ -16,6 +16,7 @@ from ..checkpoints.training_state import (
     state_path,
 )
 from ..errors import UserError
+from .evaluator import FINISHED
 from .launch import BY_HAND, start_alike
 from .out_of_memory import is_out_of_memory
 from .progress import Progress
@@ -111,9 +112,7 @@ def _is_finished(progress: Progress, evaluator: Evaluation) -> bool:
     """Say so where nothing is left to train, and what extends the run."""
     if evaluator.out_of_patience and progress.epoch_iters == 0:
         progress.last_epoch = min(progress.last_epoch, progress.epoch - 1)
-        log.info(
-            "%s; this run is finished; a larger --patience extends it", evaluator.why_stopped()
-        )
+        log.info("%s; %s", evaluator.why_stopped(), FINISHED)
         return True
     if progress.epoch > progress.last_epoch:
         log.info(
